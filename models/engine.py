@@ -1,0 +1,136 @@
+"""What a language model is to the rest of the product: turns in, text out, and the odds of a short reply.
+
+The llama.cpp worker (`models/llama`) implements it; tests use `tests/fakes/scripted_model.py`.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Speaker(StrEnum):
+    """Who says a turn."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation.
+
+    The text is content: however it is spelt, no part of it ever becomes a control token. Each part is tokenised by
+    itself, so that a prompt which begins with the same parts begins with the same tokens and their work is reused.
+    """
+
+    speaker: Speaker
+    parts: tuple[str, ...]
+
+
+class FinishReason(StrEnum):
+    """Why a model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A request for text.
+
+    Attributes:
+        turns: The conversation; the model speaks next.
+        domain: Who may share the work done on this prompt: KV state is reused inside one domain only.
+        max_tokens: The most tokens to produce.
+        temperature: 0 takes the likeliest token each time.
+        top_p: Nucleus of the sampled distribution; 1 keeps all.
+        seed: Makes sampling repeatable.
+        stop: Texts that end the answer; they are not part of it.
+    """
+
+    turns: tuple[Turn, ...]
+    domain: str
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer; the last one has a finish reason and counts.
+
+    `cached_tokens` of the `prompt_tokens` were not computed again.
+    """
+
+    text: str
+    finish: FinishReason | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A question whose reply is one of a few short texts, such as `Yes` and `No`."""
+
+    turns: tuple[Turn, ...]
+    domain: str
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    """Whether the engine answers, with what model, and how often its worker was started anew."""
+
+    ready: bool
+    model: str
+    context_tokens: int
+    restarts: int
+    detail: str = ""
+
+
+class Engine(Protocol):
+    """A model that can be asked."""
+
+    async def start(self) -> None:
+        """Load the model.
+
+        Raises:
+            EngineUnavailableError: It cannot be loaded.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End the worker; running answers fail."""
+        ...
+
+    def stream(self, generation: Generation) -> AsyncIterator[Chunk]:
+        """Produce the answer piece by piece; closing the iterator early cancels the work.
+
+        Raises:
+            EngineUnavailableError: The worker is gone; retry in a moment.
+            PromptTooLongError: The turns do not fit the context.
+        """
+        ...
+
+    async def odds(self, choice: Choice) -> dict[str, float]:
+        """The probability of each reply's first token, scaled so that they add up to 1.
+
+        Raises:
+            EngineUnavailableError: The worker is gone; retry in a moment.
+            PromptTooLongError: The turns do not fit the context.
+        """
+        ...
+
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens a text takes as content."""
+        ...
+
+    async def health(self) -> EngineHealth:
+        """How the engine is, within a second, also while it works."""
+        ...

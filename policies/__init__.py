@@ -1,0 +1,1 @@
+"""The words everyone shares: principals, labels, decisions, personal data, the audit trail."""

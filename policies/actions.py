@@ -1,0 +1,21 @@
+"""Everything that needs permission, in one list. A route names one of these or is denied."""
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """A permission, `resource:verb`, in alphabetical order; retired ones stay as comments."""
+
+    AUDIT_READ = "audit:read"
+    CHAT_ASK = "chat:ask"
+    CONVERSATIONS_READ = "conversations:read"
+    DOCUMENTS_READ = "documents:read"
+    HEALTH_READ = "health:read"
+    KEYS_MANAGE = "keys:manage"
+    METRICS_READ = "metrics:read"
+    MODELS_LIST = "models:list"
+    OPENAPI_READ = "openapi:read"
+    PERSONAL_DATA_REVEAL = "personal-data:reveal"
+    SEARCH_QUERY = "search:query"
+    SOURCES_MANAGE = "sources:manage"
+    USERS_MANAGE = "users:manage"

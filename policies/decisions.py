@@ -1,0 +1,15 @@
+"""What a policy said, and why."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Allowed or not, with the reason people read and the policies that determined it.
+
+    `policies` holds the `@id` annotations of the determining Cedar policies, sorted; it is empty when nothing matched.
+    """
+
+    allowed: bool
+    reason: str
+    policies: tuple[str, ...] = ()

@@ -1,0 +1,83 @@
+"""Labels: who may read a document, in one canonical form.
+
+Many documents share one label, so labels are interned: storage keeps each distinct label once and documents
+refer to it by number (see `retrieval/tables.py`). Whether a principal may read a label is Cedar's decision.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class Classification(StrEnum):
+    """How sensitive a document is, from least to most."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    CONFIDENTIAL = "confidential"
+    RESTRICTED = "restricted"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The set of who may read, who may not, and the classification.
+
+    A label that allows nobody is private: only its absence of readers is known, so nobody reads it.
+    """
+
+    allow_groups: frozenset[str] = frozenset()
+    allow_users: frozenset[str] = frozenset()
+    deny_groups: frozenset[str] = frozenset()
+    deny_users: frozenset[str] = frozenset()
+    classification: Classification = Classification.INTERNAL
+
+    @classmethod
+    def private(cls) -> Self:
+        """What a source says when it cannot tell who may read."""
+        return cls()
+
+    @classmethod
+    def for_groups(cls, *groups: str) -> Self:
+        """The common case: members of any of these groups may read."""
+        return cls(allow_groups=frozenset(groups))
+
+    def canonical(self) -> str:
+        """One JSON text per label, whatever order its members were named in."""
+        return json.dumps(
+            {
+                "allow_groups": sorted(self.allow_groups),
+                "allow_users": sorted(self.allow_users),
+                "classification": self.classification,
+                "deny_groups": sorted(self.deny_groups),
+                "deny_users": sorted(self.deny_users),
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_canonical(cls, text: str) -> Self:
+        """The label that `canonical` wrote.
+
+        Raises:
+            ValueError: The text is not a label.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(
+                allow_groups=frozenset(fields["allow_groups"]),
+                allow_users=frozenset(fields["allow_users"]),
+                deny_groups=frozenset(fields["deny_groups"]),
+                deny_users=frozenset(fields["deny_users"]),
+                classification=Classification(fields["classification"]),
+            )
+        except (KeyError, TypeError) as error:
+            message = f"not a label: {error!r}"
+            raise ValueError(message) from error
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal: the label's identity in storage and in the trail."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
