@@ -1,0 +1,1 @@
+"""The folder connector: files below one folder of this machine."""
