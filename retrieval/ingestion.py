@@ -1,0 +1,322 @@
+"""An ingestion run: read a source's changes, make passages of them, and commit at each checkpoint.
+
+Between checkpoints nothing is visible; at a checkpoint documents, passages, spans, vectors, labels and the cursor
+become visible together, under a new epoch. A run that breaks off goes on from the last checkpoint.
+"""
+
+import hashlib
+import hmac
+import time
+from base64 import b32encode
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, delete, select
+
+from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Upsert
+from connectors.errors import ConnectorError
+from models.embedder import Embedder
+from policies.errors import RedactionFailedError
+from policies.personal_data import Span
+from policies.redaction.engine import Redactor
+from retrieval.chunks import Chunk, chunk, index_text
+from retrieval.errors import SyncFailedError
+from retrieval.files import exclusive
+from retrieval.labels import intern_label, next_epoch
+from retrieval.parsing import ParsedDocument, UnparsableError, parse
+from retrieval.sessions import writing
+from retrieval.spans import spans_within, write_spans
+from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow, utc_now
+
+_PIPELINE = "1"
+"""Goes into each content digest: raise it when parsing or chunking changes, and the next sync reads documents anew."""
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a run did; it is also its progress while it runs."""
+
+    source: str
+    upserted: int = 0
+    relabelled: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    passages: int = 0
+    epoch: int = 0
+    took_seconds: float = 0.0
+    doing: str = ""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What came since the last checkpoint, keyed so that a later change of a document replaces an earlier one."""
+
+    upserts: dict[str, Upsert] = field(default_factory=dict)
+    deletes: set[str] = field(default_factory=set)
+    skips: dict[str, Skip] = field(default_factory=dict)
+
+    def take(self, change: Upsert | Delete | Skip) -> None:
+        self.upserts.pop(change.id, None)
+        self.skips.pop(change.id, None)
+        self.deletes.discard(change.id)
+        match change:
+            case Upsert():
+                self.upserts[change.id] = change
+            case Delete():
+                self.deletes.add(change.id)
+            case Skip():
+                self.skips[change.id] = change
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A document ready to be embedded and written."""
+
+    upsert: Upsert
+    digest: str
+    document: ParsedDocument
+    title: str
+    chunks: list[Chunk]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    parsed: _Parsed
+    title_spans: str
+    passages: list[PassageRow]
+
+
+class Ingestion:
+    """Reads sources into the database. One run per source at a time, whatever the process."""
+
+    def __init__(
+        self, database: Engine, embedder: Embedder, redactor: Redactor, identity_key: bytes, locks: Path
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._redactor = redactor
+        self._identity_key = identity_key
+        self._locks = locks
+
+    def sync(
+        self, source: str, connector: Connector, on_progress: Callable[[SyncReport], None] = lambda _: None
+    ) -> SyncReport:
+        """Read what changed since the last run.
+
+        Raises:
+            SyncBusyError: Another run is reading this source.
+            SyncFailedError: The source cannot be read; what was committed before stands.
+        """
+        started = time.monotonic()
+        report = SyncReport(source)
+        with exclusive(self._locks / f"{source}.lock", what=f"source {source}"):
+            with Session(self._database) as session:
+                cursor = session.get_one(SourceRow, source).cursor
+            batch = _Batch()
+            for change in _translated(source, connector.changes(cursor)):
+                if isinstance(change, Checkpoint):
+                    self._commit(source, batch, change.cursor, report, on_progress)
+                    batch = _Batch()
+                else:
+                    batch.take(change)
+                    report.doing = getattr(change, "path", "")
+                    on_progress(report)
+        report.took_seconds = time.monotonic() - started
+        return report
+
+    def _commit(
+        self,
+        source: str,
+        batch: _Batch,
+        cursor: str,
+        report: SyncReport,
+        on_progress: Callable[[SyncReport], None],
+    ) -> None:
+        known = self._known_digests(source, batch.upserts)
+        relabelled: list[Upsert] = []
+        parsed: list[_Parsed] = []
+        for upsert in batch.upserts.values():
+            digest = self._digest(upsert)
+            if known.get(upsert.id) == digest:
+                relabelled.append(upsert)
+                continue
+            try:
+                parsed.append(self._parse(upsert, digest))
+            except UnparsableError as error:
+                batch.skips[upsert.id] = Skip(upsert.id, upsert.path, str(error))
+        prepared = self._prepare(parsed, batch, on_progress, report)
+        with writing(self._database) as session:
+            if prepared or relabelled or batch.deletes or batch.skips:
+                report.epoch = next_epoch(session)
+            for item in prepared:
+                self._write(session, source, item, report.epoch)
+            for upsert in relabelled:
+                self._relabel(session, source, upsert, report.epoch)
+            gone = batch.deletes | batch.skips.keys()
+            report.deleted += sum([self._remove(session, source, id_, report.epoch) for id_ in sorted(gone)])
+            self._note_skips(session, source, batch)
+            row = session.get_one(SourceRow, source)
+            row.cursor, row.synced_at = cursor, utc_now()
+            session.add(row)
+            session.commit()
+        report.upserted += len(prepared)
+        report.relabelled += len(relabelled)
+        report.skipped += len(batch.skips)
+        report.passages += sum(len(item.passages) for item in prepared)
+        on_progress(report)
+
+    def _known_digests(self, source: str, upserts: dict[str, Upsert]) -> dict[str, str]:
+        ids = {self.document_id(source, external): external for external in upserts}
+        with Session(self._database) as session:
+            query = select(DocumentRow.id, DocumentRow.content_digest)
+            rows = session.exec(query.where(col(DocumentRow.id).in_(ids), col(DocumentRow.deleted).is_(False)))
+            return {ids[id_]: digest for id_, digest in rows}
+
+    def _digest(self, upsert: Upsert) -> str:
+        about = "\0".join((_PIPELINE, self._embedder.id, upsert.media_type, upsert.path, upsert.title))
+        return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
+
+    def _parse(self, upsert: Upsert, digest: str) -> _Parsed:
+        document = parse(upsert.content, upsert.media_type, upsert.path)
+        title = upsert.title or document.title
+        return _Parsed(upsert, digest, document, title, chunk(document, self._embedder.count_tokens))
+
+    def _prepare(
+        self, parsed: list[_Parsed], batch: _Batch, on_progress: Callable[[SyncReport], None], report: SyncReport
+    ) -> list[_Prepared]:
+        """Find personal data and embed, side by side: the one is Python's work, the other is torch's."""
+        texts = [
+            index_text(item.title, piece.heading, item.document.text[piece.start : piece.end])
+            for item in parsed
+            for piece in item.chunks
+        ]
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            embedding = pool.submit(self._embedder.embed, texts)
+            found: list[list[list[Span]] | None] = []
+            for item in parsed:
+                report.doing = item.upsert.path
+                on_progress(report)
+                found.append(self._personal_data(item, batch))
+            vectors = iter(embedding.result())
+        prepared: list[_Prepared] = []
+        for item, spans in zip(parsed, found, strict=True):
+            own = [next(vectors).tobytes() for _ in item.chunks]
+            if spans is not None:
+                title_spans, text_spans, *heading_spans = spans
+                passages = _passages(item, text_spans, heading_spans, own)
+                prepared.append(_Prepared(item, write_spans(title_spans), passages))
+        return prepared
+
+    def _personal_data(self, item: _Parsed, batch: _Batch) -> list[list[Span]] | None:
+        """Spans of the title, of the text, and of each passage's heading; none when they cannot be looked for.
+
+        A document whose personal data is not known is left out: it could not be shown to a model safely.
+        """
+        try:
+            headings = [piece.heading for piece in item.chunks]
+            return self._redactor.find_many([item.title, item.document.text, *headings])
+        except RedactionFailedError as error:
+            batch.skips[item.upsert.id] = Skip(item.upsert.id, item.upsert.path, str(error))
+            return None
+
+    def document_id(self, source: str, external_id: str) -> str:
+        """A document's identity outside: the same at every run, and telling nothing of how many others there are."""
+        mac = hmac.digest(self._identity_key, f"{source}\0{external_id}".encode(), hashlib.sha256)
+        return "d" + b32encode(mac[:15]).decode().lower()
+
+    def _write(self, session: Session, source: str, item: _Prepared, epoch: int) -> None:
+        parsed, upsert = item.parsed, item.parsed.upsert
+        id_ = self.document_id(source, upsert.id)
+        session.exec(delete(PassageRow).where(col(PassageRow.document_id) == id_))
+        session.merge(
+            DocumentRow(
+                id=id_,
+                source=source,
+                external_id=upsert.id,
+                path=upsert.path,
+                title=parsed.title,
+                title_spans=item.title_spans,
+                url=upsert.url,
+                author=upsert.author,
+                media_type=upsert.media_type,
+                modified=_naive_utc(upsert.modified),
+                label_id=intern_label(session, upsert.label),
+                content_digest=parsed.digest,
+                epoch=epoch,
+                deleted=False,
+            )
+        )
+        session.flush()
+        for passage in item.passages:
+            passage.document_id = id_
+            session.add(passage)
+
+    def _relabel(self, session: Session, source: str, upsert: Upsert, epoch: int) -> None:
+        row = session.get_one(DocumentRow, self.document_id(source, upsert.id))
+        row.label_id, row.epoch = intern_label(session, upsert.label), epoch
+        row.url, row.author, row.modified = upsert.url, upsert.author, _naive_utc(upsert.modified)
+        session.add(row)
+
+    def _remove(self, session: Session, source: str, external_id: str, epoch: int) -> int:
+        row = session.get(DocumentRow, self.document_id(source, external_id))
+        if row is None or row.deleted:
+            return 0
+        session.exec(delete(PassageRow).where(col(PassageRow.document_id) == row.id))
+        row.title = row.url = row.author = row.content_digest = ""
+        row.title_spans = "[]"
+        row.deleted, row.epoch = True, epoch
+        session.add(row)
+        return 1
+
+    def _note_skips(self, session: Session, source: str, batch: _Batch) -> None:
+        seen = [*batch.upserts, *batch.deletes, *batch.skips]
+        session.exec(delete(SkipRow).where(col(SkipRow.source) == source, col(SkipRow.external_id).in_(seen)))
+        session.add_all(
+            SkipRow(source=source, external_id=s.id, path=s.path, reason=s.reason) for s in batch.skips.values()
+        )
+
+    def forget(self, source: str) -> int:
+        """Remove a source with all its documents; returns how many there were."""
+        with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), writing(self._database) as session:
+            epoch = next_epoch(session)
+            query = select(DocumentRow.external_id).where(DocumentRow.source == source)
+            removed = sum([self._remove(session, source, id_, epoch) for id_ in session.exec(query).all()])
+            session.exec(delete(SkipRow).where(col(SkipRow.source) == source))
+            session.commit()
+            return removed
+
+
+def _translated(source: str, changes: Iterator[Change]) -> Iterator[Change]:
+    try:
+        yield from changes
+    except ConnectorError as error:
+        message = f"Source {source} was not read to its end. {error}"
+        raise SyncFailedError(message) from error
+
+
+def _passages(
+    item: _Parsed, text_spans: Sequence[Span], heading_spans: Sequence[Sequence[Span]], vectors: Sequence[bytes]
+) -> list[PassageRow]:
+    return [
+        PassageRow(
+            document_id="",
+            ordinal=ordinal,
+            heading=piece.heading,
+            heading_spans=write_spans(heading),
+            text=item.document.text[piece.start : piece.end],
+            spans=write_spans(spans_within(text_spans, piece.start, piece.end)),
+            start=piece.start,
+            end=piece.end,
+            page=piece.page,
+            vector=vector,
+        )
+        for ordinal, (piece, heading, vector) in enumerate(zip(item.chunks, heading_spans, vectors, strict=True))
+    ]
+
+
+def _naive_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)

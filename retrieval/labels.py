@@ -1,0 +1,46 @@
+"""Labels in storage: each distinct one once, and the epoch that grows whenever anything findable changes."""
+
+import secrets
+from typing import NamedTuple
+
+from sqlmodel import Session, select
+
+from policies.labels import Label
+from retrieval.tables import CorpusRow, LabelRow
+
+
+class CorpusState(NamedTuple):
+    """Which state of the corpus one looks at: equal states hold the same documents with the same labels."""
+
+    epoch: int
+    stamp: str
+
+
+def intern_label(session: Session, label: Label) -> int:
+    """The number of a label, which is stored if it is new."""
+    row = session.exec(select(LabelRow).where(LabelRow.digest == label.digest)).first()
+    if row is None:
+        row = LabelRow(digest=label.digest, canonical=label.canonical())
+        session.add(row)
+        session.flush()
+    return row.id or 0
+
+
+def all_labels(session: Session) -> dict[int, Label]:
+    """Every stored label by its number."""
+    return {row.id or 0: Label.from_canonical(row.canonical) for row in session.exec(select(LabelRow))}
+
+
+def corpus_state(session: Session) -> CorpusState:
+    """The state of what this session sees."""
+    row = session.get(CorpusRow, 1)
+    return CorpusState(row.epoch, row.stamp) if row else CorpusState(0, "")
+
+
+def next_epoch(session: Session) -> int:
+    """Begin a new epoch in this transaction: whoever caches access or passages must look again."""
+    row = session.get(CorpusRow, 1, with_for_update=True) or CorpusRow()
+    row.epoch, row.stamp = row.epoch + 1, secrets.token_hex(8)
+    session.add(row)
+    session.flush()
+    return row.epoch

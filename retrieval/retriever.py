@@ -1,0 +1,183 @@
+"""The one door to documents: `Retriever.search(question, access, limit)`.
+
+Two keys: the index looks only into the labels the access filter names, and each passage found is decided on once more
+against the label its document has now. Either failing, the passage is not returned.
+"""
+
+import logging
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from models.embedder import Embedder
+from policies.authorizer import Authorizer, RequestContext
+from policies.filters import AccessFilter, AccessFilters
+from policies.labels import Label
+from policies.personal_data import Span
+from policies.principals import Principal
+from retrieval.index import Candidate, PassageIndex
+from retrieval.labels import all_labels, corpus_state
+from retrieval.spans import read_spans
+from retrieval.tables import DocumentRow, PassageRow
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What a client may ask to leave out; it can only take away from what access allows."""
+
+    sources: frozenset[str] | None = None
+    modified_after: datetime | None = None
+    modified_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPassage:
+    """A passage its reader may see, as it stands in the document: personal data is marked by spans, not yet masked.
+
+    Offsets `start` and `end` count code points of the document's parsed text; spans count from the start of their text.
+    """
+
+    rank: int
+    score: float
+    similarity: float
+    keyword_score: float
+    passage_id: int
+    ordinal: int
+    document: str
+    source: str
+    path: str
+    title: str
+    title_spans: tuple[Span, ...]
+    heading: str
+    heading_spans: tuple[Span, ...]
+    text: str
+    spans: tuple[Span, ...]
+    start: int
+    end: int
+    page: int | None
+    url: str
+    author: str
+    modified: datetime | None
+    content_digest: str
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search gives, at one epoch."""
+
+    passages: tuple[FoundPassage, ...]
+    epoch: int
+
+
+class Retriever:
+    """Searches what a principal may read. Safe across threads."""
+
+    def __init__(
+        self, database: Engine, index: PassageIndex, embedder: Embedder, authorizer: Authorizer, filters: AccessFilters
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._embedder = embedder
+        self._authorizer = authorizer
+        self._filters = filters
+        self._lock = threading.Lock()
+        self._labels: tuple[object, dict[int, Label]] = (None, {})
+
+    def access(self, principal: Principal, context: RequestContext) -> AccessFilter:
+        """What the principal may read as of now."""
+        with Session(self._database) as session:
+            state = corpus_state(session)
+            with self._lock:
+                if self._labels[0] != state:
+                    self._labels = (state, all_labels(session))
+                labels = self._labels[1]
+        return self._filters.filter_for(principal, labels, state.epoch, context)
+
+    def search(self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None) -> Found:
+        """The passages that answer best, best first, among what the filter allows.
+
+        Raises:
+            IndexUnusableError: The index and the database do not fit together.
+        """
+        epoch = self._index.refresh()
+        if not access.label_ids:
+            return Found((), epoch)
+        among = None if narrowing is None else self._documents(narrowing, access)
+        vector = self._embedder.embed_query(question).reshape(1, -1)
+        candidates = self._index.search(question, vector, access.label_ids, among)
+        return Found(self._admit(candidates, access, limit), epoch)
+
+    def _documents(self, narrowing: Narrowing, access: AccessFilter) -> set[str]:
+        query = select(DocumentRow.id).where(col(DocumentRow.label_id).in_(access.label_ids))
+        if narrowing.sources is not None:
+            query = query.where(col(DocumentRow.source).in_(narrowing.sources))
+        if narrowing.modified_after is not None:
+            query = query.where(col(DocumentRow.modified) >= narrowing.modified_after)
+        if narrowing.modified_before is not None:
+            query = query.where(col(DocumentRow.modified) < narrowing.modified_before)
+        with Session(self._database) as session:
+            return set(session.exec(query))
+
+    def _admit(self, candidates: Sequence[Candidate], access: AccessFilter, limit: int) -> tuple[FoundPassage, ...]:
+        """Read the candidates as they are now, and decide on each of them a second time."""
+        with Session(self._database) as session:
+            rows = self._rows(session, [candidate.passage_id for candidate in candidates])
+            labels = all_labels(session)
+        ids = {document.label_id for _, document in rows.values()} & access.label_ids & labels.keys()
+        decisions = self._authorizer.decide_labels(access.principal, {id_: labels[id_] for id_ in ids}, access.context)
+        admitted: list[FoundPassage] = []
+        for candidate in candidates:
+            row = rows.get(candidate.passage_id)
+            if row is None or row[1].deleted:
+                continue
+            decision = decisions.get(row[1].label_id)
+            if decision is None or not decision.allowed:
+                _log.error("passage_refused_by_second_check passage=%s label=%s", candidate.passage_id, row[1].label_id)
+                continue
+            admitted.append(_found(len(admitted) + 1, candidate, *row, labels[row[1].label_id]))
+            if len(admitted) == limit:
+                break
+        return tuple(admitted)
+
+    def _rows(self, session: Session, passage_ids: Collection[int]) -> dict[int, tuple[PassageRow, DocumentRow]]:
+        query = (
+            select(PassageRow, DocumentRow)
+            .where(PassageRow.document_id == DocumentRow.id)
+            .where(col(PassageRow.id).in_(passage_ids))
+        )
+        return {passage.id or 0: (passage, document) for passage, document in session.exec(query)}
+
+
+def _found(rank: int, candidate: Candidate, passage: PassageRow, document: DocumentRow, label: Label) -> FoundPassage:
+    return FoundPassage(
+        rank=rank,
+        score=round(candidate.score, 6),
+        similarity=candidate.similarity,
+        keyword_score=candidate.keyword_score,
+        passage_id=candidate.passage_id,
+        ordinal=passage.ordinal,
+        document=document.id,
+        source=document.source,
+        path=document.path,
+        title=document.title,
+        title_spans=read_spans(document.title_spans),
+        heading=passage.heading,
+        heading_spans=read_spans(passage.heading_spans),
+        text=passage.text,
+        spans=read_spans(passage.spans),
+        start=passage.start,
+        end=passage.end,
+        page=passage.page,
+        url=document.url,
+        author=document.author,
+        modified=document.modified,
+        content_digest=document.content_digest,
+        label=label,
+    )

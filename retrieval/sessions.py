@@ -1,0 +1,13 @@
+"""Database sessions: one kind that only reads, and one that may write."""
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+
+def writing(database: Engine) -> Session:
+    """A session that takes the write lock when it begins.
+
+    SQLite refuses at once, without waiting, when a transaction that began by reading turns to writing while another
+    has written (`SQLITE_BUSY_SNAPSHOT`); taking the lock first makes it wait its turn instead.
+    """
+    return Session(database.execution_options(writing=True))

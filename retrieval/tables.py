@@ -1,0 +1,95 @@
+"""The tables of documents and passages. SQL is the truth; the index in memory is made from these rows.
+
+Rows are made and read here and in this folder only; other folders get frozen values.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Column, LargeBinary
+from sqlmodel import Field, SQLModel
+
+
+def utc_now() -> datetime:
+    """The present, in UTC and without a zone mark, as SQLite stores it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class CorpusRow(SQLModel, table=True):
+    """One row: the epoch, which grows with every change to what anybody may find.
+
+    The stamp is random and new with each epoch: two databases that went different ways never look alike.
+    """
+
+    __tablename__ = "corpus"
+    id: int = Field(default=1, primary_key=True)
+    epoch: int = 0
+    stamp: str = ""
+
+
+class LabelRow(SQLModel, table=True):
+    """A distinct label, stored once and referred to by number."""
+
+    __tablename__ = "label"
+    id: int | None = Field(default=None, primary_key=True)
+    digest: str = Field(unique=True)
+    canonical: str
+
+
+class SourceRow(SQLModel, table=True):
+    """A configured source: a connector's type and settings, and how far it has been read."""
+
+    __tablename__ = "source"
+    name: str = Field(primary_key=True)
+    type: str
+    settings: str
+    access_file: str = ""
+    cursor: str | None = None
+    added_at: datetime = Field(default_factory=utc_now)
+    synced_at: datetime | None = None
+
+
+class DocumentRow(SQLModel, table=True):
+    """A document as last read. A deleted one stays as a bare row, so that every process hears of it."""
+
+    __tablename__ = "document"
+    id: str = Field(primary_key=True)
+    source: str = Field(index=True)
+    external_id: str
+    path: str
+    title: str
+    title_spans: str = "[]"
+    url: str = ""
+    author: str = ""
+    media_type: str = ""
+    modified: datetime | None = None
+    label_id: int = Field(index=True, foreign_key="label.id")
+    content_digest: str = ""
+    epoch: int = Field(index=True)
+    deleted: bool = False
+
+
+class PassageRow(SQLModel, table=True):
+    """A retrievable piece of a document; `start` and `end` are code points of the document's parsed text."""
+
+    __tablename__ = "passage"
+    id: int | None = Field(default=None, primary_key=True)
+    document_id: str = Field(index=True, foreign_key="document.id")
+    ordinal: int
+    heading: str
+    heading_spans: str = "[]"
+    text: str
+    spans: str = "[]"
+    start: int
+    end: int
+    page: int | None = None
+    vector: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SkipRow(SQLModel, table=True):
+    """A document that could not be read at the last run, with the reason people are shown."""
+
+    __tablename__ = "skip"
+    source: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    path: str
+    reason: str

@@ -1,0 +1,67 @@
+"""Keyword scores come from the allowed subset and from nothing else."""
+
+import math
+import random
+from collections import Counter
+
+import pytest
+
+from retrieval.keywords import KeywordIndex
+
+WORDS = ["budget", "hotel", "leave", "server", "audit", "laser", "price"]
+
+
+def oracle(passages: dict[int, Counter[str]], question: set[str]) -> dict[int, float]:
+    """BM25 from the textbook, over these passages only."""
+    mean = sum(sum(counts.values()) for counts in passages.values()) / len(passages)
+    scores: dict[int, float] = {}
+    for id_, counts in passages.items():
+        for term in question & counts.keys():
+            held = sum(term in other for other in passages.values())
+            idf = math.log(1 + (len(passages) - held + 0.5) / (held + 0.5))
+            norm = 1.2 * (1 - 0.75 + 0.75 * sum(counts.values()) / mean)
+            scores[id_] = scores.get(id_, 0) + idf * 2.2 * counts[term] / (counts[term] + norm)
+    return scores
+
+
+def random_world(seed: int) -> tuple[dict[int, tuple[int, Counter[str]]], set[str], set[int]]:
+    chance = random.Random(seed)
+    passages = {
+        id_: (chance.randrange(4), Counter(chance.choices(WORDS, k=chance.randrange(1, 12)))) for id_ in range(30)
+    }
+    return passages, set(chance.sample(WORDS, 3)), set(chance.sample(range(4), chance.randrange(1, 4)))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_scores_equal_an_index_of_only_the_allowed_passages(seed: int) -> None:
+    passages, question, allowed = random_world(seed)
+    index = KeywordIndex()
+    for id_, (label, counts) in passages.items():
+        index.add(label, id_, counts)
+    readable = {id_: counts for id_, (label, counts) in passages.items() if label in allowed}
+    expected = oracle(readable, question) if readable else {}
+    assert index.search(question, allowed) == pytest.approx(expected)
+
+
+def test_the_oracle_tells_statistics_over_everything_apart() -> None:
+    """Negative control: scores that count hidden documents differ from the private index."""
+    passages, question, allowed = random_world(1)
+    everything = oracle({id_: counts for id_, (_, counts) in passages.items()}, question)
+    readable = oracle({id_: counts for id_, (label, counts) in passages.items() if label in allowed}, question)
+    assert {id_: everything[id_] for id_ in readable} != pytest.approx(readable)
+
+
+def test_a_removed_passage_leaves_no_trace() -> None:
+    index, fresh = KeywordIndex(), KeywordIndex()
+    index.add(1, 1, {"hotel": 2, "budget": 1})
+    fresh.add(1, 1, {"hotel": 2, "budget": 1})
+    index.add(1, 2, {"hotel": 5})
+    index.remove(1, 2, {"hotel": 5})
+    assert index.search(["hotel", "budget"], {1}) == fresh.search(["hotel", "budget"], {1})
+
+
+def test_nothing_allowed_finds_nothing() -> None:
+    index = KeywordIndex()
+    index.add(1, 1, {"hotel": 1})
+    assert index.search(["hotel"], set()) == {}
+    assert index.search(["hotel"], {7}) == {}
