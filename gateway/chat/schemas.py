@@ -1,0 +1,44 @@
+"""What goes into a question and what comes out with an answer, as every channel shows it."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Citation(msgspec.Struct, frozen=True):
+    """A passage an answer stands on; `supported` is false when a sentence that cites it is not stated there."""
+
+    n: int
+    source: str
+    document: str
+    path: str
+    title: str
+    url: str
+    heading: str
+    page: int | None
+    modified: datetime | None
+    text: str
+    supported: bool
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens counted; `cached_tokens` of the prompt were not computed again."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer and all that proves it."""
+
+    answer: str
+    abstained: bool
+    citations: list[Citation]
+    redactions: dict[str, int]
+    receipt: dict[str, Any]
+    usage: Usage
+    timings_ms: dict[str, float]
+    conversation: str | None = None

@@ -1,0 +1,296 @@
+"""A question, end to end: `Chats.ask`. Each step keeps one of the promises of the design, in its order.
+
+The intent is recorded while documents are searched, and nothing leaves before it is durable. The answer is held until
+it is complete, checked and recorded: answers are short, so almost all of the waiting is for the prompt.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from gateway.chat import evidence, prompt
+from gateway.chat.output import clean
+from gateway.chat.passages import cut
+from gateway.chat.rewriting import retrieval_query, spoken_history
+from gateway.chat.schemas import Answer, Citation, Usage
+from gateway.chat.store import Conversation, Conversations, Message, new_conversation
+from gateway.chat.support import SupportedSentence, check_support
+from gateway.config import AnswerOptions
+from gateway.errors import BadRequestError
+from gateway.reading import Reader
+from gateway.recording import Recorder, new_request_id
+from models.catalogue import Artefact
+from models.engine import Choice, Chunk, Engine, Generation, Speaker
+from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
+from policies.audit.receipts import Receipt, sign_receipt
+from policies.audit.store import EntryRef
+from policies.authorizer import Authorizer, RequestContext
+from policies.keys import Keys
+from policies.principals import Principal
+from policies.redaction.engine import Redactor
+from policies.redaction.placeholders import Pseudonyms
+from policies.redaction.streaming import StreamGuard
+from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
+
+_SEARCHED = 12
+"""Passages retrieved; the few an answer is made from are cut from these."""
+_TOKENS_PER_WORD = 2
+"""Room for an answer of so many words, placeholders and numbers included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody asks, and how.
+
+    `history` is what the client sends along; with a `conversation` named, the stored turns count instead. An answer is
+    kept only in a conversation: `keep` begins one where none is named.
+    """
+
+    principal: Principal
+    text: str
+    channel: str
+    history: tuple[Message, ...] = ()
+    conversation: str | None = None
+    keep: bool = False
+    operating_system_user: str = ""
+    narrowing: Narrowing | None = None
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one answer has gathered so far."""
+
+    question: Question
+    id: str
+    conversation: Conversation
+    started: float = field(default_factory=time.perf_counter)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    redactions: Counter[str] = field(default_factory=Counter)
+    passages: list[FoundPassage] = field(default_factory=list)
+    last: Chunk = field(default_factory=lambda: Chunk(""))
+
+    def mark(self, what: str) -> None:
+        self.timings_ms[what] = round((time.perf_counter() - self.started) * 1000, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What the model wrote, still pseudonymised, with its check."""
+
+    text: str
+    sentences: list[SupportedSentence]
+    probability: float
+
+
+class Chats:
+    """Answers questions."""
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        redactor: Redactor,
+        authorizer: Authorizer,
+        engine: Engine,
+        recorder: Recorder,
+        conversations: Conversations,
+        keys: Keys,
+        options: AnswerOptions,
+        model: Artefact,
+        weights: evidence.Weights = evidence.DEFAULT_WEIGHTS,
+    ) -> None:
+        self._retriever = retriever
+        self._redactor = redactor
+        self._authorizer = authorizer
+        self._engine = engine
+        self._recorder = recorder
+        self._conversations = conversations
+        self._keys = keys
+        self._mark_key = keys.derive("passage-marks")
+        self._options = options
+        self._model = model
+        self._weights = weights
+
+    async def ask(self, question: Question) -> Answer:
+        """Answer from what the asker may read, or decline.
+
+        Raises:
+            BadRequestError: The question is empty or too long.
+            NotFoundError: The asker has no such conversation.
+            TrailUnavailableError: It could not be recorded, so there is no answer.
+            EngineUnavailableError: The model is gone for the moment.
+            RedactionFailedError: Personal data could not be looked for.
+        """
+        self._validate(question)
+        run = _Run(question, new_request_id(), await asyncio.to_thread(self._conversation, question))
+        intent = self._recorder.submit(self._intent(run))
+        try:
+            return await self._answer(run, intent)
+        except (Exception, asyncio.CancelledError) as error:
+            # The trail must say how each question ended; then the error goes on to whoever can act on it.
+            self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
+            raise
+
+    def _validate(self, question: Question) -> None:
+        if not question.text.strip():
+            message = "The question is empty. Ask something."
+            raise BadRequestError(message)
+        if len(question.text) > self._options.question_characters:
+            most = self._options.question_characters
+            message = f"The question has {len(question.text)} characters; at most {most} are taken. Shorten it."
+            raise BadRequestError(message)
+
+    def _conversation(self, question: Question) -> Conversation:
+        if question.conversation is not None:
+            return self._conversations.open(question.principal.id, question.conversation)
+        begun = new_conversation()
+        return Conversation(begun.id, question.history, begun.pseudonyms)
+
+    def _intent(self, run: _Run) -> QuestionAsked:
+        return QuestionAsked(
+            request=run.id,
+            principal=run.question.principal.id,
+            channel=run.question.channel,
+            os_user=run.question.operating_system_user,
+            question_hmac=self._recorder.digest(run.question.text),
+            model=self._model.id,
+            policy_revision=self._authorizer.revision,
+        )
+
+    async def _answer(self, run: _Run, intent: "Future[EntryRef]") -> Answer:
+        reader = Reader(self._authorizer, run.question.principal, RequestContext())
+        found = await asyncio.to_thread(self._search, run)
+        run.mark("retrieved")
+        entry = await self._recorder.durable(intent)
+        await self._recorder.record(retrieval_event(run.id, found))
+        run.passages = cut(found.passages, self._options.passages, self._options.passage_tokens)
+        draft = await self._draft(run) if run.passages else None
+        run.mark("answered")
+        answered = draft is not None and draft.probability >= self._weights.threshold
+        text, citations = self._compose(run, reader, draft) if draft and answered else (prompt.ABSTENTION, [])
+        return await self._conclude(run, reader, entry, found, text, citations)
+
+    def _search(self, run: _Run) -> Found:
+        access = self._retriever.access(run.question.principal, RequestContext())
+        query = retrieval_query(run.question.text, run.conversation.messages)
+        return self._retriever.search(query, access, _SEARCHED, run.question.narrowing)
+
+    async def _draft(self, run: _Run) -> _Draft:
+        """Let the model answer over pseudonymised passages, and weigh the evidence for what it wrote."""
+        asked, history, passages = await asyncio.to_thread(self._pseudonymise, run)
+        domain = f"user/{run.question.principal.id}"
+        context = prompt.context_parts(passages, prompt.passage_mark(self._mark_key, domain))
+        turns = prompt.answer_turns(context, history, asked)
+        text = await self._generate(run, turns, domain)
+        stands = await self._odds(prompt.stands_in_turns(turns, text), domain)
+        holds = await self._odds(prompt.holds_answer_turns(context, asked), domain)
+        texts = [f"{passage.title}\n{passage.heading}\n{passage.text}" for passage in passages]
+        sentences = check_support(text, texts)
+        signals = evidence.measure(
+            asked,
+            text,
+            texts,
+            sentences,
+            similarity=max(passage.similarity for passage in run.passages),
+            holds=holds,
+            stands=stands,
+        )
+        return _Draft(text, sentences, evidence.probability(signals, self._weights))
+
+    def _pseudonymise(self, run: _Run) -> tuple[str, str, list[prompt.PromptPassage]]:
+        """Question, history and passages as the model may see them, all with the conversation's placeholders."""
+        pseudonyms = run.conversation.pseudonyms
+        spoken = spoken_history(run.conversation.messages)
+        asked_spans, spoken_spans = self._redactor.find_many([run.question.text, spoken])
+        asked = pseudonyms.replace(run.question.text, asked_spans, USER_ORIGIN)
+        history = pseudonyms.replace(spoken, spoken_spans, HISTORY_ORIGIN)
+        run.redactions.update(span.type for span in asked_spans)
+        return asked, history, [self._prompt_passage(run, passage) for passage in run.passages]
+
+    def _prompt_passage(self, run: _Run, passage: FoundPassage) -> prompt.PromptPassage:
+        replace, origin = run.conversation.pseudonyms.replace, passage.document
+        run.redactions.update(span.type for span in passage.spans)
+        return prompt.PromptPassage(
+            title=replace(passage.title, passage.title_spans, origin),
+            heading=replace(passage.heading, passage.heading_spans, origin),
+            modified=passage.modified.date().isoformat() if passage.modified else "",
+            text=replace(passage.text, passage.spans, origin),
+        )
+
+    async def _generate(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> str:
+        generation = Generation(
+            turns,
+            domain,
+            max_tokens=self._options.max_words * _TOKENS_PER_WORD,
+            temperature=run.question.temperature,
+            seed=run.question.seed,
+        )
+        pieces: list[str] = []
+        async with aclosing(self._engine.stream(generation)) as chunks:
+            async for chunk in chunks:
+                if not pieces:
+                    run.mark("first_token")
+                pieces.append(chunk.text)
+                run.last = chunk
+        return shorten(strip_markers("".join(pieces)), self._options.max_words)
+
+    async def _odds(self, turns: tuple[Turn, ...], domain: str) -> float:
+        return (await self._engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
+
+    def _compose(self, run: _Run, reader: Reader, draft: _Draft) -> tuple[str, list[Citation]]:
+        """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
+        numbering: dict[int, int] = {}
+        for sentence in draft.sentences:
+            numbering.setdefault(sentence.passage, len(numbering) + 1)
+        marked = " ".join(mark_sentence(sentence, numbering[sentence.passage]) for sentence in draft.sentences)
+        labels = {passage.document: passage.label for passage in run.passages}
+        guard = StreamGuard(
+            run.conversation.pseudonyms,
+            self._redactor,
+            lambda info: any(
+                origin == USER_ORIGIN or (origin in labels and info.type in reader.revealed(labels[origin]))
+                for origin in info.origins
+            ),
+        )
+        text = clean(guard.feed(marked) + guard.close())
+        doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
+        return text, [
+            cite(run.passages[index], n, reader, supported=index not in doubtful) for index, n in numbering.items()
+        ]
+
+    async def _conclude(
+        self, run: _Run, reader: Reader, intent: EntryRef, found: Found, text: str, citations: list[Citation]
+    ) -> Answer:
+        """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
+        abstained = not citations
+        receipt = sign_receipt(self._receipt(run, intent, found, text), self._keys)
+        await self._recorder.record(
+            AnswerGiven(
+                request=run.id,
+                abstained=abstained,
+                cited=tuple(citation.document for citation in citations),
+                redactions=dict(run.redactions),
+                output_sha256=_sha256(text),
+                receipt_sha256=_sha256(msgspec.json.encode(receipt).decode()),
+            )
+        )
+        if run.question.keep or run.question.conversation is not None:
+            said = Message(Speaker.USER, run.question.text), Message(Speaker.ASSISTANT, text)
+            await asyncio.to_thread(self._conversations.append, run.question.principal.id, run.conversation, *said)
+        run.mark("total")
+        return Answer(
+            answer=text,
+            abstained=abstained,
+            citations=citations,
+            redactions=dict(run.redactions),
+            receipt=receipt,
+            usage=_usage(run.last),
+            timings_ms=run.timings_ms,
+            conversation=run.conversation.id if run.question.keep or run.question.conversation else None,
+        )

@@ -1,0 +1,134 @@
+"""Conversations in storage: who said what, sealed under a key of each conversation.
+
+Only the owner's requests open them. The vault holds the conversation's placeholders and the values they stand for.
+"""
+
+import secrets
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Column, Engine, LargeBinary
+from sqlmodel import Field, Session, SQLModel, col, func, select
+
+from gateway.errors import NotFoundError
+from models.engine import Speaker
+from policies.keys import Keys
+from policies.redaction.placeholders import Pseudonyms
+from policies.redaction.vault import open_sealed, seal
+from retrieval.sessions import writing
+from retrieval.tables import utc_now
+
+
+class ConversationRow(SQLModel, table=True):
+    """A conversation of one user."""
+
+    __tablename__ = "conversation"
+    id: str = Field(primary_key=True)
+    user_id: str = Field(index=True, foreign_key="user.id")
+    created_at: datetime = Field(default_factory=utc_now)
+    vault: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class MessageRow(SQLModel, table=True):
+    """A turn of a conversation: its text, citations and receipt as sealed JSON; feedback in the open."""
+
+    __tablename__ = "message"
+    id: int | None = Field(default=None, primary_key=True)
+    conversation_id: str = Field(index=True, foreign_key="conversation.id")
+    ordinal: int
+    speaker: str
+    created_at: datetime = Field(default_factory=utc_now)
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A turn as its owner sees it."""
+
+    speaker: Speaker
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation's turns so far, and the placeholders in use."""
+
+    id: str
+    messages: tuple[Message, ...]
+    pseudonyms: Pseudonyms
+
+
+class Conversations:
+    """Keeps conversations. Every method names the user: somebody else's conversation looks like none."""
+
+    def __init__(self, database: Engine, keys: Keys) -> None:
+        self._database = database
+        self._keys = keys
+
+    def open(self, user_id: str, conversation_id: str) -> Conversation:
+        """Read a conversation.
+
+        Raises:
+            NotFoundError: This user has no such conversation.
+        """
+        with Session(self._database) as session:
+            row = _owned(session, user_id, conversation_id)
+            query = select(MessageRow).where(MessageRow.conversation_id == row.id).order_by(col(MessageRow.ordinal))
+            messages = tuple(self._message(message) for message in session.exec(query))
+            vault = msgspec.json.decode(self._unseal(row.id, "vault", row.vault))
+        return Conversation(row.id, messages, Pseudonyms.load(vault))
+
+    def listed(self, user_id: str) -> list[tuple[str, datetime]]:
+        """The user's conversations with when they began, newest first."""
+        with Session(self._database) as session:
+            query = select(ConversationRow).where(ConversationRow.user_id == user_id)
+            return [
+                (row.id, row.created_at) for row in session.exec(query.order_by(col(ConversationRow.created_at).desc()))
+            ]
+
+    def append(self, user_id: str, conversation: Conversation, *added: Message) -> None:
+        """Store new turns, and the conversation itself with its first ones."""
+        vault = self._seal(conversation.id, "vault", msgspec.json.encode(conversation.pseudonyms.dump()))
+        with writing(self._database) as session:
+            row = session.get(ConversationRow, conversation.id)
+            if row is None:
+                row = ConversationRow(id=conversation.id, user_id=user_id, vault=vault)
+            row.vault = vault
+            session.add(row)
+            session.flush()
+            count = session.exec(
+                select(func.count()).select_from(MessageRow).where(MessageRow.conversation_id == conversation.id)
+            ).one()
+            for ordinal, message in enumerate(added, start=count):
+                sealed = self._seal(conversation.id, str(ordinal), msgspec.json.encode(message))
+                session.add(
+                    MessageRow(conversation_id=conversation.id, ordinal=ordinal, speaker=message.speaker, sealed=sealed)
+                )
+            session.commit()
+
+    def _message(self, row: MessageRow) -> Message:
+        return msgspec.json.decode(self._unseal(row.conversation_id, str(row.ordinal), row.sealed), type=Message)
+
+    def _seal(self, conversation_id: str, what: str, plain: bytes) -> bytes:
+        return seal(self._key(conversation_id), f"{conversation_id}/{what}", plain)
+
+    def _unseal(self, conversation_id: str, what: str, sealed: bytes) -> bytes:
+        return open_sealed(self._key(conversation_id), f"{conversation_id}/{what}", sealed)
+
+    def _key(self, conversation_id: str) -> bytes:
+        return self._keys.derive(f"conversation/{conversation_id}")
+
+
+def new_conversation() -> Conversation:
+    """A conversation in which nothing has been said; it is stored with its first turns."""
+    id_ = "c" + b32encode(secrets.token_bytes(15)).decode().lower()
+    return Conversation(id_, (), Pseudonyms())
+
+
+def _owned(session: Session, user_id: str, conversation_id: str) -> ConversationRow:
+    row = session.get(ConversationRow, conversation_id)
+    if row is None or row.user_id != user_id:
+        message = f"You have no conversation {conversation_id}. List yours, or leave the id out to begin a new one."
+        raise NotFoundError(message)
+    return row

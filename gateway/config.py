@@ -1,0 +1,113 @@
+"""The settings of one installation: `muniment.toml` in its home folder.
+
+Each folder's options are a type of their own; unknown names and wrong types are refused with the place named, so that
+a misspelt setting never silently means its default.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import platformdirs
+
+from gateway.errors import ConfigurationError, HomeMissingError
+
+CONFIG_NAME = "muniment.toml"
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the gateway listens. Anything but loopback needs TLS in front of it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8400
+
+
+class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which models are used (ids of `models/catalogue.toml`) and where they come from.
+
+    `mirror` is a folder or an https address asked before anything else; `threads` 0 means every core.
+    """
+
+    generator: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
+    embedder: str = "all-minilm-l6-v2"
+    recogniser: str = "en-core-web-sm-3.8.0"
+    folder: str = ""
+    mirror: str = ""
+    context_tokens: _Positive = 4096
+    threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is read for an answer, and how long it may be."""
+
+    passages: _Positive = 4
+    passage_tokens: _Positive = 700
+    max_words: _Positive = 80
+    question_characters: _Positive = 8000
+
+
+class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long an answer waits for the trail before it is refused, and where checkpoints are copied to."""
+
+    deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    checkpoint_file: str = ""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an operator may set."""
+
+    server: ServerOptions = ServerOptions()
+    models: ModelOptions = ModelOptions()
+    answers: AnswerOptions = AnswerOptions()
+    audit: AuditOptions = AuditOptions()
+
+
+class Home:
+    """The folder of one installation, and where things lie in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config_file = folder / CONFIG_NAME
+        self.keys = folder / "keys"
+        self.database = folder / "data" / "muniment.db"
+        self.trail = folder / "data" / "audit.db"
+        self.index = folder / "index" / "passages.bin"
+        self.locks = folder / "locks"
+
+    def models(self, config: Config) -> Path:
+        """Where model files are kept: shared by the installations of one user, since they are large and never change."""
+        chosen = config.models.folder or os.environ.get("MUNIMENT_MODELS")
+        return Path(chosen) if chosen else platformdirs.user_cache_path("muniment") / "models"
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+
+def find_home(folder: str | None) -> Home:
+    """The home folder: as given, else `MUNIMENT_HOME`, else `.muniment` in the user's own folder."""
+    chosen = folder or os.environ.get("MUNIMENT_HOME")
+    return Home(Path(chosen).absolute() if chosen else Path.home() / ".muniment")
+
+
+def load_config(home: Home) -> Config:
+    """Read an installation's settings.
+
+    Raises:
+        HomeMissingError: There is no installation.
+        ConfigurationError: The file cannot be read or says something it must not.
+    """
+    try:
+        content = home.config_file.read_bytes()
+    except FileNotFoundError as error:
+        message = f"There is no Muniment home at {home}. Run `muniment init`, or name another with --home."
+        raise HomeMissingError(message) from error
+    except OSError as error:
+        message = f"{home.config_file} cannot be read: {error.strerror}. Make it readable for this user."
+        raise ConfigurationError(message) from error
+    try:
+        return msgspec.toml.decode(content, type=Config)
+    except msgspec.MsgspecError as error:
+        message = f"{home.config_file} is not valid: {error}. Correct that setting."
+        raise ConfigurationError(message) from error

@@ -1,0 +1,75 @@
+"""The database: one SQLite file in write-ahead mode, brought to the current schema when it is opened.
+
+The audit trail has a file of its own (`policies/audit/store.py`).
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
+
+from gateway.errors import DatabaseUnusableError
+
+_BUSY_SECONDS = 15.0
+"""How long a writer waits for another process's transaction; the longest of ours is one checkpoint of an ingestion."""
+
+
+def open_database(path: Path) -> Engine:
+    """Open the database, creating or migrating it as needed.
+
+    Raises:
+        DatabaseUnusableError: It cannot be read or written, is damaged, or belongs to a newer version.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_connection)
+        event.listen(engine, "begin", _begin)
+        _migrate(engine, path)
+    except OSError as error:
+        message = f"The database {path} cannot be opened: {error.strerror}. Check the folder's owner and free space."
+        raise DatabaseUnusableError(message) from error
+    except (DatabaseError, sqlite3.Error) as error:
+        message = (
+            f"The database {path} cannot be used ({getattr(error, 'orig', error)}). Nothing was changed. "
+            "Restore it from a backup, or move it away and sync again."
+        )
+        raise DatabaseUnusableError(message) from error
+    return engine
+
+
+def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy says BEGIN itself, so that reads of one session see one state.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Any) -> None:
+    writes = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _alembic(connection: Any = None) -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _migrate(engine: Engine, path: Path) -> None:
+    script = ScriptDirectory.from_config(_alembic())
+    with engine.execution_options(writing=True).begin() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current == script.get_current_head():
+            return
+        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+            message = f"The database {path} was written by a newer version of Muniment. Install that version or newer."
+            raise DatabaseUnusableError(message)
+        command.upgrade(_alembic(connection), "head")

@@ -1,0 +1,120 @@
+"""The gateway's own errors, and how every folder's errors look from outside.
+
+Errors below know nothing of HTTP or of exit codes; `TRANSLATIONS` is the one place that gives each a status, an exit
+code and a stable name. The first class in the table that an error is an instance of decides.
+"""
+
+from dataclasses import dataclass
+
+from connectors.errors import ConnectorError
+from models.errors import (
+    CatalogueError,
+    EngineUnavailableError,
+    ModelCorruptError,
+    ModelMissingError,
+    ModelsError,
+    PromptTooLongError,
+    PullFailedError,
+)
+from policies.errors import KeysUnusableError, PoliciesError, RedactionFailedError, TrailUnavailableError
+from retrieval.errors import RetrievalError, SyncBusyError
+
+
+class GatewayError(Exception):
+    """The root of this folder's errors; its text says what happened and what to do."""
+
+
+class ConfigurationError(GatewayError):
+    """The installation's settings are wrong: the operator corrects the place the text names."""
+
+
+class HomeMissingError(ConfigurationError):
+    """There is no installation where one was looked for: run `muniment init`."""
+
+
+class DatabaseUnusableError(GatewayError):
+    """The database cannot be opened: the operator restores it or follows the text."""
+
+
+class BadRequestError(GatewayError):
+    """The request cannot be understood or is out of bounds: the caller corrects it."""
+
+
+class NotAuthenticatedError(GatewayError):
+    """No valid key came with the request: the caller presents one."""
+
+
+class NotAllowedError(GatewayError):
+    """The caller may not do this; whether what it named exists is not said."""
+
+
+class NotFoundError(GatewayError):
+    """There is no such thing, or the caller may not see it: both look the same."""
+
+
+class ConflictError(GatewayError):
+    """The thing exists already, or is in a state that forbids this: the caller looks and decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How a kind of error looks: a stable code, an HTTP status, a process exit code, and whether its text is public.
+
+    A private text names files or settings: operators at the command line see it, callers over HTTP see `public`.
+    """
+
+    error: type[Exception]
+    code: str
+    status: int
+    exit_code: int
+    public: str | None = None
+
+
+_ASK_OPERATOR = "The service is not set up correctly. Ask its operator to run `muniment doctor`."
+TRANSLATIONS: tuple[Translation, ...] = (
+    Translation(BadRequestError, "bad_request", 400, 2),
+    Translation(PromptTooLongError, "prompt_too_long", 400, 2),
+    Translation(NotAuthenticatedError, "not_authenticated", 401, 3),
+    Translation(NotAllowedError, "not_allowed", 403, 4),
+    Translation(NotFoundError, "not_found", 404, 5),
+    Translation(ConflictError, "conflict", 409, 6),
+    Translation(SyncBusyError, "busy", 409, 6),
+    Translation(
+        TrailUnavailableError,
+        "trail_unavailable",
+        503,
+        7,
+        "The audit trail is not writable, so nothing is answered. Try again later.",
+    ),
+    Translation(
+        EngineUnavailableError,
+        "model_unavailable",
+        503,
+        8,
+        "The language model is not available. Try again in a moment.",
+    ),
+    Translation(
+        RedactionFailedError,
+        "redaction_failed",
+        503,
+        8,
+        "Personal data could not be checked, so nothing is answered. Try again later.",
+    ),
+    Translation(ModelMissingError, "model_missing", 503, 9, _ASK_OPERATOR),
+    Translation(ModelCorruptError, "model_corrupt", 503, 9, _ASK_OPERATOR),
+    Translation(PullFailedError, "pull_failed", 503, 9, _ASK_OPERATOR),
+    Translation(CatalogueError, "catalogue_invalid", 500, 10, _ASK_OPERATOR),
+    Translation(ModelsError, "model_failed", 500, 9, _ASK_OPERATOR),
+    Translation(HomeMissingError, "home_missing", 500, 10, _ASK_OPERATOR),
+    Translation(ConfigurationError, "configuration_invalid", 500, 10, _ASK_OPERATOR),
+    Translation(DatabaseUnusableError, "database_unusable", 503, 11, _ASK_OPERATOR),
+    Translation(KeysUnusableError, "keys_unusable", 500, 10, _ASK_OPERATOR),
+    Translation(ConnectorError, "source_failed", 502, 12, _ASK_OPERATOR),
+    Translation(RetrievalError, "retrieval_failed", 503, 12, _ASK_OPERATOR),
+    Translation(PoliciesError, "policy_failed", 500, 10, _ASK_OPERATOR),
+)
+
+
+def translate(error: Exception) -> Translation | None:
+    """How an error of ours looks from outside; none for an error that is a defect."""
+    return next((row for row in TRANSLATIONS if isinstance(error, row.error)), None)

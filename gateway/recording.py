@@ -1,0 +1,62 @@
+"""The trail as services use it: record first, wait until it is durable, and only then let anything leave."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from concurrent.futures import Future
+
+from policies.audit.events import Event
+from policies.audit.store import EntryRef, Trail
+from policies.errors import TrailUnavailableError
+from policies.keys import Keys
+
+
+class Recorder:
+    """Writes events and waits for them, within a deadline."""
+
+    def __init__(self, trail: Trail, keys: Keys, deadline_seconds: float) -> None:
+        self._trail = trail
+        self._digest_key = keys.derive("audit-values")
+        self._deadline_seconds = deadline_seconds
+
+    def submit(self, event: Event) -> Future[EntryRef]:
+        """Hand an event to the trail without waiting; nothing may be shown before `durable` returns.
+
+        Raises:
+            TrailUnavailableError: The trail takes no events.
+        """
+        return self._trail.submit(event)
+
+    async def durable(self, entry: Future[EntryRef]) -> EntryRef:
+        """Wait until an event is on disk.
+
+        Raises:
+            TrailUnavailableError: It is not, within the deadline.
+        """
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(entry), self._deadline_seconds)
+        except TimeoutError as error:
+            message = f"The audit trail did not accept an entry within {self._deadline_seconds} s. Try again later."
+            raise TrailUnavailableError(message) from error
+
+    async def record(self, event: Event) -> EntryRef:
+        """Submit an event and wait until it is durable."""
+        return await self.durable(self.submit(event))
+
+    def record_now(self, event: Event) -> EntryRef:
+        """Record an event and wait for it, where no event loop runs.
+
+        Raises:
+            TrailUnavailableError: It is not durable within the deadline; what it announces must not be done.
+        """
+        return self._trail.record(event, self._deadline_seconds)
+
+    def digest(self, value: str) -> str:
+        """A keyed digest: an investigator with the key can test a candidate value, the trail does not hold it."""
+        return hmac.digest(self._digest_key, value.encode(), hashlib.sha256).hex()
+
+
+def new_request_id() -> str:
+    """A request's name in trail, receipt and logs; random, so that it counts nothing."""
+    return "r" + secrets.token_hex(10)

@@ -1,0 +1,171 @@
+"""All wiring, in one place. Each part is made when it is first asked for, so a command pays for what it uses.
+
+Tests replace a part by assigning to it before it is used: `services.engine = ScriptedModel(...)`.
+"""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Engine as Database
+
+from gateway.admin.service import Users
+from gateway.chat.service import Chats
+from gateway.chat.store import Conversations
+from gateway.config import Config, Home, load_config
+from gateway.database import open_database
+from gateway.recording import Recorder
+from gateway.search.service import Searches
+from gateway.sources.service import Sources
+from models.catalogue import Artefact, Catalogue, load_catalogue
+from models.embedder import Embedder
+from models.engine import Engine
+from models.llama.engine import LlamaEngine
+from models.store import ModelStore
+from policies.audit.store import Trail
+from policies.authorizer import Authorizer
+from policies.filters import AccessFilters
+from policies.keys import Keys, open_keys
+from policies.redaction.engine import Redactor
+from retrieval.index import PassageIndex
+from retrieval.ingestion import Ingestion
+from retrieval.retriever import Retriever
+
+_log = logging.getLogger(__name__)
+
+
+class Services:
+    """One installation, opened."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened; the engine is stopped by whoever started it."""
+        if "trail" in self.__dict__:
+            self.trail.close()
+        if "database" in self.__dict__:
+            self.database.dispose()
+
+    @cached_property
+    def config(self) -> Config:
+        return load_config(self.home)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return open_keys(self.home.keys)
+
+    @cached_property
+    def database(self) -> Database:
+        return open_database(self.home.database)
+
+    @cached_property
+    def trail(self) -> Trail:
+        return Trail.open(self.home.trail, self.keys)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds)
+
+    @cached_property
+    def authorizer(self) -> Authorizer:
+        return Authorizer.load()
+
+    @cached_property
+    def users(self) -> Users:
+        return Users(self.database, self.recorder)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return load_catalogue()
+
+    @cached_property
+    def models(self) -> ModelStore:
+        return ModelStore(self.home.models(self.config), self.catalogue)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        embedder = Embedder(self.models.path(self.config.models.embedder))
+        embedder.load()
+        return embedder
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        redactor = Redactor(self.models.path(self.config.models.recogniser))
+        redactor.load()
+        return redactor
+
+    @cached_property
+    def index(self) -> PassageIndex:
+        index = PassageIndex(self.database, self.embedder.dimensions, self.config.models.embedder)
+        if not index.restore(self.home.index, self.keys.derive("index-file")):
+            index.rebuild()
+            self.save_index(index)
+        return index
+
+    def save_index(self, index: PassageIndex) -> None:
+        """Keep the index for the next start; without room for it, the next start only takes longer."""
+        try:
+            index.save(self.home.index, self.keys.derive("index-file"))
+        except OSError as error:
+            _log.warning("index_file_not_written path=%s reason=%s", self.home.index, error.strerror)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        return Retriever(self.database, self.index, self.embedder, self.authorizer, AccessFilters(self.authorizer))
+
+    @cached_property
+    def ingestion(self) -> Ingestion:
+        key = self.keys.derive("document-identity")
+        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks)
+
+    @cached_property
+    def sources(self) -> Sources:
+        return Sources(self.database, self.recorder)
+
+    @cached_property
+    def searches(self) -> Searches:
+        return Searches(self.retriever, self.authorizer, self.recorder)
+
+    @cached_property
+    def generator(self) -> Artefact:
+        return self.catalogue.artefact(self.config.models.generator)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return LlamaEngine(
+            self.models.path(self.generator.id),
+            artefact=self.generator,
+            context_tokens=self.config.models.context_tokens,
+            threads=self.config.models.threads,
+        )
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        return Conversations(self.database, self.keys)
+
+    @cached_property
+    def chats(self) -> Chats:
+        return Chats(
+            retriever=self.retriever,
+            redactor=self.redactor,
+            authorizer=self.authorizer,
+            engine=self.engine,
+            recorder=self.recorder,
+            conversations=self.conversations,
+            keys=self.keys,
+            options=self.config.answers,
+            model=self.generator,
+        )
+
+
+def services_of(folder: str | Path) -> Services:
+    """The services of a home folder."""
+    return Services(Home(Path(folder)))

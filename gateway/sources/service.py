@@ -1,0 +1,130 @@
+"""Sources: adding one checks it first; a run reads what changed; removing one takes its documents out at once."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, func, select
+
+from connectors.access import load_access
+from connectors.contract import Connector
+from connectors.registry import create
+from gateway.errors import BadRequestError, ConflictError, NotFoundError
+from gateway.recording import Recorder
+from gateway.sources.schemas import Source
+from policies.audit.events import SourceAdded, SourceRemoved, SyncFinished
+from retrieval.ingestion import Ingestion, SyncReport
+from retrieval.sessions import writing
+from retrieval.tables import DocumentRow, SkipRow, SourceRow
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class Sources:
+    """The configured sources."""
+
+    def __init__(self, database: Engine, recorder: Recorder) -> None:
+        self._database = database
+        self._recorder = recorder
+
+    def add(self, name: str, type_: str, settings: Mapping[str, str], access_file: Path | None, by: str) -> None:
+        """Configure a source after having checked that it can be read.
+
+        Raises:
+            BadRequestError: The name is not usable.
+            ConflictError: There is one of this name.
+            ConnectorError: The settings or the access file are wrong, or the source cannot be reached.
+        """
+        if not _NAME.fullmatch(name):
+            message = f"{name!r} cannot be a source name. Use up to 63 small letters, digits and hyphens."
+            raise BadRequestError(message)
+        with Session(self._database) as session:
+            if session.get(SourceRow, name) is not None:
+                message = f"There is a source {name} already. Remove it first, or choose another name."
+                raise ConflictError(message)
+        access = str(access_file.absolute()) if access_file else ""
+        row = SourceRow(name=name, type=type_, settings=json.dumps(dict(settings)), access_file=access)
+        _connector(row).check()
+        self._recorder.record_now(SourceAdded(by=by, source=name, type=type_))
+        with writing(self._database) as session:
+            session.add(row)
+            session.commit()
+
+    def listed(self) -> list[Source]:
+        """Every source with how many documents it has, and how many could not be read."""
+        with Session(self._database) as session:
+            documents = _counts(session, DocumentRow.source, DocumentRow.deleted == False)  # noqa: E712 - SQL
+            skipped = _counts(session, SkipRow.source)
+            rows = session.exec(select(SourceRow).order_by(SourceRow.name))
+            return [
+                Source(
+                    row.name,
+                    row.type,
+                    json.loads(row.settings),
+                    documents.get(row.name, 0),
+                    skipped.get(row.name, 0),
+                    row.synced_at,
+                )
+                for row in rows
+            ]
+
+    def skipped(self, name: str) -> list[tuple[str, str]]:
+        """What the last runs could not read: path and reason."""
+        with Session(self._database) as session:
+            rows = session.exec(select(SkipRow).where(SkipRow.source == name).order_by(SkipRow.path))
+            return [(row.path, row.reason) for row in rows]
+
+    def sync(self, name: str, ingestion: Ingestion, by: str, on_progress: Callable[[SyncReport], None]) -> SyncReport:
+        """Read what changed in a source.
+
+        Raises:
+            NotFoundError: There is no such source.
+            SyncFailedError: It could not be read to its end.
+        """
+        report = ingestion.sync(name, _connector(self._row(name)), on_progress)
+        self._recorder.record_now(
+            SyncFinished(
+                by=by,
+                source=name,
+                upserted=report.upserted,
+                relabelled=report.relabelled,
+                deleted=report.deleted,
+                skipped=report.skipped,
+                epoch=report.epoch,
+            )
+        )
+        return report
+
+    def remove(self, name: str, ingestion: Ingestion, by: str) -> int:
+        """Forget a source and all its documents; returns how many there were.
+
+        Raises:
+            NotFoundError: There is no such source.
+        """
+        self._row(name)
+        self._recorder.record_now(SourceRemoved(by=by, source=name))
+        removed = ingestion.forget(name)
+        with writing(self._database) as session:
+            session.delete(session.get_one(SourceRow, name))
+            session.commit()
+        return removed
+
+    def _row(self, name: str) -> SourceRow:
+        with Session(self._database) as session:
+            row = session.get(SourceRow, name)
+        if row is None:
+            message = f"There is no source {name}. `muniment sources list` shows what there is."
+            raise NotFoundError(message)
+        return row
+
+
+def _connector(row: SourceRow) -> Connector:
+    access = load_access(Path(row.access_file)) if row.access_file else None
+    return create(row.type, json.loads(row.settings), access)
+
+
+def _counts(session: Session, column: object, *where: object) -> dict[str, int]:
+    query = select(column, func.count()).where(*where).group_by(col(column))  # type: ignore[call-overload]
+    return dict(session.exec(query).all())
