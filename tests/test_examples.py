@@ -18,6 +18,9 @@ import pypdf
 import pytest
 from bs4 import BeautifulSoup
 
+from connectors.access import load_access
+from connectors.errors import AccessUnreadableError
+from policies.labels import Label
 from policies.personal_data import EntityType
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -108,6 +111,20 @@ def test_the_access_file_names_only_known_groups_and_existing_documents() -> Non
     for rule in ACCESS["rules"]:
         assert set(rule["groups"]) <= groups
         assert any(name.startswith(rule["prefix"]) for name in PATHS), rule
+
+
+def test_the_product_labels_every_document_as_the_access_file_says() -> None:
+    rules = load_access(EXAMPLES / "access.json")
+    for name in PATHS:
+        assert rules.label(name) == Label.for_groups(*groups_that_may_read(name, ACCESS["rules"])), name
+
+
+def test_a_misspelt_group_in_the_access_file_is_refused(tmp_path: Path) -> None:
+    """Negative control: a copy that names an unknown group is not read at all."""
+    broken = tmp_path / "access.json"
+    broken.write_text(json.dumps(ACCESS).replace('["directors"]', '["direktors"]'), encoding="utf-8")
+    with pytest.raises(AccessUnreadableError):
+        load_access(broken)
 
 
 def test_exactly_the_drafts_are_private() -> None:
