@@ -1,0 +1,263 @@
+"""What the trail records: one dataclass per event, its docstring is its documentation.
+
+Identifiers, digests, rules and counts; never the text of a question, a passage or an answer, never a key. Fields hold
+text, whole numbers, booleans, and sequences or mappings of these; no fractions, whose spelling differs between languages.
+
+Fields of the same name mean the same: `request` ties together what belongs to one request, `principal` is who acted,
+`by` is who administered, `user` is whom it concerned. Those are what the trail can be searched by.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAsked:
+    """Somebody is about to get an answer. Durable before the first word of it leaves.
+
+    `channel` is how it came (`cli`, `http`); `os_user` is the operating-system user when it was asked in another's name
+    with `--as`; `question_hmac` is a keyed digest, with which an investigator who has the key can test a suspected text.
+    """
+
+    kind: ClassVar[str] = "question:asked"
+    request: str
+    principal: str
+    channel: str
+    question_hmac: str
+    model: str
+    policy_revision: str
+    os_user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAsked:
+    """Somebody is about to get passages. Durable before the first of them leaves; fields as in `QuestionAsked`."""
+
+    kind: ClassVar[str] = "search:asked"
+    request: str
+    principal: str
+    channel: str
+    query_hmac: str
+    policy_revision: str
+    os_user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassagesRetrieved:
+    """Which passages a search found for somebody, and the rules that let them through.
+
+    `passages`, `documents` and `labels` name the same passages in the same order: the digest of the passage, the id of
+    its document, the digest of the label it was allowed under. Counts are of distinct labels.
+    """
+
+    kind: ClassVar[str] = "passages:retrieved"
+    request: str
+    epoch: int
+    policy_revision: str
+    labels_allowed: int
+    labels_denied: int
+    passages: tuple[str, ...]
+    documents: tuple[str, ...]
+    labels: tuple[str, ...]
+    policies: tuple[str, ...]
+    decisions_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerGiven:
+    """An answer was complete, and left after this was durable.
+
+    `cited` are ids of documents; `redactions` counts what was replaced, by type; the digests are of the text that left
+    and of its signed receipt.
+    """
+
+    kind: ClassVar[str] = "answer:given"
+    request: str
+    abstained: bool
+    cited: tuple[str, ...]
+    redactions: Mapping[str, int]
+    output_sha256: str
+    receipt_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFailed:
+    """A question got no answer, or not the whole of it; `error` is the name of the error, not its text."""
+
+    kind: ClassVar[str] = "answer:failed"
+    request: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessDenied:
+    """Somebody was refused an action; `reason` and `policies` are those of the decision."""
+
+    kind: ClassVar[str] = "access:denied"
+    principal: str
+    action: str
+    reason: str
+    policies: tuple[str, ...] = ()
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInFailed:
+    """Credentials were not accepted.
+
+    `reason` is one of a few words such as `unknown`, `revoked` or `disabled`; `key_id` is the public part of a key that
+    is known, and empty when the key is not.
+    """
+
+    kind: ClassVar[str] = "sign-in:failed"
+    channel: str
+    reason: str
+    key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAdded:
+    """A source was configured; `type` names its connector."""
+
+    kind: ClassVar[str] = "source:added"
+    by: str
+    source: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRemoved:
+    """A source and all its documents are being taken out."""
+
+    kind: ClassVar[str] = "source:removed"
+    by: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFinished:
+    """A run over a source ended; counts are of documents, `epoch` is the state that it left."""
+
+    kind: ClassVar[str] = "sync:finished"
+    by: str
+    source: str
+    upserted: int
+    relabelled: int
+    deleted: int
+    skipped: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFailed:
+    """A run over a source broke off; what it had committed stands. `error` is the name of the error, not its text."""
+
+    kind: ClassVar[str] = "sync:failed"
+    by: str
+    source: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserAdded:
+    """A user was created, or an existing one was given these groups and roles."""
+
+    kind: ClassVar[str] = "user:added"
+    by: str
+    user: str
+    groups: tuple[str, ...]
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserDisabled:
+    """All access was taken from a user."""
+
+    kind: ClassVar[str] = "user:disabled"
+    by: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCreated:
+    """A user was given an API key; `key_id` is its public part."""
+
+    kind: ClassVar[str] = "key:created"
+    by: str
+    user: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRevoked:
+    """An API key stopped working."""
+
+    kind: ClassVar[str] = "key:revoked"
+    by: str
+    user: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPulled:
+    """A model file was fetched and its digest was the publisher's."""
+
+    kind: ClassVar[str] = "model:pulled"
+    by: str
+    model: str
+    model_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSelected:
+    """Another model answers from now on."""
+
+    kind: ClassVar[str] = "model:selected"
+    by: str
+    model: str
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoaded:
+    """These policies decide from now on."""
+
+    kind: ClassVar[str] = "policy:loaded"
+    by: str
+    policy_revision: str
+    previous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailRead:
+    """Somebody looked into the trail itself; `operation` is `list`, `show`, `verify` or `export`."""
+
+    kind: ClassVar[str] = "trail:read"
+    by: str
+    operation: str
+    entries: int
+
+
+Event = (
+    QuestionAsked
+    | SearchAsked
+    | PassagesRetrieved
+    | AnswerGiven
+    | AnswerFailed
+    | AccessDenied
+    | SignInFailed
+    | SourceAdded
+    | SourceRemoved
+    | SyncFinished
+    | SyncFailed
+    | UserAdded
+    | UserDisabled
+    | KeyCreated
+    | KeyRevoked
+    | ModelPulled
+    | ModelSelected
+    | PolicyLoaded
+    | TrailRead
+)
+"""Everything the trail records."""
