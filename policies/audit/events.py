@@ -1,7 +1,7 @@
 """What the trail records: one dataclass per event, its docstring is its documentation.
 
 Identifiers, digests, rules and counts; never the text of a question, a passage or an answer, never a key. Fields hold
-text, whole numbers, booleans, and sequences or mappings of these; no fractions, whose spelling differs between languages.
+text, whole numbers, booleans, and sequences or mappings of these; no fractions, which every language spells its own way.
 
 Fields of the same name mean the same: `request` ties together what belongs to one request, `principal` is who acted,
 `by` is who administered, `user` is whom it concerned. Those are what the trail can be searched by.
@@ -16,8 +16,8 @@ from typing import ClassVar
 class QuestionAsked:
     """Somebody is about to get an answer. Durable before the first word of it leaves.
 
-    `channel` is how it came (`cli`, `http`); `os_user` is the operating-system user when it was asked in another's name
-    with `--as`; `question_hmac` is a keyed digest, with which an investigator who has the key can test a suspected text.
+    `channel` is how it came (`cli`, `http`); `os_user` is the operating-system user who asked in another's name
+    with `--as`; `question_hmac` is a keyed digest: an investigator who has the key can test a suspected text.
     """
 
     kind: ClassVar[str] = "question:asked"
