@@ -11,7 +11,6 @@ from base64 import b32encode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -243,7 +242,7 @@ class Ingestion:
                 url=upsert.url,
                 author=upsert.author,
                 media_type=upsert.media_type,
-                modified=_naive_utc(upsert.modified),
+                modified=upsert.modified,
                 label_id=intern_label(session, upsert.label),
                 content_digest=parsed.digest,
                 epoch=epoch,
@@ -258,7 +257,7 @@ class Ingestion:
     def _relabel(self, session: Session, source: str, upsert: Upsert, epoch: int) -> None:
         row = session.get_one(DocumentRow, self.document_id(source, upsert.id))
         row.label_id, row.epoch = intern_label(session, upsert.label), epoch
-        row.url, row.author, row.modified = upsert.url, upsert.author, _naive_utc(upsert.modified)
+        row.url, row.author, row.modified = upsert.url, upsert.author, upsert.modified
         session.add(row)
 
     def _remove(self, session: Session, source: str, external_id: str, epoch: int) -> int:
@@ -316,7 +315,3 @@ def _passages(
         )
         for ordinal, (piece, heading, vector) in enumerate(zip(item.chunks, heading_spans, vectors, strict=True))
     ]
-
-
-def _naive_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)

@@ -10,8 +10,8 @@ from sqlmodel import Field, SQLModel
 
 
 def utc_now() -> datetime:
-    """The present, in UTC and without a zone mark, as SQLite stores it."""
-    return datetime.now(UTC).replace(tzinfo=None)
+    """The present, in UTC."""
+    return datetime.now(UTC)
 
 
 class CorpusRow(SQLModel, table=True):
