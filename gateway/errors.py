@@ -41,7 +41,15 @@ class BadRequestError(GatewayError):
 
 
 class NotAuthenticatedError(GatewayError):
-    """No valid key came with the request: the caller presents one."""
+    """No valid key came with the request: the caller presents one.
+
+    `reason` and `key_id` are for the trail and are not part of the text: why a key is not valid is not said.
+    """
+
+    def __init__(self, message: str, reason: str = "missing", key_id: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.key_id = key_id
 
 
 class NotAllowedError(GatewayError):
@@ -52,8 +60,20 @@ class NotFoundError(GatewayError):
     """There is no such thing, or the caller may not see it: both look the same."""
 
 
+class ModelNotFoundError(NotFoundError):
+    """A request names a model that is not offered: the caller names one that is."""
+
+
 class ConflictError(GatewayError):
     """The thing exists already, or is in a state that forbids this: the caller looks and decides."""
+
+
+class TooManyRequestsError(GatewayError):
+    """There is no room for one more request now: the caller waits and tries again."""
+
+
+class NotReadyError(GatewayError):
+    """The service is still starting, or a part of it does not work: the caller tries again in a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +96,12 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(PromptTooLongError, "prompt_too_long", 400, 2),
     Translation(NotAuthenticatedError, "not_authenticated", 401, 3),
     Translation(NotAllowedError, "not_allowed", 403, 4),
+    Translation(ModelNotFoundError, "model_not_found", 404, 5),
     Translation(NotFoundError, "not_found", 404, 5),
     Translation(ConflictError, "conflict", 409, 6),
     Translation(SyncBusyError, "busy", 409, 6),
+    Translation(TooManyRequestsError, "too_many_requests", 429, 8),
+    Translation(NotReadyError, "not_ready", 503, 8),
     Translation(
         TrailUnavailableError,
         "trail_unavailable",

@@ -59,23 +59,30 @@ def request_id(scope: Scope) -> str:
 
 
 def describe_error(error: Exception, request: str) -> tuple[int, ErrorBody]:
-    """The status and body an error is answered with; a defect is logged, and told only as that."""
+    """The status and body an error is answered with; a defect is told only as that."""
     if (row := translate(error)) is not None:
-        if row.status >= _DEFECT:
-            _log.error("request_failed request=%s code=%s reason=%s", request, row.code, error)
         return row.status, _body(row.code, row.public or str(error), request)
     if isinstance(error, HTTPException) and error.status_code < _DEFECT:
         code, message = _HTTP_ERRORS.get(error.status_code, ("bad_request", _complaint(error)))
         return error.status_code, _body(code, message, request)
-    # Frames without the error's text: a text may quote a question or a document.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("request_defect request=%s error=%s\n%s", request, type(error).__name__, frames)
     message = f"Something went wrong in the service. Its log tells more under {request}; give that id to the operator."
     return _DEFECT, _body("internal_error", message, request)
 
 
+def log_error(error: Exception, request: str) -> None:
+    """Log what the service, not its caller, has to answer for."""
+    row = translate(error)
+    if row is None and not isinstance(error, HTTPException):
+        # Frames without the error's text: a text may quote a question or a document.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("request_defect request=%s error=%s\n%s", request, type(error).__name__, frames)
+    elif row is not None and row.status >= _DEFECT:
+        _log.error("request_failed request=%s code=%s reason=%s", request, row.code, error)
+
+
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
     """The exception handler of the application."""
+    log_error(error, request_id(request.scope))
     status, body = describe_error(error, request_id(request.scope))
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if status == _UNAUTHORISED:

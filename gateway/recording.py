@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from policies.audit.events import Event
@@ -13,12 +15,16 @@ from policies.keys import Keys
 
 
 class Recorder:
-    """Writes events and waits for them, within a deadline."""
+    """Writes events and waits for them, within a deadline.
+
+    `observe` is told how many seconds each submitted entry took to become durable.
+    """
 
     def __init__(self, trail: Trail, keys: Keys, deadline_seconds: float) -> None:
         self._trail = trail
         self._digest_key = keys.derive("audit-values")
         self._deadline_seconds = deadline_seconds
+        self.observe: Callable[[float], None] = _ignore
 
     def submit(self, event: Event) -> Future[EntryRef]:
         """Hand an event to the trail without waiting; nothing may be shown before `durable` returns.
@@ -26,7 +32,10 @@ class Recorder:
         Raises:
             TrailUnavailableError: The trail takes no events.
         """
-        return self._trail.submit(event)
+        started = time.perf_counter()
+        entry = self._trail.submit(event)
+        entry.add_done_callback(lambda done: done.exception() or self.observe(time.perf_counter() - started))
+        return entry
 
     async def durable(self, entry: Future[EntryRef]) -> EntryRef:
         """Wait until an event is on disk.
@@ -55,6 +64,10 @@ class Recorder:
     def digest(self, value: str) -> str:
         """A keyed digest: an investigator with the key can test a candidate value, the trail does not hold it."""
         return hmac.digest(self._digest_key, value.encode(), hashlib.sha256).hex()
+
+
+def _ignore(_seconds: float) -> None:
+    """Nobody measures."""
 
 
 def new_request_id() -> str:

@@ -138,8 +138,11 @@ class Users:
             principal = read_principal(session, row.user_id) if row else None
         stored = row.secret_sha256 if row else _digest("")
         right = hmac.compare_digest(stored, _digest(match[2] if match else "-"))
-        if not right or row is None or row.revoked_at is not None or principal is None or not principal.active:
-            raise NotAuthenticatedError(_NO_KEY)
+        if row is None or principal is None:
+            raise NotAuthenticatedError(_NO_KEY, "unknown")
+        reason = "wrong" if not right else "revoked" if row.revoked_at else "disabled" if not principal.active else ""
+        if reason:
+            raise NotAuthenticatedError(_NO_KEY, reason, row.id)
         return principal
 
 

@@ -1,0 +1,143 @@
+"""The HTTP application: its routes, what stands before every one of them, and how it is served."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import uvicorn
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.types import Message, Scope
+
+from gateway.audit.routes import list_entries
+from gateway.chat.admission import Admission
+from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
+from gateway.config import ServerOptions
+from gateway.health.routes import live, measurements, ready
+from gateway.health.service import Readiness
+from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
+from gateway.metrics import Metrics, Timing, count_response
+from gateway.reference import openapi_config
+from gateway.search.routes import search
+from gateway.security import (
+    Authentication,
+    Hosts,
+    Refusals,
+    RequireAction,
+    add_security_headers,
+    allowed_hosts,
+)
+from gateway.services import Services
+from gateway.sources.routes import list_sources
+from policies.principals import Principal
+
+_ROUTES = (
+    complete,
+    list_conversations,
+    list_entries,
+    list_models,
+    list_sources,
+    live,
+    measurements,
+    ready,
+    search,
+    show_conversation,
+    show_model,
+)
+_SHUTDOWN_SECONDS = 20
+"""How long running answers may take to end when the service stops."""
+
+
+def create_app(services: Services) -> Litestar:
+    """The application over one installation. What is slow to load is loaded once it runs (`/health/ready` tells).
+
+    The caller closes the services afterwards; the engine is stopped with the application.
+
+    Raises:
+        ConfigurationError: The settings are wrong.
+        DatabaseUnusableError: The database cannot be opened.
+        KeysUnusableError: The installation's keys cannot be used.
+        PoliciesError: The policies or the audit trail cannot be used.
+    """
+    _open(services)
+    options = services.config.server
+    metrics, readiness, refusals = Metrics(), Readiness(services), Refusals()
+    metrics.watch_sources(services.sources.listed)
+    services.recorder.observe = metrics.trail_append_seconds.observe
+    return Litestar(
+        route_handlers=_ROUTES,
+        guards=[RequireAction(services, metrics, refusals)],
+        middleware=[Timing(), Hosts(allowed_hosts(options)), Authentication(services, metrics, refusals)],
+        before_request=require_json,
+        before_send=[partial(_before_send, metrics)],
+        exception_handlers={Exception: answer_error},
+        dependencies={
+            "admission": _given(Admission(services, readiness, metrics)),
+            "metrics": _given(metrics),
+            "principal": Provide(_principal, sync_to_thread=False),
+            "readiness": _given(readiness),
+            "services": _given(services),
+        },
+        lifespan=[lambda _app: _running(readiness)],
+        openapi_config=openapi_config(),
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,
+    )
+
+
+def server_config(app: Litestar, options: ServerOptions) -> uvicorn.Config:
+    """How the application is served: no trust in forwarded headers, no banner, no log of who asked for what."""
+    return uvicorn.Config(
+        app,
+        host=options.host,
+        port=options.port,
+        lifespan="on",
+        proxy_headers=False,
+        forwarded_allow_ips=[],
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        ws="none",
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
+def _open(services: Services) -> None:
+    """Open what is quick to open, so that a service that cannot work does not start, and nothing is opened twice."""
+    _ = (services.config, services.keys, services.database, services.trail, services.recorder)
+    _ = (services.authorizer, services.users, services.catalogue, services.models, services.generator)
+    _ = (services.sources, services.conversations)
+
+
+@contextlib.asynccontextmanager
+async def _running(readiness: Readiness) -> AsyncIterator[None]:
+    loading = asyncio.create_task(readiness.load())
+    try:
+        yield
+    finally:
+        loading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loading
+        await readiness.stop()
+
+
+def _given(value: object) -> Provide:
+    """Hand a route the one thing there is of a kind."""
+
+    def provide() -> Any:
+        return value
+
+    return Provide(provide, sync_to_thread=False)
+
+
+def _principal(request: Request[Any, Any, Any]) -> Principal:
+    principal: Principal = request.scope["user"]
+    return principal
+
+
+async def _before_send(metrics: Metrics, message: Message, scope: Scope) -> None:
+    if message["type"] == "http.response.start":
+        add_security_headers(message, scope)
+        count_response(metrics, message, scope)

@@ -1,0 +1,66 @@
+"""How many questions are answered at once: a few for each person, some for all; more are refused at once.
+
+An answer takes seconds of the whole machine, so a queue without end would only make everyone wait for nothing.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.chat.schemas import Answer
+from gateway.chat.service import Question
+from gateway.errors import TooManyRequestsError
+from gateway.health.service import Readiness
+from gateway.metrics import Metrics
+from gateway.services import Services
+
+
+class Admission:
+    """Lets questions in, and counts what becomes of them. Used from one event loop."""
+
+    def __init__(self, services: Services, readiness: Readiness, metrics: Metrics) -> None:
+        self._services = services
+        self._readiness = readiness
+        self._metrics = metrics
+        self._most = services.config.server.questions_at_once
+        self._most_each = services.config.server.questions_each
+        self._running: Counter[str] = Counter()
+
+    async def ask(self, question: Question) -> Answer:
+        """Answer a question, if there is room for it.
+
+        Raises:
+            NotReadyError: The service is still starting.
+            TooManyRequestsError: All places, or all of this person's, are taken.
+        """
+        self._readiness.require()
+        try:
+            with self._place(question.principal.id), self._metrics.questions_running.track_inprogress():
+                answer = await self._services.chats.ask(question)
+        except (Exception, asyncio.CancelledError) as error:
+            self._metrics.questions.labels(_outcome(error)).inc()
+            raise
+        self._metrics.count_answer(answer)
+        return answer
+
+    @contextmanager
+    def _place(self, principal_id: str) -> Iterator[None]:
+        if self._running[principal_id] >= self._most_each:
+            message = f"You have {self._most_each} questions in progress already. Wait for one of them, then ask again."
+            raise TooManyRequestsError(message)
+        if self._running.total() >= self._most:
+            message = "The service is answering as many questions as it can. Try again in a moment."
+            raise TooManyRequestsError(message)
+        self._running[principal_id] += 1
+        try:
+            yield
+        finally:
+            self._running[principal_id] -= 1
+            self._running += Counter()  # Drops who has none, so that the table does not grow with every name.
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return "refused" if isinstance(error, TooManyRequestsError) else "failed"

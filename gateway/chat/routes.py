@@ -1,0 +1,137 @@
+"""Questions in OpenAI's form, and the asker's own conversations."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.background_tasks import BackgroundTask
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response import Stream
+
+from gateway.chat import openai
+from gateway.chat.admission import Admission
+from gateway.chat.store import Message
+from gateway.chat.streaming import EVENT_STREAM_HEADERS, HEARTBEAT_SECONDS, event_stream, give_up, wait_for_answer
+from gateway.http_errors import error_responses, request_id
+from gateway.services import Services
+from policies.actions import Action
+from policies.principals import Principal
+
+_CLIENT_GONE = 499
+"""What others use for a response that nobody is there to read; it is seen in the metrics alone."""
+
+
+class ConversationSummary(msgspec.Struct, frozen=True):
+    """A conversation in a list."""
+
+    id: str
+    created_at: datetime
+
+
+class ConversationList(msgspec.Struct, frozen=True):
+    """The caller's conversations, newest first."""
+
+    conversations: list[ConversationSummary]
+
+
+class ConversationDetail(msgspec.Struct, frozen=True):
+    """A conversation's turns."""
+
+    id: str
+    messages: list[Message]
+
+
+@post(
+    "/v1/chat/completions",
+    opt={"action": Action.CHAT_ASK},
+    status_code=200,
+    tags=["chat"],
+    responses={200: ResponseSpec(openai.Completion, generate_examples=False), **error_responses(404, 413, 429)},
+)
+async def complete(
+    request: Request[Any, Any, Any],
+    data: openai.CompletionRequest,
+    services: Services,
+    principal: Principal,
+    admission: Admission,
+) -> Response[Any]:
+    """Answer a question from the documents that the caller may read.
+
+    With `stream`, the answer comes as server-sent events once it has been checked and recorded; comments keep the
+    connection open until then.
+    """
+    model = services.generator.id
+    openai.check_model(data.model, _model_names(services))
+    question = openai.read_question(data, principal)
+    id_, created = f"chatcmpl-{request_id(request.scope)}", int(time.time())
+    asking = asyncio.create_task(admission.ask(question))
+    if not await wait_for_answer(request, asking, HEARTBEAT_SECONDS if data.stream else None):
+        return Response(None, status_code=_CLIENT_GONE)
+    if not data.stream or (asking.done() and asking.exception()):
+        return Response(openai.completion(asking.result(), id_, created, model))
+    usage = data.stream_options is not None and data.stream_options.include_usage
+    events = event_stream(
+        asking,
+        lambda answer: openai.chunks(answer, id_, created, model, include_usage=usage),
+        request_id(request.scope),
+    )
+    # The task after the response ends the work also where the caller left before the stream began.
+    after = BackgroundTask(give_up, asking)
+    return Stream(events, media_type="text/event-stream", headers=EVENT_STREAM_HEADERS, background=after)
+
+
+@get("/v1/models", opt={"action": Action.MODELS_LIST}, tags=["chat"], responses=error_responses(), sync_to_thread=False)
+def list_models(services: Services) -> openai.ModelList:
+    """List the model names that a question may give; `muniment` stands for whichever is in use."""
+    return openai.ModelList([openai.Model(name) for name in _model_names(services)])
+
+
+@get(
+    "/v1/models/{name:str}",
+    opt={"action": Action.MODELS_LIST},
+    tags=["chat"],
+    responses=error_responses(404),
+    sync_to_thread=False,
+)
+def show_model(services: Services, name: str) -> openai.Model:
+    """Show one of the models."""
+    openai.check_model(name, _model_names(services))
+    return openai.Model(name)
+
+
+@get(
+    "/api/v1/conversations",
+    opt={"action": Action.CONVERSATIONS_READ},
+    tags=["conversations"],
+    responses=error_responses(),
+    sync_to_thread=True,
+)
+def list_conversations(services: Services, principal: Principal) -> ConversationList:
+    """List the caller's own conversations, newest first."""
+    listed = services.conversations.listed(principal.id)
+    return ConversationList([ConversationSummary(id_, _utc(created_at)) for id_, created_at in listed])
+
+
+@get(
+    "/api/v1/conversations/{conversation_id:str}",
+    opt={"action": Action.CONVERSATIONS_READ},
+    tags=["conversations"],
+    responses=error_responses(404),
+    sync_to_thread=True,
+)
+def show_conversation(services: Services, principal: Principal, conversation_id: str) -> ConversationDetail:
+    """Show the turns of one of the caller's own conversations; anyone else's looks like none."""
+    conversation = services.conversations.open(principal.id, conversation_id)
+    return ConversationDetail(conversation.id, list(conversation.messages))
+
+
+def _model_names(services: Services) -> list[str]:
+    return [openai.MODEL_ALIAS, services.generator.id]
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite gives times back without their zone; all of ours are UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,146 @@
+"""What is measured, and under which names. Labels are routes, kinds and source names: never a person, never a text."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.chat.schemas import Answer
+from gateway.sources.schemas import Source
+
+_log = logging.getLogger(__name__)
+_REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_ANSWER_SECONDS = (0.25, 0.5, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
+_APPEND_SECONDS = (0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.032, 0.064, 0.25, 1, 5)
+"""Around the 4 ms that a sync of a usual disk takes."""
+_UNMATCHED = "unmatched"
+
+
+class Metrics:
+    """The gateway's measurements, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "muniment_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "muniment_http_request_seconds",
+            "Time until a response was sent.",
+            ["route"],
+            buckets=_REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self.questions = Counter(
+            "muniment_questions", "Questions, by how they ended.", ["outcome"], registry=self.registry
+        )
+        self.questions_running = Gauge(
+            "muniment_questions_running", "Questions being answered now.", registry=self.registry
+        )
+        self.tokens = Counter("muniment_tokens", "Tokens, by kind.", ["kind"], registry=self.registry)
+        self.first_token_seconds = Histogram(
+            "muniment_first_token_seconds",
+            "Time until the model's first token.",
+            buckets=_ANSWER_SECONDS,
+            registry=self.registry,
+        )
+        self.answer_seconds = Histogram(
+            "muniment_answer_seconds",
+            "Time until an answer was checked and recorded.",
+            buckets=_ANSWER_SECONDS,
+            registry=self.registry,
+        )
+        self.redactions = Counter(
+            "muniment_redactions", "Personal data replaced before the model.", ["type"], registry=self.registry
+        )
+        self.trail_append_seconds = Histogram(
+            "muniment_trail_append_seconds",
+            "Time until an entry was durable in the audit trail.",
+            buckets=_APPEND_SECONDS,
+            registry=self.registry,
+        )
+        self.sign_ins_failed = Counter(
+            "muniment_sign_ins_failed", "Requests with a key that is not valid.", registry=self.registry
+        )
+        self.access_denied = Counter(
+            "muniment_access_denied", "Requests that policy refused.", registry=self.registry
+        )
+
+    def count_answer(self, answer: Answer) -> None:
+        """Count an answer that was given."""
+        self.questions.labels("abstained" if answer.abstained else "answered").inc()
+        usage = answer.usage
+        self.tokens.labels("prompt").inc(usage.prompt_tokens)
+        self.tokens.labels("cached").inc(usage.cached_tokens)
+        self.tokens.labels("completion").inc(usage.completion_tokens)
+        for type_, count in answer.redactions.items():
+            self.redactions.labels(type_).inc(count)
+        for name, histogram in (("first_token", self.first_token_seconds), ("total", self.answer_seconds)):
+            if name in answer.timings_ms:
+                histogram.observe(answer.timings_ms[name] / 1000)
+
+    def watch_sources(self, listed: Callable[[], list[Source]]) -> None:
+        """Tell about the sources, read at each collection: runs happen in other processes too."""
+        self.registry.register(_SourceCollector(listed))
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        self.requests.labels(method, route, str(status)).inc()
+        self.request_seconds.labels(route).observe(seconds)
+
+    def render(self) -> bytes:
+        """All of it in the text format that Prometheus reads."""
+        return generate_latest(self.registry)
+
+
+class Timing(ASGIMiddleware):
+    """Notes when a request came; `count_response` counts it when it is answered."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Start the clock."""
+        scope["state"]["started"] = time.perf_counter()
+        await next_app(scope, receive, send)
+
+
+class _SourceCollector(Collector):
+    def __init__(self, listed: Callable[[], list[Source]]) -> None:
+        self._listed = listed
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first collection, so that registering reads no database."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """One value per source and measure."""
+        documents = GaugeMetricFamily("muniment_source_documents", "Documents of a source.", labels=["source"])
+        skipped = GaugeMetricFamily("muniment_source_skipped", "Documents that could not be read.", labels=["source"])
+        synced = GaugeMetricFamily("muniment_source_synced_timestamp_seconds", "End of the last run.", labels=["source"])
+        for source in self._sources():
+            documents.add_metric([source.name], source.documents)
+            skipped.add_metric([source.name], source.skipped)
+            if source.synced_at is not None:
+                synced.add_metric([source.name], source.synced_at.timestamp())
+        yield from (documents, skipped, synced)
+
+    def _sources(self) -> list[Source]:
+        try:
+            return self._listed()
+        except Exception as error:  # noqa: BLE001 - a database that is down must not hide the other measurements.
+            _log.warning("source_metrics_unavailable error=%s", type(error).__name__)
+            return []
+
+
+def count_response(metrics: Metrics, message: Message, scope: Scope) -> None:
+    """Count a response as it begins; what matched no route shares one name, so that callers cannot add series."""
+    route = scope.get("path_template")
+    seconds = time.perf_counter() - scope["state"].get("started", time.perf_counter())
+    method = scope["method"] if route else _UNMATCHED
+    metrics.count_request(method, str(route or _UNMATCHED), message["status"], seconds)

@@ -1,0 +1,185 @@
+"""Who is calling, and whether they may: keys become principals, and a route without an action is denied.
+
+Nothing here trusts what a proxy or a client says about itself: forwarded headers are ignored, the host must be one
+the configuration names, and other origins get no access (there are no CORS headers to grant any).
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.handlers.base import BaseRouteHandler
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.config import ServerOptions
+from gateway.errors import BadRequestError, NotAllowedError, NotAuthenticatedError
+from gateway.http_errors import request_id
+from gateway.metrics import Metrics
+from gateway.services import Services
+from policies.actions import Action
+from policies.audit.events import AccessDenied, SignInFailed
+from policies.authorizer import RequestContext
+from policies.decisions import Decision
+from policies.principals import ANONYMOUS, Principal, PrincipalKind
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+CHANNEL = "http"
+"""How requests that come this way are named in the trail."""
+_RECORDED_BURST = 20
+_RECORDED_PER_SECOND = 1.0
+"""How many refusals of unknown callers the trail takes: enough to see an attack, too few to fill a disk with one."""
+_NOT_NAMED = Decision(allowed=False, reason="The route names no action, and what is not named is denied.")
+
+
+class Hosts(ASGIMiddleware):
+    """Answers only to the host names that the configuration gives; a page elsewhere cannot borrow a user's network."""
+
+    scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Refuse a request whose Host header is absent, doubled or unknown."""
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or host_name(hosts[0]) not in self._names:
+            message = "The service does not answer to this host name. Its operator adds names under server.names."
+            raise BadRequestError(message)
+        await next_app(scope, receive, send)
+
+
+class Authentication(ASGIMiddleware):
+    """Turns `Authorization: Bearer KEY` into the connection's principal; without one, the caller is anonymous."""
+
+    scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+
+    def __init__(self, services: Services, metrics: Metrics, refusals: "Refusals") -> None:
+        self._services = services
+        self._metrics = metrics
+        self._refusals = refusals
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Set the connection's user, or refuse a key that is not valid."""
+        presented = [value for name, value in scope["headers"] if name == b"authorization"]
+        scope["auth"] = None
+        scope["user"] = await self._principal(presented) if presented else ANONYMOUS
+        await next_app(scope, receive, send)
+
+    async def _principal(self, presented: list[bytes]) -> Principal:
+        scheme, _, key = presented[0].decode("latin-1").partition(" ")
+        usable = len(presented) == 1 and scheme.lower() == "bearer"
+        try:
+            return await asyncio.to_thread(self._services.users.authenticate, key.strip() if usable else "")
+        except NotAuthenticatedError as error:
+            self._metrics.sign_ins_failed.inc()
+            if self._refusals.recorded():
+                event = SignInFailed(channel=CHANNEL, reason=error.reason, key_id=error.key_id)
+                await self._services.recorder.record(event)
+            raise
+
+
+@dataclass(slots=True)
+class Refusals:
+    """A bound on how many refusals of unauthenticated callers are recorded; the metrics count all of them."""
+
+    clock: Callable[[], float] = time.monotonic
+    _left: float = float(_RECORDED_BURST)
+    _at: float = field(default=0.0)
+
+    def recorded(self) -> bool:
+        """Whether the next refusal is one to record."""
+        now = self.clock()
+        self._left = min(_RECORDED_BURST, self._left + (now - self._at) * _RECORDED_PER_SECOND)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class RequireAction:
+    """The guard of the whole application: a route names an action, and the policy allows it to the caller."""
+
+    services: Services
+    metrics: Metrics
+    refusals: Refusals
+
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Let the connection through, or record that it was refused and refuse it.
+
+        Raises:
+            NotAuthenticatedError: The caller is anonymous: a key may help.
+            NotAllowedError: The caller is known, and may not.
+        """
+        principal = connection.scope.get("user", ANONYMOUS)
+        action = handler.opt.get("action")
+        decision = self._decide(principal, action)
+        if decision.allowed:
+            return
+        self.metrics.access_denied.inc()
+        anonymous = principal.kind is PrincipalKind.ANONYMOUS
+        if not anonymous or self.refusals.recorded():
+            event = AccessDenied(
+                request=request_id(connection.scope),
+                principal=principal.id,
+                action=str(action or ""),
+                reason=decision.reason,
+                policies=decision.policies,
+            )
+            await self.services.recorder.record(event)
+        if anonymous:
+            message = "This needs an API key. Send `Authorization: Bearer KEY`; `muniment keys create` makes one."
+            raise NotAuthenticatedError(message)
+        message = "You may not do this. Ask an operator for the role that may, if your work needs it."
+        raise NotAllowedError(message)
+
+    def _decide(self, principal: Principal, action: object) -> Decision:
+        if not isinstance(action, Action):
+            return _NOT_NAMED
+        return self.services.authorizer.decide(principal, action, RequestContext())
+
+
+def allowed_hosts(options: ServerOptions) -> frozenset[str]:
+    """The host names answered to: where the gateway listens, and what the configuration adds."""
+    named = frozenset(name.lower() for name in options.names)
+    listening = f"[{options.host}]" if ":" in options.host else options.host.lower()
+    return named | {listening} | (_LOOPBACK_NAMES if _reaches_loopback(options.host) else frozenset())
+
+
+def host_name(header: str) -> str:
+    """A Host header without its port, in small letters."""
+    name, colon, port = header.rpartition(":")
+    return (name if colon and port.isdigit() else header).lower()
+
+
+def add_security_headers(message: Message, scope: Scope) -> None:
+    """Give every response its request id and the headers browsers heed; a route may set its own instead."""
+    headers = MutableScopeHeaders.from_message(message)
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+    headers["X-Request-Id"] = request_id(scope)
+
+
+def _reaches_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
