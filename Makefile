@@ -1,0 +1,75 @@
+# What people and the build server do with this repository; README.md and CONTRIBUTING.md say when.
+#
+# PYTHON    the interpreter the virtual environment is made with
+# PIP_ARGS  further arguments for pip, such as a mirror
+# SERVE=0   ends `make demo` after the answers
+
+PYTHON ?= python3
+PIP_ARGS ?=
+SERVE ?= 1
+QUESTION ?= What happens to salaries in 2027?
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+DEMO_HOME := demo-home
+DEMO := $(BIN)/muniment --home $(DEMO_HOME)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup models demo test test-deep bench lint constraints
+
+help:
+	@echo "make demo       set everything up, read the sample company, ask as two people, serve"
+	@echo "make test       run the tests"
+	@echo "make test-deep  run the full counts of the security figures"
+	@echo "make bench      measure"
+	@echo "make lint       check style, types and imports"
+	@echo "make setup      the virtual environment and the libraries"
+	@echo "make models     the model files, about 1.3 GB once for all installations of this user"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer with venv is needed. Install it, or name it: make setup PYTHON=python3.12"; exit 1; }
+	@command -v c++ >/dev/null && command -v cc >/dev/null \
+	  || { echo "A C and C++ compiler is needed to build llama.cpp. On Debian: apt install build-essential"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+models: setup
+	$(BIN)/muniment models pull
+
+demo: models
+	rm -rf $(DEMO_HOME)
+	$(DEMO) init
+	$(DEMO) users add --from examples/access.json
+	$(DEMO) sources add company --type folder --set path=examples/company --access examples/access.json
+	$(DEMO) sync company
+	$(DEMO) ask "$(QUESTION)" --as owen
+	$(DEMO) ask "$(QUESTION)" --as nadia
+ifneq ($(SERVE),0)
+	$(DEMO) keys create nadia
+	$(DEMO) serve
+endif
+
+test: models
+	$(BIN)/python -m pytest -m "not deep"
+
+test-deep: models
+	$(BIN)/python -m pytest -m deep --timeout=3600
+
+bench: models
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# After a dependency was changed and tried: what is installed becomes what everybody gets.
+constraints:
+	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable --exclude muniment \
+	  | sed -e 's/ @ .*llama_cpp_python-\([0-9.]*\)-.*/==\1/' -e 's/+cpu$$//'; } > .constraints.new
+	@mv .constraints.new constraints.txt
