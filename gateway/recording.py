@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from policies.audit.events import Event
+from policies.audit.events import Event, PassagesRetrieved
 from policies.audit.store import EntryRef, Trail
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
+from retrieval.retriever import Found
 
 
 class Recorder:
@@ -73,3 +74,27 @@ def _ignore(_seconds: float) -> None:
 def new_request_id() -> str:
     """A request's name in trail, receipt and logs; random, so that it counts nothing."""
     return "r" + secrets.token_hex(10)
+
+
+def passages_retrieved(request: str, found: Found) -> PassagesRetrieved:
+    """The event that says which passages a search found for somebody."""
+    access = found.access
+    return PassagesRetrieved(
+        request=request,
+        epoch=found.epoch,
+        policy_revision=access.policy_revision,
+        labels_allowed=len(access.label_ids),
+        labels_denied=access.denied,
+        passages=tuple(passage.sha256 for passage in found.passages),
+        documents=tuple(passage.document for passage in found.passages),
+        labels=tuple(passage.label.digest for passage in found.passages),
+        policies=access.policies,
+        decisions_sha256=decisions_digest(found),
+    )
+
+
+def decisions_digest(found: Found) -> str:
+    """A digest of the decisions that let passages through: which label, by which rules, under which policies."""
+    labels = sorted({passage.label.digest for passage in found.passages})
+    told = "\n".join([found.access.policy_revision, *found.access.policies, *labels])
+    return hashlib.sha256(told.encode()).hexdigest()

@@ -14,11 +14,17 @@ _MOST_CACHED = 4096
 
 @dataclass(frozen=True, slots=True)
 class AccessFilter:
-    """What `principal` may read at one epoch and under one bundle of policies."""
+    """What `principal` may read at one epoch and under one bundle of policies.
+
+    `denied` counts the labels it does not hold, and `policies` names the rules that let the others through: both are
+    for the trail, and neither is ever shown to the principal.
+    """
 
     principal: Principal
     context: RequestContext
     label_ids: frozenset[int]
+    denied: int
+    policies: tuple[str, ...]
     epoch: int
     policy_revision: str
 
@@ -50,7 +56,16 @@ class AccessFilters:
                 return self._remembered[key]
         decisions = self._authorizer.decide_labels(principal, labels, context)
         allowed = frozenset(label_id for label_id, decision in decisions.items() if decision.allowed)
-        made = AccessFilter(principal, context, allowed, epoch, self._authorizer.revision)
+        rules = {rule for decision in decisions.values() if decision.allowed for rule in decision.policies}
+        made = AccessFilter(
+            principal=principal,
+            context=context,
+            label_ids=allowed,
+            denied=len(labels) - len(allowed),
+            policies=tuple(sorted(rules)),
+            epoch=epoch,
+            policy_revision=self._authorizer.revision,
+        )
         with self._lock:
             self._remembered[key] = made
             while len(self._remembered) > _MOST_CACHED:

@@ -18,12 +18,12 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from retrieval.chunks import index_text
 from retrieval.errors import IndexUnusableError
 from retrieval.files import write_atomically
 from retrieval.fusion import fuse
 from retrieval.keywords import KeywordIndex
 from retrieval.labels import CorpusState, corpus_state
-from retrieval.chunks import index_text
 from retrieval.tables import DocumentRow, PassageRow
 from retrieval.terms import term_counts, terms
 from retrieval.vectors import VectorIndex, Vectors

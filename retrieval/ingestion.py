@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.embedder import Embedder
 from sqlalchemy import Engine
 from sqlmodel import Session, col, delete, select
 
 from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Upsert
 from connectors.errors import ConnectorError
-from models.embedder import Embedder
 from policies.errors import RedactionFailedError
 from policies.personal_data import Span
 from policies.redaction.engine import Redactor
@@ -176,7 +176,7 @@ class Ingestion:
             return {ids[id_]: digest for id_, digest in rows}
 
     def _digest(self, upsert: Upsert) -> str:
-        about = "\0".join((_PIPELINE, self._embedder.id, upsert.media_type, upsert.path, upsert.title))
+        about = f"{_PIPELINE}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}"
         return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
 
     def _parse(self, upsert: Upsert, digest: str) -> _Parsed:

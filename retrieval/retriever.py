@@ -4,16 +4,17 @@ Two keys: the index looks only into the labels the access filter names, and each
 against the label its document has now. Either failing, the passage is not returned.
 """
 
+import hashlib
 import logging
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from models.embedder import Embedder
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from models.embedder import Embedder
 from policies.authorizer import Authorizer, RequestContext
 from policies.filters import AccessFilter, AccessFilters
 from policies.labels import Label
@@ -67,13 +68,19 @@ class FoundPassage:
     content_digest: str
     label: Label
 
+    @property
+    def sha256(self) -> str:
+        """What a receipt proves was shown: the digest of the passage's text as the index holds it."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search gives, at one epoch."""
+    """What a search gives, at one epoch and through one access filter."""
 
     passages: tuple[FoundPassage, ...]
     epoch: int
+    access: AccessFilter
 
 
 class Retriever:
@@ -108,11 +115,11 @@ class Retriever:
         """
         epoch = self._index.refresh()
         if not access.label_ids:
-            return Found((), epoch)
+            return Found((), epoch, access)
         among = None if narrowing is None else self._documents(narrowing, access)
         vector = self._embedder.embed_query(question).reshape(1, -1)
         candidates = self._index.search(question, vector, access.label_ids, among)
-        return Found(self._admit(candidates, access, limit), epoch)
+        return Found(self._admit(candidates, access, limit), epoch, access)
 
     def _documents(self, narrowing: Narrowing, access: AccessFilter) -> set[str]:
         query = select(DocumentRow.id).where(col(DocumentRow.label_id).in_(access.label_ids))

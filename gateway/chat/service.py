@@ -8,11 +8,14 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gateway.chat import evidence, prompt
+from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
 from gateway.chat.output import clean
 from gateway.chat.passages import cut
 from gateway.chat.rewriting import retrieval_query, spoken_history
@@ -22,9 +25,9 @@ from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
 from gateway.errors import BadRequestError
 from gateway.reading import Reader
-from gateway.recording import Recorder, new_request_id
+from gateway.recording import Recorder, decisions_digest, new_request_id, passages_retrieved
 from models.catalogue import Artefact
-from models.engine import Choice, Chunk, Engine, Generation, Speaker
+from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
 from policies.audit.receipts import Receipt, sign_receipt
 from policies.audit.store import EntryRef
@@ -32,7 +35,7 @@ from policies.authorizer import Authorizer, RequestContext
 from policies.keys import Keys
 from policies.principals import Principal
 from policies.redaction.engine import Redactor
-from policies.redaction.placeholders import Pseudonyms
+from policies.redaction.placeholders import PlaceholderInfo
 from policies.redaction.streaming import StreamGuard
 from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
 
@@ -163,12 +166,12 @@ class Chats:
             policy_revision=self._authorizer.revision,
         )
 
-    async def _answer(self, run: _Run, intent: "Future[EntryRef]") -> Answer:
+    async def _answer(self, run: _Run, intent: Future[EntryRef]) -> Answer:
         reader = Reader(self._authorizer, run.question.principal, RequestContext())
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
-        await self._recorder.record(retrieval_event(run.id, found))
+        await self._recorder.record(passages_retrieved(run.id, found))
         run.passages = cut(found.passages, self._options.passages, self._options.passage_tokens)
         draft = await self._draft(run) if run.passages else None
         run.mark("answered")

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.recording import Recorder
+from gateway.errors import BadRequestError
+from gateway.reading import Reader
+from gateway.recording import Recorder, new_request_id, passages_retrieved
 from gateway.search.schemas import SearchedPassage, SearchResult
-from policies.audit.events import Retrieval, Search
+from policies.audit.events import SearchAsked
 from policies.authorizer import Authorizer, RequestContext
-from policies.personal_data import Span
 from policies.principals import Principal
-from policies.redaction.placeholders import mask
-from retrieval.retriever import FoundPassage, Narrowing, Retriever
+from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
+
+_LONGEST_QUERY = 8000
+_MOST_PASSAGES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +26,64 @@ class Searches:
     recorder: Recorder
 
     async def search(
-        self, principal: Principal, query: str, limit: int, channel: str, narrowing: Narrowing | None = None
+        self,
+        principal: Principal,
+        query: str,
+        limit: int,
+        channel: str,
+        narrowing: Narrowing | None = None,
+        operating_system_user: str = "",
     ) -> SearchResult:
         """What the principal may read that answers the query best.
 
         Raises:
-            BadRequestError: The query is empty or too long.
+            BadRequestError: The query is empty or too long, or the limit is out of bounds.
             TrailUnavailableError: The search could not be recorded, so nothing is shown.
         """
         started = time.perf_counter()
-        request = self.recorder.begin(principal, query, channel)
-        intent = self.recorder.submit(Search, request)
-        access, found = await asyncio.to_thread(self._find, principal, query, limit, narrowing)
-        await self.recorder.durable(intent)
-        await self.recorder.record(
-            retrieval_event(
-                request.id,
-                access_labels=len(access.label_ids),
-                found=found.passages,
-                epoch=found.epoch,
-                policy_revision=access.policy_revision,
-            )
+        _validate(query, limit)
+        intent = SearchAsked(
+            request=new_request_id(),
+            principal=principal.id,
+            channel=channel,
+            query_hmac=self.recorder.digest(query),
+            policy_revision=self.authorizer.revision,
+            os_user=operating_system_user,
         )
-        passages = [searched(passage, readers_view(self.authorizer, principal, passage)) for passage in found.passages]
+        entry = self.recorder.submit(intent)
+        found = await asyncio.to_thread(self._find, principal, query, limit, narrowing)
+        await self.recorder.durable(entry)
+        await self.recorder.record(passages_retrieved(intent.request, found))
+        reader = Reader(self.authorizer, principal, found.access.context)
+        passages = [_shown(passage, reader) for passage in found.passages]
         return SearchResult(passages, round((time.perf_counter() - started) * 1000, 1))
+
+    def _find(self, principal: Principal, query: str, limit: int, narrowing: Narrowing | None) -> Found:
+        access = self.retriever.access(principal, RequestContext(purpose="search"))
+        return self.retriever.search(query, access, limit, narrowing)
+
+
+def _validate(query: str, limit: int) -> None:
+    if not query.strip():
+        message = "The query is empty. Say what to search for."
+        raise BadRequestError(message)
+    if len(query) > _LONGEST_QUERY:
+        message = f"The query has {len(query)} characters; at most {_LONGEST_QUERY} are taken. Shorten it."
+        raise BadRequestError(message)
+    if not 1 <= limit <= _MOST_PASSAGES:
+        message = f"The limit is {limit}; it must be between 1 and {_MOST_PASSAGES}."
+        raise BadRequestError(message)
+
+
+def _shown(passage: FoundPassage, reader: Reader) -> SearchedPassage:
+    return SearchedPassage(
+        rank=passage.rank,
+        score=passage.score,
+        document=passage.document,
+        path=passage.path,
+        title=reader.shown_title(passage),
+        heading=reader.shown_heading(passage),
+        text=reader.shown(passage),
+        start=passage.start,
+        end=passage.end,
+    )

@@ -10,11 +10,13 @@ from sqlmodel import Session, col, func, select
 
 from connectors.access import load_access
 from connectors.contract import Connector
+from connectors.errors import ConnectorError
 from connectors.registry import create
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.recording import Recorder
 from gateway.sources.schemas import Source
-from policies.audit.events import SourceAdded, SourceRemoved, SyncFinished
+from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished
+from retrieval.errors import SyncFailedError
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.sessions import writing
 from retrieval.tables import DocumentRow, SkipRow, SourceRow
@@ -83,7 +85,12 @@ class Sources:
             NotFoundError: There is no such source.
             SyncFailedError: It could not be read to its end.
         """
-        report = ingestion.sync(name, _connector(self._row(name)), on_progress)
+        row = self._row(name)
+        try:
+            report = ingestion.sync(name, _connector(row), on_progress)
+        except (SyncFailedError, ConnectorError) as error:
+            self._recorder.record_now(SyncFailed(by=by, source=name, error=type(error).__name__))
+            raise
         self._recorder.record_now(
             SyncFinished(
                 by=by,

@@ -1,0 +1,129 @@
+"""A run commits at checkpoints, does nothing twice, and leaves out what it cannot vouch for."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from sqlmodel import Session, select
+
+from connectors.contract import Change, Checkpoint, Delete, Skip
+from connectors.errors import AccessUnreadableError
+from policies.errors import RedactionFailedError
+from policies.labels import Label
+from policies.personal_data import Span
+from policies.principals import Principal
+from retrieval.errors import SyncBusyError, SyncFailedError
+from retrieval.files import exclusive
+from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow
+from tests.fakes.sources import ListConnector, page
+from tests.retrieval.conftest import Corpus
+
+EVERYONE = Label.for_groups("everyone")
+OWEN = Principal("owen", frozenset({"everyone"}))
+
+
+class BreaksOff:
+    """Commits one page, yields another, and fails before its checkpoint."""
+
+    def check(self) -> None:
+        """Fine so far."""
+
+    def changes(self, since: str | None) -> Iterator[Change]:
+        if since is None:
+            yield page("a", "Hotels.", EVERYONE)
+            yield Checkpoint("1")
+        yield page("b", "Lasers.", EVERYONE)
+        if since is None:
+            message = "The access list cannot be read. Mend it."
+            raise AccessUnreadableError(message)
+        yield Checkpoint("2")
+
+
+def test_a_broken_run_keeps_what_was_committed_and_goes_on_from_there(corpus: Corpus) -> None:
+    connector = BreaksOff()
+    with pytest.raises(SyncFailedError, match="access list cannot be read"):
+        corpus.sync_from(connector)
+    assert [each.path for each in corpus.search("hotels lasers", OWEN).passages] == ["a.md"]
+    report = corpus.sync_from(connector)
+    assert report.upserted == 1
+    assert {each.path for each in corpus.search("hotels lasers", OWEN).passages} == {"a.md", "b.md"}
+
+
+def test_unchanged_content_is_not_read_again(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.sync(page("a", "Hotels.", EVERYONE))
+
+    def never(*_: object) -> None:
+        pytest.fail("parsed again")
+
+    monkeypatch.setattr("retrieval.ingestion.parse", never)
+    assert corpus.sync(page("a", "Hotels.", EVERYONE)).upserted == 0
+
+
+def test_a_run_without_changes_begins_no_epoch(corpus: Corpus) -> None:
+    corpus.sync(page("a", "Hotels.", EVERYONE))
+    before = corpus.index.refresh()
+    corpus.sync()
+    assert corpus.index.refresh() == before
+
+
+def test_what_cannot_be_parsed_is_skipped_with_a_reason(corpus: Corpus) -> None:
+    report = corpus.sync(page("a", "", EVERYONE), page("b", "Hotels.", EVERYONE))
+    assert (report.upserted, report.skipped) == (1, 1)
+    with Session(corpus.database) as session:
+        [skip] = session.exec(select(SkipRow)).all()
+    assert skip.path == "a.md"
+    assert skip.reason.endswith(".")
+
+
+def test_a_page_that_becomes_unreadable_leaves_the_index(corpus: Corpus) -> None:
+    corpus.sync(page("a", "Hotels.", EVERYONE))
+    corpus.sync_from(ListConnector(Skip("a", "a.md", "The file cannot be read: permission denied.")))
+    assert corpus.search("hotels", OWEN).passages == ()
+
+
+def test_a_page_whose_personal_data_is_unknown_is_left_out(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_texts: Sequence[str]) -> list[list[Span]]:
+        message = "Personal data could not be looked for. Try again."
+        raise RedactionFailedError(message)
+
+    monkeypatch.setattr(corpus.ingestion._redactor, "find_many", fails)
+    report = corpus.sync(page("a", "Hotels.", EVERYONE))
+    assert (report.upserted, report.skipped) == (0, 1)
+    assert corpus.search("hotels", OWEN).passages == ()
+
+
+def test_a_deleted_page_keeps_no_text(corpus: Corpus) -> None:
+    corpus.sync(page("a", "# Secret plan\n\nHotels.", EVERYONE))
+    corpus.sync(Delete("a"))
+    with Session(corpus.database) as session:
+        assert session.exec(select(PassageRow)).all() == []
+        [row] = session.exec(select(DocumentRow)).all()
+        assert "Secret" not in row.model_dump_json()
+
+
+def test_a_second_run_on_the_same_source_waits_its_turn(corpus: Corpus) -> None:
+    with exclusive(corpus.ingestion._locks / "pages.lock", "source pages"), pytest.raises(SyncBusyError):
+        corpus.sync(page("a", "Hotels.", EVERYONE))
+
+
+def test_forgetting_a_source_takes_its_documents_out(corpus: Corpus) -> None:
+    corpus.sync(page("a", "Hotels.", EVERYONE), page("b", "Hotels.", Label.private()))
+    assert corpus.ingestion.forget("pages") == 2
+    assert corpus.search("hotels", OWEN).passages == ()
+
+
+def test_a_crash_in_the_middle_of_a_commit_leaves_the_old_state(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.sync(page("a", "Hotels.", EVERYONE))
+
+    def crash(*_: object) -> None:
+        message = "power cut"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(corpus.ingestion, "_note_skips", crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+        corpus.sync(page("a", "Lasers.", EVERYONE))
+    monkeypatch.undo()
+    assert corpus.search("hotels", OWEN).passages[0].text == "Hotels."
+    with Session(corpus.database) as session:
+        assert session.get_one(SourceRow, "pages").cursor == "1"
