@@ -12,17 +12,17 @@ ENV PATH=/opt/muniment/bin:$PATH
 # machines are alike, build with `--build-arg CMAKE_ARGS=-DGGML_NATIVE=on`, which is faster.
 ARG CMAKE_ARGS="-DGGML_NATIVE=off -DGGML_AVX=on -DGGML_AVX2=on -DGGML_FMA=on -DGGML_F16C=on"
 # On the package index, torch comes with gigabytes for graphics cards; its publisher's own index has it without. The
-# version is the one that pyproject.toml pins, so that the installation below keeps it.
+# version is the one that constraints.txt pins, so that the installation below keeps it.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install --no-cache-dir --no-deps --index-url "$TORCH_INDEX" torch==2.13.0
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY policies policies
 COPY connectors connectors
 COPY models models
 COPY retrieval retrieval
 COPY gateway gateway
-RUN pip install --no-cache-dir .
+RUN pip install --no-cache-dir --constraint constraints.txt .
 
 FROM python:3.11-slim
 

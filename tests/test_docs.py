@@ -3,7 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ import yaml
 from gateway.config import Config
 from gateway.errors import TRANSLATIONS
 from policies.actions import Action
+from policies.audit import events
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("connectors", "gateway", "models", "policies", "retrieval")
@@ -120,6 +121,12 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 
 def test_the_table_of_permissions_is_that_of_the_code() -> None:
     assert [row[0] for row in table("reference.md", "Permissions")] == [action.value for action in Action]
+
+
+def test_the_table_of_audit_events_is_that_of_the_code() -> None:
+    assert [row[0] for row in table("reference.md", "Audit events")] == sorted(
+        event.kind for event in get_args(events.Event)
+    )
 
 
 def test_the_table_of_errors_is_that_of_the_code() -> None:
