@@ -19,3 +19,11 @@ class RedactionFailedError(PoliciesError):
 
 class TrailUnavailableError(PoliciesError):
     """The audit trail did not accept an entry: nothing may be answered; the caller retries later."""
+
+
+class TrailUnreadableError(PoliciesError):
+    """The audit trail's file is missing, damaged or none: the operator names the right one or restores it."""
+
+
+class VaultUnreadableError(PoliciesError):
+    """A sealed record does not open: its conversation cannot go on; the user starts a new one."""

@@ -3,13 +3,14 @@
 They live in the `keys/` folder of the home, readable by its owner alone, and never in the database.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from policies.errors import KeysUnusableError
@@ -33,6 +34,10 @@ class Keys:
         """The public half of the signing key, which auditors keep."""
         encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         return self.signing.public_key().public_bytes(encoding, form).decode()
+
+    def key_id(self) -> str:
+        """Which signing key this is, in words that may be shown to anybody."""
+        return key_id(self.signing.public_key())
 
     def __repr__(self) -> str:
         """Say that there are keys, not what they are."""
@@ -80,6 +85,28 @@ def open_keys(folder: Path) -> Keys:
         message = f"{folder / _SIGNING} is not an Ed25519 key. Restore it from a backup."
         raise KeysUnusableError(message)
     return Keys(master, signing)
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The name of a signing key: the first 16 hexadecimal digits of the SHA-256 of its 32 public bytes."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def read_public_key(pem: str) -> Ed25519PublicKey:
+    """The public key that `Keys.public_key_pem` wrote.
+
+    Raises:
+        KeysUnusableError: The text is no Ed25519 public key.
+    """
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        message = "This is not a public key in PEM form. Use the installation's own."
+        raise KeysUnusableError(message) from error
+    if not isinstance(key, Ed25519PublicKey):
+        message = "This is not an Ed25519 public key, so it did not sign this trail. Use the installation's own."
+        raise KeysUnusableError(message)
+    return key
 
 
 def _write_private(path: Path, content: bytes) -> None:

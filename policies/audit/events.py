@@ -1,7 +1,7 @@
 """What the trail records: one dataclass per event, its docstring is its documentation.
 
 Identifiers, digests, rules and counts; never the text of a question, a passage or an answer, never a key. Fields hold
-text, whole numbers, booleans, and sequences or mappings of these; no fractions, which every language spells its own way.
+text, whole numbers, booleans, and sequences or mappings of these; no fractions, which languages spell differently.
 
 Fields of the same name mean the same: `request` ties together what belongs to one request, `principal` is who acted,
 `by` is who administered, `user` is whom it concerned. Those are what the trail can be searched by.
@@ -114,6 +114,15 @@ class SignInFailed:
     channel: str
     reason: str
     key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeCreated:
+    """An installation began: this operating-system user made its keys, with this version of the product."""
+
+    kind: ClassVar[str] = "home:created"
+    by: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +256,7 @@ Event = (
     | AnswerFailed
     | AccessDenied
     | SignInFailed
+    | HomeCreated
     | SourceAdded
     | SourceRemoved
     | SyncFinished

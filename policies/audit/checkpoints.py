@@ -1,0 +1,133 @@
+"""Checkpoints: signed statements of how many entries there are, and what they are.
+
+A chain alone does not notice that its tail was cut, or that all of it was replaced. A checkpoint that somebody else
+keeps does: `append_to` copies each to a file, which belongs on another machine or volume.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from policies.audit.chain import canonical
+from policies.keys import Keys
+
+_PURPOSE = b"muniment-checkpoint-1\n"
+"""Comes before what is signed, so that no other thing we sign can pass for a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """At `at` (UTC) the trail `log` held `count` entries with this `root` (hexadecimal, see `chain.py`).
+
+    `previous` is the digest of the signed checkpoint before it, empty for the first: the newest signature vouches for
+    all before it. `key` says which key signed.
+    """
+
+    log: str
+    count: int
+    root: str
+    at: str
+    previous: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCheckpoint:
+    """A checkpoint with its Ed25519 signature."""
+
+    checkpoint: Checkpoint
+    signature: bytes
+
+    @classmethod
+    def from_parts(cls, body: str, signature: bytes) -> Self:
+        """The checkpoint whose `body` and signature these are.
+
+        Raises:
+            ValueError: The body is no checkpoint, or is not written in its one form.
+        """
+        try:
+            made = cls(Checkpoint(**json.loads(body)), signature)
+        except TypeError as error:
+            message = f"not a checkpoint: {error}"
+            raise ValueError(message) from error
+        if made.body != body:
+            message = "not a checkpoint in its canonical form"
+            raise ValueError(message)
+        return made
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """The checkpoint that `line` wrote.
+
+        Raises:
+            ValueError: The line is no checkpoint.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(line)
+            signature = base64.b64decode(fields["signature"], validate=True)
+            return cls.from_parts(canonical(fields["checkpoint"]), signature)
+        except (KeyError, TypeError) as error:
+            message = f"not a signed checkpoint: {error!r}"
+            raise ValueError(message) from error
+
+    @property
+    def body(self) -> str:
+        """What is signed, after the purpose."""
+        return canonical(asdict(self.checkpoint))
+
+    def line(self) -> str:
+        """Checkpoint and signature as one line of JSON."""
+        signature = base64.b64encode(self.signature).decode()
+        return canonical({"checkpoint": asdict(self.checkpoint), "signature": signature})
+
+    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
+        """Whether the signature is this key's."""
+        try:
+            key.verify(self.signature, _PURPOSE + self.body.encode())
+        except InvalidSignature:
+            return False
+        return True
+
+
+def digest(body: str, signature: bytes) -> str:
+    """What the next checkpoint calls `previous`: SHA-256 of body and signature, in hexadecimal."""
+    return hashlib.sha256(body.encode() + signature).hexdigest()
+
+
+def sign_checkpoint(checkpoint: Checkpoint, keys: Keys) -> SignedCheckpoint:
+    """Sign with the installation's key."""
+    unsigned = SignedCheckpoint(checkpoint, b"")
+    return SignedCheckpoint(checkpoint, keys.signing.sign(_PURPOSE + unsigned.body.encode()))
+
+
+def append_to(path: Path, signed: SignedCheckpoint) -> None:
+    """Copy a checkpoint to the end of a file, durably.
+
+    Raises:
+        OSError: It cannot be written there.
+    """
+    with path.open("a", encoding="ascii") as file:
+        file.write(signed.line() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def last_exported(path: Path) -> SignedCheckpoint | None:
+    """The last whole checkpoint in a file that `append_to` wrote; a line cut off by a crash does not count.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            return SignedCheckpoint.from_line(line)
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,99 @@
+"""Receipts: what an answer stood on, signed. Whoever holds one can prove it, and can hold the trail to it."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+
+from policies.audit.chain import canonical
+from policies.audit.writer import EntryRef
+from policies.keys import Keys, key_id, read_public_key
+
+_PURPOSE = b"muniment-receipt-1\n"
+"""Comes before what is signed, so that no other thing we sign can pass for a receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the model's words were chosen. Fractions are kept as text, which every language spells alike."""
+
+    temperature: str
+    top_p: str
+    seed: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an answer stood on.
+
+    Attributes:
+        request: The request's name, as in the trail.
+        principal: Who asked.
+        at: When it was answered, in UTC, ISO 8601.
+        policy_revision: Which policies decided.
+        epoch: Which state of documents and access was searched.
+        decisions_sha256: Digest of the decisions that let passages through.
+        passages: SHA-256 of each passage the answer was made from, in their order.
+        redactions: How much personal data was replaced, by type.
+        model: Which model answered.
+        model_sha256: Digest of the model's file.
+        sampling: How its words were chosen.
+        output_sha256: SHA-256 of the answer's text in UTF-8.
+        intent: Where the trail says that the question was asked.
+    """
+
+    request: str
+    principal: str
+    at: str
+    policy_revision: str
+    epoch: int
+    decisions_sha256: str
+    passages: tuple[str, ...]
+    redactions: Mapping[str, int]
+    model: str
+    model_sha256: str
+    sampling: Sampling
+    output_sha256: str
+    intent: EntryRef
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReceipt:
+    """A receipt as plain data, with its Ed25519 signature in base64 and the name of the key."""
+
+    receipt: dict[str, Any]
+    signature: str
+    key: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What clients are given, and `verify_receipt` takes."""
+        return {"receipt": self.receipt, "signature": self.signature, "key": self.key}
+
+
+def sign_receipt(receipt: Receipt, keys: Keys) -> SignedReceipt:
+    """Sign with the installation's key."""
+    fields = asdict(receipt) | {"passages": list(receipt.passages), "redactions": dict(receipt.redactions)}
+    signature = keys.signing.sign(_signed_part(fields))
+    return SignedReceipt(fields, base64.b64encode(signature).decode(), keys.key_id())
+
+
+def verify_receipt(signed: Mapping[str, Any], public_key_pem: str) -> bool:
+    """Whether this receipt was signed by this key and not altered since; anything that is no receipt is not.
+
+    Raises:
+        KeysUnusableError: The key is none.
+    """
+    key = read_public_key(public_key_pem)
+    try:
+        signature = base64.b64decode(signed["signature"], validate=True)
+        key.verify(signature, _signed_part(signed["receipt"]))
+    except (InvalidSignature, KeyError, TypeError, ValueError):
+        return False
+    return bool(signed.get("key") == key_id(key))
+
+
+def _signed_part(fields: Mapping[str, Any]) -> bytes:
+    return _PURPOSE + canonical(fields).encode()

@@ -1,0 +1,200 @@
+"""The trail as the rest of the product sees it: submit an event, and the future resolves once it is on disk.
+
+One thread writes. While it waits for the disk the next events gather, and it commits them together: the disk's latency
+is paid once for all who wait, with no timer. Any failure reaches every waiter; what is acknowledged is durable.
+"""
+
+import logging
+import threading
+import time
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from policies.audit.chain import encode
+from policies.audit.events import Event
+from policies.audit.writer import ChainWriter, EntryRef
+from policies.errors import TrailUnavailableError
+from policies.keys import Keys
+
+__all__ = ["EntryRef", "Trail", "TrailHealth"]
+
+_log = logging.getLogger(__name__)
+
+_MOST_WAITING = 10_000
+"""Events that may wait for the disk; at a few thousand a second this is a few seconds' worth."""
+_MOST_TOGETHER = 512
+"""Entries in one commit; beyond this the disk's latency is no longer what costs."""
+_SEAL_SECONDS = 1.0
+"""The longest that entries stay without a signature while the process lives."""
+_CLOSE_SECONDS = 15.0
+"""How long closing waits for the disk; longer than a wait for another process's lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailHealth:
+    """Whether entries are being accepted, how many wait, and what is wrong (empty when nothing is)."""
+
+    ready: bool
+    waiting: int
+    detail: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    body: str
+    future: Future[EntryRef] = field(default_factory=Future)
+
+
+class Trail:
+    """An open audit trail. Safe across threads; other processes may write to the same file."""
+
+    def __init__(self, writer: ChainWriter, most_waiting: int = _MOST_WAITING) -> None:
+        self._writer = writer
+        self._most_waiting = most_waiting
+        self._changed = threading.Condition()
+        self._waiting: list[_Waiting] = []
+        self._closing = False
+        self._unsealed_since: float | None = None
+        self._append_problem = ""
+        self._seal_problem = ""
+        self._thread = threading.Thread(target=self._run, name="audit-trail", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(cls, path: Path, keys: Keys, checkpoint_file: Path | None = None) -> Self:
+        """Open the trail to write, making it when there is none; checkpoints are copied to `checkpoint_file`.
+
+        Raises:
+            TrailUnavailableError: It cannot be opened or written.
+        """
+        return cls(ChainWriter(path, keys, checkpoint_file))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def health(self) -> TrailHealth:
+        """How the trail is, without touching the disk."""
+        with self._changed:
+            waiting, closing = len(self._waiting), self._closing
+        detail = "The audit trail is closed." if closing else self._append_problem or self._seal_problem
+        return TrailHealth(not closing and not self._append_problem and self._thread.is_alive(), waiting, detail)
+
+    def submit(self, event: Event) -> Future[EntryRef]:
+        """Hand over an event; the future gives its place in the trail once it is durable, or fails.
+
+        A future that was cancelled is written all the same: what it announced may have begun.
+
+        Raises:
+            TrailUnavailableError: The trail is closed, or so far behind that it takes no more.
+        """
+        entry = _Waiting(encode(event, datetime.now(UTC)))
+        with self._changed:
+            if self._closing or not self._thread.is_alive():
+                message = "The audit trail is closed, so nothing is answered. Start the service again."
+                raise TrailUnavailableError(message)
+            if len(self._waiting) >= self._most_waiting:
+                message = f"The audit trail is {self._most_waiting} entries behind and takes no more. Try again later."
+                raise TrailUnavailableError(message)
+            self._waiting.append(entry)
+            self._changed.notify()
+        return entry.future
+
+    def record(self, event: Event, timeout_seconds: float) -> EntryRef:
+        """Hand over an event and wait until it is durable.
+
+        Raises:
+            TrailUnavailableError: It was not durable in time; it may still come to be, but must not be relied on.
+        """
+        future = self.submit(event)
+        try:
+            return future.result(timeout_seconds)
+        except (TimeoutError, CancelledError) as error:
+            message = f"The audit trail did not take an entry within {timeout_seconds} s. Try again later."
+            raise TrailUnavailableError(message) from error
+
+    def close(self) -> None:
+        """Write what waits, sign it, and close the file. What the disk does not take in time fails."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(_CLOSE_SECONDS)
+        with self._changed:
+            left, self._waiting = self._waiting, []
+        _fail(left, "The audit trail was closed before it took this entry.")
+
+    def _run(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            if batch:
+                self._commit(batch)
+            self._look_after()
+        if self._unsealed_since is not None:
+            self._seal()
+        self._writer.close()
+
+    def _next_batch(self) -> list[_Waiting] | None:
+        """What waits; nothing when it is time to look after the trail; None when it is closed and all is written."""
+        with self._changed:
+            if not self._waiting and not self._closing:
+                idle = self._unsealed_since is None and not self._append_problem
+                self._changed.wait(None if idle else _SEAL_SECONDS)
+            batch, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
+            return None if self._closing and not batch else batch
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        try:
+            refs = self._writer.append([entry.body for entry in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, waiters must hear of it and the thread must live
+            self._append_problem = _told("audit_entries_refused", self._append_problem, error)
+            _fail(batch, self._append_problem)
+            return
+        self._append_problem = _told("audit_entries_accepted", self._append_problem, None)
+        self._unsealed_since = self._unsealed_since or time.monotonic()
+        for entry, ref in zip(batch, refs, strict=True):
+            if entry.future.set_running_or_notify_cancel():
+                entry.future.set_result(ref)
+
+    def _look_after(self) -> None:
+        """Seal when it is due; after a failure, find out whether the trail can be written again."""
+        if self._append_problem:
+            self._recover()
+        elif self._unsealed_since is not None and time.monotonic() - self._unsealed_since >= _SEAL_SECONDS:
+            self._seal()
+
+    def _recover(self) -> None:
+        try:
+            self._writer.recover()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._append_problem = _told("audit_entries_refused", self._append_problem, error)
+        else:
+            self._append_problem = _told("audit_entries_accepted", self._append_problem, None)
+
+    def _seal(self) -> None:
+        try:
+            self._writer.seal()
+        except Exception as error:  # noqa: BLE001 - entries are durable without; the next second tries again
+            self._seal_problem = _told("audit_checkpoint_failed", self._seal_problem, error)
+            self._unsealed_since = time.monotonic()
+        else:
+            self._seal_problem = _told("audit_checkpoint_written", self._seal_problem, None)
+            self._unsealed_since = None
+
+
+def _told(event: str, before: str, error: Exception | None) -> str:
+    """What is wrong now; logged once when it goes wrong and once when it is well again."""
+    now = str(error) if error else ""
+    if bool(before) != bool(now):
+        _log.log(logging.ERROR if now else logging.INFO, "%s detail=%s", event, now)
+    return now
+
+
+def _fail(entries: list[_Waiting], message: str) -> None:
+    for entry in entries:
+        if entry.future.set_running_or_notify_cancel():
+            entry.future.set_exception(TrailUnavailableError(message))
