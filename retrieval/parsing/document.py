@@ -1,0 +1,131 @@
+"""A parsed document: its text, and which part of the text is what."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+from retrieval.parsing.errors import UnparsableError
+
+MAX_TEXT_CHARACTERS = 10_000_000
+"""About sixteen novels. Data files beyond it would be hours of embedding and make no readable passages."""
+TOO_MUCH_TEXT = f"It holds more than {MAX_TEXT_CHARACTERS:,} characters of text; split it into smaller files."
+
+_MOST_BLOCKS = 500_000
+_LONGEST_HEADING = 250
+_LONGEST_TITLE = 200
+_LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+# Besides controls: lone surrogates, which no database stores; byte-order marks and soft hyphens, which show nothing.
+_UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u00ad]+")
+_SPACES = re.compile(r"[\u00a0\u2007\u202f]")
+_BLANK_LINES = re.compile(r"\n\s*\n")
+
+
+class BlockKind(StrEnum):
+    """What a block is; decides how it may be cut."""
+
+    CODE = "code"
+    HEADING = "heading"
+    LIST = "list"
+    PARAGRAPH = "paragraph"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of structure at `text[start:end]` (code points).
+
+    Attributes:
+        kind: What it is.
+        start: Where it begins.
+        end: Where it ends, exclusive.
+        headings: The headings it stands under, outermost first; its own text is not among them.
+        page: The page it begins on, counted from 1; None where there are no pages.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """A document's text with its blocks, which cover everything but blanks, in order and without overlap."""
+
+    text: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+class DocumentBuilder:
+    """Collects blocks in order and keeps track of the headings they stand under."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._blocks: list[Block] = []
+        self._open: list[tuple[int, str]] = []
+        self.first_heading = ""
+
+    def heading(self, level: int, text: str, page: int | None = None) -> None:
+        """Add a heading (1 is the outermost level); one as long as a paragraph is taken for a paragraph."""
+        line = one_line(clean(text))
+        if len(line) > _LONGEST_HEADING:
+            self.add(BlockKind.PARAGRAPH, line, page)
+            return
+        while self._open and self._open[-1][0] >= level:
+            self._open.pop()
+        self.add(BlockKind.HEADING, line, page)
+        if line:
+            self._open.append((level, line))
+            self.first_heading = self.first_heading or (line if level == 1 else "")
+
+    def add(self, kind: BlockKind, text: str, page: int | None = None) -> None:
+        """Add a block; a blank one is left out.
+
+        Raises:
+            UnparsableError: The document has become too large.
+        """
+        cleaned = clean(text).strip("\n").rstrip() if kind is BlockKind.CODE else clean(text).strip()
+        if not cleaned.strip():
+            return
+        start = self._length + (2 if self._parts else 0)
+        self._length = start + len(cleaned)
+        if self._length > MAX_TEXT_CHARACTERS or len(self._blocks) >= _MOST_BLOCKS:
+            raise UnparsableError(TOO_MUCH_TEXT)
+        self._parts.append(cleaned)
+        path = tuple(heading for _, heading in self._open)
+        self._blocks.append(Block(kind, start, self._length, path, page))
+
+    def build(self, title: str) -> ParsedDocument:
+        """The document; its title is the first outermost heading when `title` is empty."""
+        return ParsedDocument(
+            "\n\n".join(self._parts), shortened(title) or shortened(self.first_heading), tuple(self._blocks)
+        )
+
+
+def clean(text: str) -> str:
+    """One form for line breaks, spaces and letters (Unicode NFC), without control characters.
+
+    Other invisible characters stay: redaction must see them.
+    """
+    text = _SPACES.sub(" ", _UNWANTED.sub("", _LINE_BREAKS.sub("\n", text)))
+    return unicodedata.normalize("NFC", text)
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space made one space."""
+    return " ".join(text.split())
+
+
+def shortened(title: str) -> str:
+    """A title as one line of at most 200 characters."""
+    line = one_line(clean(title))
+    return line if len(line) <= _LONGEST_TITLE else f"{line[: _LONGEST_TITLE - 1].rstrip()}…"
+
+
+def paragraphs(text: str) -> list[str]:
+    """The parts of a text between blank lines."""
+    return _BLANK_LINES.split(text)

@@ -1,0 +1,7 @@
+"""What can go wrong while parsing: there is one next action, to skip the document and show the reason."""
+
+from retrieval.errors import RetrievalError
+
+
+class UnparsableError(RetrievalError):
+    """A document cannot be turned into text; the text is a sentence for its owner, without the document's content."""
