@@ -82,7 +82,7 @@ def test_any_answer_to_an_unanswerable_question_is_wrong() -> None:
 
 
 def test_citation_marks_are_no_words() -> None:
-    assert count_words("Five days [1] [12], paid.") == 4
+    assert count_words("Five days [1] [12], paid - in full.") == 5
 
 
 def test_the_rank_counts_distinct_pages() -> None:
