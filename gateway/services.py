@@ -104,7 +104,7 @@ class Services:
 
     @cached_property
     def index(self) -> PassageIndex:
-        index = PassageIndex(self.database, self.embedder.dimensions, self.config.models.embedder)
+        index = PassageIndex(self.database, self.embedder.dimensions, self.embedder.id)
         if not index.restore(self.home.index, self.keys.derive("index-file")):
             index.rebuild()
             self.save_index(index)

@@ -3,7 +3,7 @@
 The llama.cpp worker (`models/llama`) implements it; tests use `tests/fakes/scripted_model.py`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -109,7 +109,7 @@ class Engine(Protocol):
         """End the worker; running answers fail."""
         ...
 
-    def stream(self, generation: Generation) -> AsyncIterator[Chunk]:
+    def stream(self, generation: Generation) -> AsyncGenerator[Chunk, None]:
         """Produce the answer piece by piece; closing the iterator early cancels the work.
 
         Raises:

@@ -203,6 +203,11 @@ def _entry(row: PassageRow, document: DocumentRow) -> _Entry:
     return _Entry(row.id or 0, document.id, row.ordinal, document.label_id, counts, row.vector)
 
 
+def is_authentic(path: Path, mac_key: bytes) -> bool:
+    """Whether an index file is one this key vouches for."""
+    return _read_snapshot(path, mac_key) is not None
+
+
 def _mac(key: bytes, payload: bytes) -> bytes:
     return hmac.digest(key, _FORMAT + payload, hashlib.sha256)
 

@@ -25,7 +25,8 @@ def terms(text: str) -> list[str]:
     """The stemmed search terms of a text in order, without stop words."""
     words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
     kept = [word for word in words if word not in STOP_WORDS and len(word) <= _LONGEST_TERM]
-    return _stemmer().stemWords(kept)
+    stemmed: list[str] = _stemmer().stemWords(kept)
+    return stemmed
 
 
 def term_counts(text: str) -> dict[str, int]:

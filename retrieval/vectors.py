@@ -36,7 +36,7 @@ class VectorIndex:
     def remove(self, label_id: int, passage_ids: Collection[int]) -> None:
         """Take passages out of a label's segment; an empty segment goes away."""
         segment = self._segments[label_id]
-        segment.remove_ids(np.fromiter(passage_ids, dtype=np.int64))
+        segment.remove_ids(faiss.IDSelectorBatch(np.fromiter(passage_ids, dtype=np.int64)))
         if not segment.ntotal:
             del self._segments[label_id]
 

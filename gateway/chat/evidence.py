@@ -50,6 +50,19 @@ class Weights:
     threshold: float
 
 
+DEFAULT_WEIGHTS = Weights(
+    intercept=-4.0,
+    similarity=3.0,
+    question_coverage=1.0,
+    holds=1.0,
+    stands=2.0,
+    support=1.0,
+    exact=1.0,
+    coverage=1.0,
+    threshold=0.5,
+)
+
+
 def measure(
     question: str,
     answer: str,

@@ -16,13 +16,9 @@ _CHARACTERS_BACK = 600
 
 def retrieval_query(question: str, history: Sequence[Message]) -> str:
     """What to search for: the question, after the turns it may lean on."""
-    return "\n".join([*(message.text[:_CHARACTERS_BACK] for message in _last(history)), question])
+    return "\n".join([*(message.text for message in recent_turns(history)), question])
 
 
-def spoken_history(history: Sequence[Message]) -> str:
-    """The last turns as the model reads them, before personal data is replaced."""
-    return "\n".join(f"{message.speaker.capitalize()}: {message.text[:_CHARACTERS_BACK]}" for message in _last(history))
-
-
-def _last(history: Sequence[Message]) -> Sequence[Message]:
-    return history[-_TURNS_BACK:]
+def recent_turns(history: Sequence[Message]) -> list[Message]:
+    """The last turns, cut to what the model is shown of each."""
+    return [Message(message.speaker, message.text[:_CHARACTERS_BACK]) for message in history[-_TURNS_BACK:]]

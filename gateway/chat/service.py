@@ -8,9 +8,11 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -18,7 +20,7 @@ from gateway.chat import evidence, prompt
 from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
 from gateway.chat.output import clean
 from gateway.chat.passages import cut
-from gateway.chat.rewriting import retrieval_query, spoken_history
+from gateway.chat.rewriting import recent_turns, retrieval_query
 from gateway.chat.schemas import Answer, Citation, Usage
 from gateway.chat.store import Conversation, Conversations, Message, new_conversation
 from gateway.chat.support import SupportedSentence, check_support
@@ -29,18 +31,20 @@ from gateway.recording import Recorder, decisions_digest, new_request_id, passag
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
-from policies.audit.receipts import Receipt, sign_receipt
+from policies.audit.receipts import Receipt, Sampling, sign_receipt
 from policies.audit.store import EntryRef
 from policies.authorizer import Authorizer, RequestContext
 from policies.keys import Keys
 from policies.principals import Principal
 from policies.redaction.engine import Redactor
-from policies.redaction.placeholders import PlaceholderInfo
+from policies.redaction.placeholders import MayReveal, PlaceholderInfo
 from policies.redaction.streaming import StreamGuard
 from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
 
 _SEARCHED = 12
 """Passages retrieved; the few an answer is made from are cut from these."""
+_USER, _HISTORY = "user", "history"
+"""Where a value stood: in what the asker typed, or in earlier answers; otherwise the origin is a document's id."""
 _TOKENS_PER_WORD = 2
 """Room for an answer of so many words, placeholders and numbers included."""
 
@@ -117,8 +121,11 @@ class Chats:
         self._keys = keys
         self._mark_key = keys.derive("passage-marks")
         self._options = options
+        self._most_tokens = options.max_words * _TOKENS_PER_WORD
         self._model = model
         self._weights = weights
+        self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
+        """Told each request's id, signals and probability; evaluation listens."""
 
     async def ask(self, question: Question) -> Answer:
         """Answer from what the asker may read, or decline.
@@ -204,17 +211,25 @@ class Chats:
             holds=holds,
             stands=stands,
         )
-        return _Draft(text, sentences, evidence.probability(signals, self._weights))
+        probability = evidence.probability(signals, self._weights)
+        self.observe(run.id, signals, probability)
+        return _Draft(text, sentences, probability)
 
     def _pseudonymise(self, run: _Run) -> tuple[str, str, list[prompt.PromptPassage]]:
-        """Question, history and passages as the model may see them, all with the conversation's placeholders."""
-        pseudonyms = run.conversation.pseudonyms
-        spoken = spoken_history(run.conversation.messages)
-        asked_spans, spoken_spans = self._redactor.find_many([run.question.text, spoken])
-        asked = pseudonyms.replace(run.question.text, asked_spans, USER_ORIGIN)
-        history = pseudonyms.replace(spoken, spoken_spans, HISTORY_ORIGIN)
-        run.redactions.update(span.type for span in asked_spans)
-        return asked, history, [self._prompt_passage(run, passage) for passage in run.passages]
+        """Question, history and passages as the model may see them, all with the conversation's placeholders.
+
+        Passages come first: a family name in the question then finds its person.
+        """
+        passages = [self._prompt_passage(run, passage) for passage in run.passages]
+        turns = [*recent_turns(run.conversation.messages), Message(Speaker.USER, run.question.text)]
+        spans = self._redactor.find_many([turn.text for turn in turns])
+        run.redactions.update(span.type for span in spans[-1])
+        *said, asked = (
+            run.conversation.pseudonyms.replace(turn.text, found, _USER if turn.speaker is Speaker.USER else _HISTORY)
+            for turn, found in zip(turns, spans, strict=True)
+        )
+        spoken = (f"{turn.speaker.capitalize()}: {text}" for turn, text in zip(turns[:-1], said, strict=True))
+        return asked, "\n".join(spoken), passages
 
     def _prompt_passage(self, run: _Run, passage: FoundPassage) -> prompt.PromptPassage:
         replace, origin = run.conversation.pseudonyms.replace, passage.document
@@ -230,7 +245,7 @@ class Chats:
         generation = Generation(
             turns,
             domain,
-            max_tokens=self._options.max_words * _TOKENS_PER_WORD,
+            max_tokens=self._most_tokens,
             temperature=run.question.temperature,
             seed=run.question.seed,
         )
@@ -252,15 +267,9 @@ class Chats:
         for sentence in draft.sentences:
             numbering.setdefault(sentence.passage, len(numbering) + 1)
         marked = " ".join(mark_sentence(sentence, numbering[sentence.passage]) for sentence in draft.sentences)
-        labels = {passage.document: passage.label for passage in run.passages}
-        guard = StreamGuard(
-            run.conversation.pseudonyms,
-            self._redactor,
-            lambda info: any(
-                origin == USER_ORIGIN or (origin in labels and info.type in reader.revealed(labels[origin]))
-                for origin in info.origins
-            ),
-        )
+        may_reveal = _revealing(reader, run.passages)
+        seen = "\n".join(f"{reader.shown_title(each)}\n{reader.shown(each)}" for each in run.passages)
+        guard = StreamGuard(run.conversation.pseudonyms, self._redactor, may_reveal, seen)
         text = clean(guard.feed(marked) + guard.close())
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
         return text, [
@@ -272,7 +281,7 @@ class Chats:
     ) -> Answer:
         """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
         abstained = not citations
-        receipt = sign_receipt(self._receipt(run, intent, found, text), self._keys)
+        receipt = sign_receipt(self._receipt(run, intent, found, text), self._keys).to_dict()
         await self._recorder.record(
             AnswerGiven(
                 request=run.id,
@@ -297,3 +306,50 @@ class Chats:
             timings_ms=run.timings_ms,
             conversation=run.conversation.id if run.question.keep or run.question.conversation else None,
         )
+
+    def _receipt(self, run: _Run, intent: EntryRef, found: Found, text: str) -> Receipt:
+        """What this answer was made of, by digests: enough to prove it, too little to reveal it."""
+        return Receipt(
+            request=run.id,
+            principal=run.question.principal.id,
+            at=datetime.now(UTC).isoformat(),
+            policy_revision=found.access.policy_revision,
+            epoch=found.epoch,
+            decisions_sha256=decisions_digest(found),
+            passages=tuple(passage.sha256 for passage in run.passages),
+            redactions=dict(run.redactions),
+            model=self._model.id,
+            model_sha256=self._model.sha256,
+            sampling=Sampling(str(run.question.temperature), "1", run.question.seed, self._most_tokens),
+            output_sha256=_sha256(text),
+            intent=intent,
+        )
+
+
+def _ignore(_request: str, _signals: evidence.Signals, _probability: float) -> None:
+    """Nobody listens."""
+
+
+def _revealing(reader: Reader, passages: Sequence[FoundPassage]) -> MayReveal:
+    """A value is put back if the asker typed it, or if it stands in a passage here where a policy shows its kind."""
+    labels = {passage.document: passage.label for passage in passages}
+
+    def may_reveal(info: PlaceholderInfo) -> bool:
+        return _USER in info.origins or any(
+            info.type in reader.revealed(labels[origin]) for origin in info.origins & labels.keys()
+        )
+
+    return may_reveal
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _usage(last: Chunk) -> Usage:
+    return Usage(
+        prompt_tokens=last.prompt_tokens,
+        cached_tokens=last.cached_tokens,
+        completion_tokens=last.completion_tokens,
+        total_tokens=last.prompt_tokens + last.completion_tokens,
+    )

@@ -16,7 +16,7 @@ from gateway.errors import NotFoundError
 from models.engine import Speaker
 from policies.keys import Keys
 from policies.redaction.placeholders import Pseudonyms
-from policies.redaction.vault import open_sealed, seal
+from policies.redaction.vault import seal, unseal
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
 
@@ -111,13 +111,10 @@ class Conversations:
         return msgspec.json.decode(self._unseal(row.conversation_id, str(row.ordinal), row.sealed), type=Message)
 
     def _seal(self, conversation_id: str, what: str, plain: bytes) -> bytes:
-        return seal(self._key(conversation_id), f"{conversation_id}/{what}", plain)
+        return seal(self._keys, f"{conversation_id}/{what}", plain)
 
     def _unseal(self, conversation_id: str, what: str, sealed: bytes) -> bytes:
-        return open_sealed(self._key(conversation_id), f"{conversation_id}/{what}", sealed)
-
-    def _key(self, conversation_id: str) -> bytes:
-        return self._keys.derive(f"conversation/{conversation_id}")
+        return unseal(self._keys, f"{conversation_id}/{what}", sealed)
 
 
 def new_conversation() -> Conversation:

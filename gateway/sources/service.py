@@ -78,6 +78,15 @@ class Sources:
             rows = session.exec(select(SkipRow).where(SkipRow.source == name).order_by(SkipRow.path))
             return [(row.path, row.reason) for row in rows]
 
+    def check(self, name: str) -> None:
+        """Find out whether a source can be read now.
+
+        Raises:
+            NotFoundError: There is no such source.
+            ConnectorError: It cannot; the text says why.
+        """
+        _connector(self._row(name)).check()
+
     def sync(self, name: str, ingestion: Ingestion, by: str, on_progress: Callable[[SyncReport], None]) -> SyncReport:
         """Read what changed in a source.
 
