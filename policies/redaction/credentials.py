@@ -1,0 +1,100 @@
+"""Secrets: keys and tokens by their shapes, passwords by what stands before them."""
+
+import re
+from itertools import pairwise
+
+from policies.personal_data import EntityType
+from policies.redaction.rules import Rule
+
+_NAMED = (
+    r"pass(?:word|wd|phrase|code)?|pwd|pin(?: code)?|secret(?:[ _-]?(?:key|access[ _-]?key))?|(?:api|access|auth"
+    r"|private|encryption|signing|account)[ _-]?key|"
+    r"(?:access|auth|api|refresh|bearer|session|bot)[ _-]?token|token|client[ _-]?secret|credentials?"
+    r"|connection[ _-]?string"
+)
+# What documentation writes where a secret would stand.
+_PLACEHOLDER = re.compile(
+    r"[<\[{($%*.…]|x{3,}|\.\.\.|your|my|the|example|changeme|none|null|true|false|redacted|required|optional|string"
+    r"|secret|token|password|key\b|https?:|see\b|is\b|are\b",
+    re.IGNORECASE,
+)
+_NAME_OF_ONE = re.compile(r"token|secret|pass|key|your|example|value|name|\(\)", re.IGNORECASE)
+_FEWEST_CHARS = 4
+_BLOB_CHARS = 40
+
+
+def _is_secret(value: str) -> bool:
+    """Whether what was assigned looks chosen to be hard to guess, rather than like a word of documentation."""
+    stripped = value.strip("\"'`,;.)")
+    if len(stripped) < _FEWEST_CHARS or _PLACEHOLDER.match(stripped) or stripped.isalpha():
+        return False
+    return any(map(str.isdigit, stripped)) or not _NAME_OF_ONE.search(stripped)
+
+
+def _is_blob(value: str) -> bool:
+    """Whether a long run has capitals, small letters and digits mixed, as encoded keys have and words have not."""
+    changes = sum(left.isdigit() != right.isdigit() for left, right in pairwise(value))
+    kinds = any(map(str.isupper, value)), any(map(str.islower, value)), any(map(str.isdigit, value))
+    return all(kinds) and changes >= 4 and value.count("/") <= len(value) // 10  # noqa: PLR2004 - digits in two places
+
+
+def _secret(name: str, pattern: str, score: float = 0.95) -> Rule:
+    return Rule(name, EntityType.SECRET, re.compile(pattern), score)
+
+
+RULES = (
+    _secret(
+        "private key",
+        r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s:,-]{0,400}?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----"
+        r"|\Z)",
+        1.0,
+    ),
+    _secret("end of a private key", r"(?:[A-Za-z0-9+/=]{1,80}\s{1,2}){0,6}-----END [A-Z ]{0,30}PRIVATE KEY-----", 1.0),
+    _secret("access key of AWS", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AGPA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    _secret("token of GitHub", r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})"),
+    _secret("token of GitLab", r"(?<![A-Za-z0-9])gl(?:pat|dt|rt)-[A-Za-z0-9_-]{20,64}"),
+    _secret(
+        "token of Slack",
+        r"(?<![A-Za-z0-9])xox[abeoprs]-[A-Za-z0-9-]{10,250}|hooks\.slack\.com/services/[A-Za-z0-9/]{20,100}",
+    ),
+    _secret("key of Stripe", r"(?<![A-Za-z0-9])(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{10,250}"),
+    _secret("key of Google", r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}"),
+    _secret(
+        "key of a model provider", r"(?<![A-Za-z0-9])(?:sk-(?:ant-|proj-)?[A-Za-z0-9_-]{20,250}|hf_[A-Za-z0-9]{30,60})"
+    ),
+    _secret(
+        "other prefixed token",
+        r"(?<![A-Za-z0-9])(?:npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,250}"
+        r"|SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}|sgp_[A-Za-z0-9_]{30,80}|dop_v1_[a-f0-9]{64})",
+    ),
+    _secret(
+        "JSON web token", r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,400}\.[A-Za-z0-9_-]{8,400}(?:\.[A-Za-z0-9_-]{0,400})?"
+    ),
+    _secret("credentials in a URL", r"(?<=://)[^\s/@:]{0,64}:[^\s/@]{1,128}(?=@)"),
+    _secret(
+        "authorization header", r"(?i:\b(?:bearer|basic))\s+(?=[A-Za-z+/_.-]{0,40}\d)[A-Za-z0-9+/_.=-]{16,400}", 0.9
+    ),
+    Rule(
+        "secret, named",
+        EntityType.SECRET,
+        re.compile(
+            rf"(?i:\b(?:\w{{1,20}}_)?(?:{_NAMED})\b)[\"'`]?\s{{0,3}}(?:[:=]|=>|(?i:is"
+            rf"|was)\b:?)\s{{0,3}}[\"'`]?(?P<value>[^\s\"'`]{{4,200}})"
+        ),
+        0.8,
+        _is_secret,
+    ),
+)
+"""Rules for text that holds a long unbroken run or one of `HINTS`."""
+
+ENCODED = Rule(
+    "encoded key",
+    EntityType.SECRET,
+    re.compile(rf"(?<![A-Za-z0-9+/=_.%-])[A-Za-z0-9+/_-]{{{_BLOB_CHARS},400}}={{0,2}}(?![A-Za-z0-9%])"),
+    0.6,
+    _is_blob,
+)
+"""A rule for text without web addresses, since these hold long codes too."""
+
+HINTS = re.compile(r"\S{16}|pass|pwd|\bpin\b|secret|key|token|credential|connection|bearer|basic", re.IGNORECASE)
+"""Text without any of these holds no secret that the rules would find."""

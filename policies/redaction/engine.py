@@ -1,0 +1,276 @@
+"""Find personal data: normalise, cut into segments, ask rules, Presidio and the entity recogniser, join the spans.
+
+A segment is judged by itself, by a short look-back and by the names that stood before it, never by what follows;
+so a text that arrives in pieces gives the same spans as the whole (`streaming.py`).
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from policies.errors import RedactionFailedError
+from policies.personal_data import EntityType, Span
+from policies.redaction import addresses, credentials, identifiers, phones, rules
+from policies.redaction.lexicon import Lexicon
+from policies.redaction.names import Entity, find_names
+from policies.redaction.normalise import View, normalise, prose, without_addresses, without_links
+from policies.redaction.placeholders import PLACEHOLDER
+from policies.redaction.segments import segments
+from policies.redaction.spans import union
+from policies.redaction.words import Word, runs_of, words_of
+
+MAX_TEXT_CHARS = 4_000_000
+"""A longer text is refused, since it would take minutes; a long book has about a million characters."""
+
+_LOOK_BACK_CHARS = 100
+_BATCH = 256
+_DIGIT = re.compile(r"\d")
+_SPELT_OUT = re.compile(r"\bat\b\W", re.IGNORECASE)
+_SPELT_OUT_EMAIL = rules.Rule(
+    "e-mail, spelt out",
+    EntityType.EMAIL_ADDRESS,
+    re.compile(
+        r"\b[\w.+-]{1,64}\s?(?:[(\[{]\s?at\s?[)\]}]|\sat\s)\s?[\w-]{1,63}(?:\s?(?:[(\[{]\s?dot\s?[)\]}]"
+        r"|\sdot\s)\s?[\w-]{1,63}){1,4}\b",
+        re.IGNORECASE,
+    ),
+    0.7,
+)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A segment in the forms that recognisers read; `nameable` when the entity recogniser should look at it."""
+
+    text: str
+    view: View
+    prose: View
+    words: list[Word]
+    nameable: bool
+
+
+class Redactor:
+    """Finds personal data in texts, without ever touching the network; threads may share one.
+
+    `model_folder` holds a spaCy pipeline with an entity recogniser; `clear_words` are a site's own names of products
+    and the like, which are never taken for people.
+    """
+
+    def __init__(self, model_folder: Path, clear_words: Sequence[str] = ()) -> None:
+        self._folder = model_folder
+        self._clear_words = tuple(clear_words)
+        self._lock = threading.Lock()
+        self._recognition: _Recognition | None = None
+
+    def load(self) -> None:
+        """Load model and recognisers, which takes seconds; later calls do nothing.
+
+        Raises:
+            RedactionFailedError: The model is missing or damaged.
+        """
+        self._loaded()
+
+    def find(self, text: str) -> list[Span]:
+        """The personal data in a text: spans in order that do not overlap.
+
+        Raises:
+            RedactionFailedError: It could not be looked for; the text must not be used.
+        """
+        return self.find_many([text])[0]
+
+    def find_many(self, texts: Sequence[str]) -> list[list[Span]]:
+        """`find` for many texts at once, which is faster.
+
+        Raises:
+            RedactionFailedError: In one of them it could not be looked for.
+        """
+        for text in texts:
+            if len(text) > MAX_TEXT_CHARS:
+                message = (
+                    f"A text of {len(text):,} characters is too long to redact; split it below {MAX_TEXT_CHARS:,}."
+                )
+                raise RedactionFailedError(message)
+        recognition = self._loaded()
+        return _closed(lambda: _find_many(recognition, texts))
+
+    def scanner(self) -> "Scanner":
+        """A scanner for one text that arrives segment by segment.
+
+        Raises:
+            RedactionFailedError: The model is missing or damaged.
+        """
+        return Scanner(self._loaded())
+
+    def _loaded(self) -> "_Recognition":
+        with self._lock:
+            if self._recognition is None:
+                try:
+                    self._recognition = _load(self._folder, self._clear_words)
+                except Exception as error:  # Whatever is wrong with it, nothing may pass unredacted.
+                    message = (
+                        f"The model that finds names could not be loaded from {self._folder}: {error}. Pull it again."
+                    )
+                    raise RedactionFailedError(message) from error
+            return self._recognition
+
+
+class Scanner:
+    """Reads one text segment by segment, remembering what later segments are judged by."""
+
+    def __init__(self, recognition: "_Recognition") -> None:
+        self._recognition = recognition
+        self._before = ""
+        self._known: frozenset[str] = frozenset()
+
+    def find(self, segment: str) -> list[Span]:
+        """The personal data in the next segment of the text, as `segments` cuts it.
+
+        Raises:
+            RedactionFailedError: It could not be looked for; the text must not be used.
+        """
+        return _closed(lambda: self._find(segment))
+
+    def judge(self, reading: _Reading, entities: Sequence[Entity]) -> list[Span]:
+        """The spans of a segment, given what the entity recogniser says of its prose."""
+        lexicon = self._recognition.lexicon
+        found = [_moved(span, reading.view) for span in self._recognition.patterns(reading.view, self._before)]
+        if reading.nameable:
+            for name in find_names(reading.prose.text, reading.words, entities, lexicon, self._known):
+                self._known |= name.family
+                span = Span(name.start, name.end, EntityType.PERSON, name.score, f"name, {name.evidence}")
+                found.append(_moved(span, reading.prose))
+        self._before = (self._before + reading.view.text)[-_LOOK_BACK_CHARS:]
+        return union(reading.text, _outside_placeholders(reading.text, found))
+
+    def _find(self, segment: str) -> list[Span]:
+        reading = self._recognition.read(segment)
+        return self.judge(reading, self._recognition.entities([reading]).get(reading.prose.text, []))
+
+
+class _Recognition:
+    """What `load` loads, and how to ask it."""
+
+    def __init__(self, nlp: Any, lexicon: Lexicon, presidio: dict[str, Sequence[Any]]) -> None:
+        self._nlp = nlp
+        self._presidio = presidio
+        self._lock = threading.Lock()
+        self.lexicon = lexicon
+
+    def read(self, segment: str) -> _Reading:
+        """A segment in the forms that recognisers read."""
+        view = normalise(segment)
+        read = prose(view)
+        words = words_of(read.text, self.lexicon)
+        return _Reading(segment, view, read, words, nameable=bool(runs_of(read.text, words)))
+
+    def entities(self, readings: Sequence[_Reading]) -> dict[str, list[Entity]]:
+        """What the entity recogniser says of each distinct prose in which a name may stand."""
+        texts = sorted({reading.prose.text for reading in readings if reading.nameable}, key=len)
+        found: dict[str, list[Entity]] = {}
+        while texts:
+            batch, texts = texts[:_BATCH], texts[_BATCH:]
+            # A lock per batch lets a question in between while documents are read; the zone frees what the batch
+            # added to spaCy's string store, which otherwise grows for ever.
+            with self._lock, self._nlp.memory_zone():
+                for text, document in zip(batch, self._nlp.pipe(batch), strict=True):
+                    found[text] = [
+                        Entity(entity.start_char, entity.end_char, entity.label_) for entity in document.ents
+                    ]
+        return found
+
+    def patterns(self, view: View, before: str) -> list[Span]:
+        """What rules and Presidio find in a segment after `before`; offsets are those of the view."""
+        text, begin = before + view.text, len(before)
+        found: list[Span] = []
+        if "@" in view.text:
+            found += self._ask_presidio("at", text, begin)
+        if _SPELT_OUT.search(view.text):
+            found += rules.apply([_SPELT_OUT_EMAIL], text, begin)
+        if credentials.HINTS.search(view.text):
+            found += rules.apply(credentials.RULES, text, begin)
+            found += rules.apply([credentials.ENCODED], without_links(text), begin)
+        if _DIGIT.search(view.text):
+            found += self._ask_presidio("digit", text, begin)
+            bare = before + without_addresses(view)
+            found += rules.apply(identifiers.RULES, bare, begin)
+            found += rules.apply(addresses.RULES, bare, begin)
+            found += phones.find_phones(bare, begin)
+        return [Span(span.start - begin, span.end - begin, span.type, span.score, span.recogniser) for span in found]
+
+    def _ask_presidio(self, needs: str, text: str, begin: int) -> Iterator[Span]:
+        return (span for recogniser in self._presidio[needs] for span in recogniser.find(text, begin))
+
+
+def _load(folder: Path, clear_words: Sequence[str]) -> _Recognition:
+    # Here, not above: these imports take seconds, and a command that redacts nothing should not wait for them.
+    import spacy  # noqa: PLC0415
+    from spacy.lookups import Lookups  # noqa: PLC0415
+
+    from policies.redaction.recognisers import load_recognisers  # noqa: PLC0415
+
+    # The entity recogniser has its own vectors; the other parts would cost as much again and are not asked.
+    nlp = spacy.load(folder, exclude=["tok2vec", "tagger", "parser", "senter", "attribute_ruler", "lemmatizer"])
+    if nlp.pipe_names != ["ner"]:
+        message = f"the pipeline has the parts {nlp.pipe_names}, not an entity recogniser alone"
+        raise ValueError(message)
+    lookups = Lookups().from_disk(folder / "lemmatizer" / "lookups")
+    by_part_of_speech = lookups.get_table("lemma_index")
+    dictionary = set(nlp.Defaults.stop_words).union(
+        *by_part_of_speech.values(), *lookups.get_table("lemma_exc").values()
+    )
+    return _Recognition(nlp, Lexicon(dictionary, clear_words), load_recognisers())
+
+
+def _find_many(recognition: _Recognition, texts: Sequence[str]) -> list[list[Span]]:
+    cuts = [list(segments(text)) for text in texts]
+    readings = [
+        [recognition.read(text[start:end]) for start, end in ends] for text, ends in zip(texts, cuts, strict=True)
+    ]
+    entities = recognition.entities([reading for of_text in readings for reading in of_text])
+    found = []
+    for ends, of_text in zip(cuts, readings, strict=True):
+        scanner = Scanner(recognition)
+        judged = (scanner.judge(reading, entities.get(reading.prose.text, [])) for reading in of_text)
+        found.append([_shifted(span, start) for (start, _), spans in zip(ends, judged, strict=True) for span in spans])
+    return found
+
+
+def _shifted(span: Span, by: int) -> Span:
+    return Span(span.start + by, span.end + by, span.type, span.score, span.recogniser)
+
+
+def _moved(span: Span, view: View) -> Span:
+    start, end = view.original(span.start, span.end)
+    return Span(start, end, span.type, span.score, span.recogniser)
+
+
+def _outside_placeholders(text: str, found: Sequence[Span]) -> list[Span]:
+    """What of the spans stands outside placeholders, which hold no personal data."""
+    kept = [(match.start(), match.end()) for match in PLACEHOLDER.finditer(text)]
+    if not kept:
+        return list(found)
+    gaps = zip([0, *(end for _, end in kept)], [*(start for start, _ in kept), len(text)], strict=True)
+    pieces = [(max(span.start, start), min(span.end, end), span) for start, end in gaps for span in found]
+    return [
+        Span(start, end, span.type, span.score, span.recogniser)
+        for start, end, span in pieces
+        if start < end and any(map(str.isalnum, text[start:end]))
+    ]
+
+
+def _closed(work: Callable[[], _T]) -> _T:
+    """The result of the work; any failure becomes one that stops the caller."""
+    try:
+        return work()
+    except RedactionFailedError:
+        raise
+    except Exception as error:  # A guard: whatever breaks, the text must not pass.
+        message = (
+            f"Personal data could not be looked for ({type(error).__name__}), so the text was not used. Try again."
+        )
+        raise RedactionFailedError(message) from error

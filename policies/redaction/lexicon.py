@@ -1,0 +1,97 @@
+"""Which words are names, which are not: the lists of `lexicon.toml` and the dictionary inside the spaCy model."""
+
+import functools
+import tomllib
+import unicodedata
+from collections.abc import Callable, Collection
+from enum import Enum
+from pathlib import Path
+
+LISTS = {
+    name: frozenset(words.split())
+    for name, words in tomllib.loads(Path(__file__).with_name("lexicon.toml").read_text("utf-8")).items()
+}
+"""The lists of `lexicon.toml`."""
+
+_SHORTEST_STEM = 3
+_SHORTEST_PART = 4
+_ENDINGS = ("s", "es", "ed", "d", "ing", "ly")
+# NFD does not take these apart.
+_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ß": "ss"}
+)
+
+
+class Kind(Enum):
+    """What a word is by itself."""
+
+    GIVEN = "a given name, rarely anything else"
+    FAMILY = "a family name, rarely anything else"
+    EITHER = "a name that is also a word, a place or a product"
+    WORD = "a word of the dictionary"
+    CLEAR = "a product, or a word that this site calls no personal data"
+    UNKNOWN = "none of these, as most names of the world are"
+
+
+def fold(word: str) -> str:
+    """The word in lower case without accents."""
+    if word.isascii():
+        return word.lower()
+    parts = unicodedata.normalize("NFD", word.casefold())
+    return "".join(part for part in parts if not unicodedata.combining(part)).translate(_LETTERS)
+
+
+class Lexicon:
+    """Answers what kind a word is. `dictionary` holds lower-case words of ordinary language."""
+
+    def __init__(self, dictionary: Collection[str], clear_words: Collection[str] = ()) -> None:
+        self._either = LISTS["given_or_word"] | (LISTS["family"] & frozenset(dictionary))
+        self._given = LISTS["given"] - LISTS["given_or_word"]
+        self._family = LISTS["family"] - frozenset(dictionary)
+        self._site = frozenset(fold(word) for word in clear_words)
+        self._words = frozenset(dictionary) | LISTS["known_words"]
+        self._endings = tuple(LISTS["family_endings"])
+        self.kind: Callable[[str], Kind] = functools.lru_cache(maxsize=65_536)(self._kind)
+
+    def has_family_ending(self, word: str) -> bool:
+        """Whether the word ends as family names of some language do, and no dictionary word."""
+        return len(word) > _SHORTEST_STEM + 1 and fold(word).endswith(self._endings)
+
+    def is_compound(self, word: str) -> bool:
+        """Whether two dictionary words stand together, as in many names of products."""
+        folded = fold(word)
+        cuts = range(_SHORTEST_PART, len(folded) - _SHORTEST_PART + 1)
+        return any(folded[:cut] in self._words and self._is_word(folded[cut:]) for cut in cuts)
+
+    def _kind(self, word: str) -> Kind:
+        folded = fold(word)
+        if folded in self._site:
+            return Kind.CLEAR
+        if folded in self._given:
+            return Kind.GIVEN
+        if folded in self._either:
+            return Kind.EITHER
+        if folded in LISTS["known_products"]:
+            return Kind.CLEAR
+        if folded in self._family:
+            return Kind.FAMILY
+        return self._kind_of_rest(folded)
+
+    def _kind_of_rest(self, folded: str) -> Kind:
+        kinds = [self._kind(part) for part in folded.split("-") if part] if "-" in folded else []
+        if Kind.WORD in kinds or Kind.CLEAR in kinds:
+            return Kind.WORD
+        if kinds:
+            return kinds[0] if Kind.UNKNOWN not in kinds or kinds[0] is Kind.GIVEN else Kind.UNKNOWN
+        return Kind.WORD if self._is_word(folded) else Kind.UNKNOWN
+
+    def _is_word(self, folded: str) -> bool:
+        return folded in self._words or any(stem in self._words for stem in _stems(folded))
+
+
+def _stems(word: str) -> list[str]:
+    """What the word may be an inflection of; crude, since a wrong guess merely finds nothing."""
+    stems = [word[: -len(ending)] for ending in _ENDINGS if word.endswith(ending)]
+    stems += [stem + "e" for stem in stems] + [stem[:-1] for stem in stems if stem[-2:-1] == stem[-1:]]
+    stems += [word[:-3] + "y" for ending in ("ies", "ied") if word.endswith(ending)]
+    return [stem for stem in stems if len(stem) >= _SHORTEST_STEM]

@@ -1,0 +1,202 @@
+"""Tell names of people from other capitalised words, given what the entity recogniser says.
+
+The small model calls half of the names in a text organisations and every second heading a person, so its word is
+one piece of evidence among others: the kinds of the words (`lexicon.py`) and what stands before and after.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from policies.redaction.lexicon import LISTS, Kind, Lexicon, fold
+from policies.redaction.words import Run, Word, is_small, runs_of
+
+_LOOK_BACK_CHARS = 60
+_SHORTEST_SMALL_NAME = 4
+_TITLE = re.compile(
+    r"\b(?:m[rsx]|mrs|dr|prof)\.\s+$"
+    r"|\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Dame|Lord|Lady|Herr|Frau|Mme|Madame|Monsieur|Mlle|Señora?|Sra?"
+    r"|Signora?|Pan[ií]|Rev|Capt|Captain|Sgt|Sergeant|Lt|Judge|Senator|President)\.?\s+$"
+)
+_NAMED = re.compile(r"\b(?:name (?:is|was)|call(?:s|ed)? (?:me|him|her))\s+[\"'\u201c]?$", re.IGNORECASE)
+_PERHAPS_NAMED = re.compile(
+    r"(?:\bnames?\s?:|\bname on \w+ \w+ is|\bnamed(?: (?:him|her|it|them))?|\bknown as)\s+[\"'\u201c]?$", re.IGNORECASE
+)
+_ADDRESSED = re.compile(
+    r"(?:\bI am|\bI[\u2019']m|\b(?:Dear|Hi|Hello|Hey|Hallo),?|\b(?:regards|sincerely|cheers|thanks|yours|wishes),"
+    r"|\b(?:my|his|her|their|your) (?:ex-?)?(?:wife|husband|partner|son|daughter|child|brother|sister|mother|father"
+    r"|mom|mum|dad|aunt|uncle|cousin|friend|colleague|boss|manager|assistant|doctor|neighbou?r|fianc[ée]e?|girlfriend"
+    r"|boyfriend|roommate)s?(?: is|,)?"
+    r"|\b(?:signed by|c/o|attn:?|contact(?: person)?:|from:|to:|cc:|author:|owner:|manager:|assignee:|reviewer:"
+    r"|reported by:?))\s+$",
+    re.IGNORECASE,
+)
+_PERSONAL = re.compile(
+    r"\s+(?:lives?|lived|resides?|was born|was hired|got married|is married|passed away|is \d+ years old)\b"
+    r"|[\u2019']s (?:wife|husband|partner|son|daughter|brother|sister|mother|father|birthday|salary|manager|e-?mail"
+    r"|phone|address)\b"
+)
+_INNER_CAPITAL = re.compile(r"(?<=\w)[A-Z]")
+_FAMILY_PREFIX = re.compile(r"^(?:Mc|Mac|De|Des|Di|Du|La|Le|Fitz|Van|[OD]['\u2019])(?=[A-Z][a-z])")
+
+Verdict = tuple[float, str] | None
+"""How sure it is that a run is a name (0 to 1), and by what evidence; None when it is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """What the entity recogniser says of `text[start:end]`."""
+
+    start: int
+    end: int
+    label: str
+
+    def covers(self, start: int, end: int) -> bool:
+        """Whether all of a piece of the text lies in it."""
+        return self.start <= start and end <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name found at `text[start:end]`, how sure that is (0 to 1), and by what evidence.
+
+    `family` holds what of a full name may later stand for the person alone, folded.
+    """
+
+    start: int
+    end: int
+    score: float
+    evidence: str
+    family: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A run with what there is to judge it by."""
+
+    text: str
+    run: Run
+    full: Run
+    """The run without initials and particles."""
+    entities: Sequence[Entity]
+    """Those that overlap the run."""
+    lexicon: Lexicon
+    known: frozenset[str]
+
+    @property
+    def start(self) -> int:
+        return self.run[0].start
+
+    @property
+    def end(self) -> int:
+        return self.run[-1].end
+
+    @property
+    def called_person(self) -> bool:
+        """Whether the entity recogniser sees a person."""
+        return any(entity.label == "PERSON" for entity in self.entities)
+
+    @property
+    def looks_made_up(self) -> bool:
+        """Whether a word is put together or capitalised as names of products are."""
+        return any(
+            self.lexicon.is_compound(word.text) or _mixed_case(word)
+            for word in self.full
+            if word.kind is Kind.UNKNOWN or _mixed_case(word)
+        )
+
+
+def find_names(
+    text: str, words: Sequence[Word], entities: Sequence[Entity], lexicon: Lexicon, known: frozenset[str]
+) -> list[Name]:
+    """The names in a text. `known` are family names, folded, that stood in full names before it."""
+    found: list[Name] = []
+    for group in runs_of(text, words):
+        run = _extended(group, words, entities)
+        full = tuple(word for word in run if not word.initial and not word.particle)
+        overlapping = [entity for entity in entities if entity.start < run[-1].end and entity.end > run[0].start]
+        verdict = _judge(_Candidate(text, run, full, overlapping, lexicon, known))
+        if verdict:
+            family = frozenset(fold(word.text) for word in full[1:] if word.kind is not Kind.WORD)
+            found.append(Name(run[0].start, run[-1].end, *verdict, family))
+            known |= family
+    return found
+
+
+def _extended(run: Run, words: Sequence[Word], entities: Sequence[Entity]) -> Run:
+    """The run with a dictionary word after it that must be the family name: an initial or the recogniser says so."""
+    at = words.index(run[-1]) + 1
+    if at == len(words) or not words[at].text.istitle() or words[at].kind is not Kind.WORD:
+        return run
+    last = words[at]
+    covered = any(entity.label == "PERSON" and entity.covers(run[0].start, last.end) for entity in entities)
+    follows = run[-1].initial or (run[0].kind is Kind.GIVEN and covered)
+    return (*run, last) if follows and last.start - run[-1].end <= len(". ") else run
+
+
+def _judge(candidate: _Candidate) -> Verdict:
+    cue = _cue(candidate)
+    if cue:
+        return 0.9, cue
+    if len(candidate.run) > 1:
+        return _judge_many(candidate)
+    return _judge_one(candidate, candidate.run[0])
+
+
+def _cue(candidate: _Candidate) -> str | None:
+    """What before or after the run says that a person is meant."""
+    before = candidate.text[max(0, candidate.start - _LOOK_BACK_CHARS) : candidate.start]
+    capital = candidate.run[0].capital
+    if _TITLE.search(before) and capital:
+        return "title"
+    if _NAMED.search(before):
+        return "introduced by name"
+    if candidate.looks_made_up:
+        return None
+    if _PERHAPS_NAMED.search(before):
+        return "perhaps introduced by name"
+    clear = capital and all(word.kind is not Kind.EITHER for word in candidate.full)
+    if clear and _ADDRESSED.search(before):
+        return "addressed"
+    return "does what people do" if clear and _PERSONAL.match(candidate.text, candidate.end) else None
+
+
+def _judge_many(candidate: _Candidate) -> Verdict:
+    """Several words, or one with an initial."""
+    first, last = candidate.full[0], candidate.full[-1]
+    if len(candidate.full) > 1 and first.text.istitle() and any(word.initial for word in candidate.run[1:-1]):
+        return 0.7, "middle initial"
+    if fold(first.text) in LISTS["places"] and not candidate.called_person:
+        return None
+    if any(word.kind is Kind.GIVEN for word in candidate.full):
+        return 0.85, "given name"
+    family = last.kind is Kind.FAMILY or candidate.lexicon.has_family_ending(last.text)
+    if family and candidate.entities and first.capital:
+        return 0.7, "family name"
+    written = first.capital or all(len(word.text) >= _SHORTEST_SMALL_NAME for word in candidate.full)
+    if written and candidate.called_person and not candidate.looks_made_up:
+        return 0.6, "entity recogniser"
+    return None
+
+
+def _judge_one(candidate: _Candidate, word: Word) -> Verdict:
+    """A single word."""
+    if fold(word.text) in candidate.known and word.text.istitle():
+        return 0.7, "named before"
+    written = word.capital or (is_small(candidate.text) and len(word.text) >= _SHORTEST_SMALL_NAME)
+    if word.acronym or not written:
+        return None
+    if word.kind is Kind.GIVEN:
+        return 0.6, "given name"
+    # What the recogniser says of a longer phrase is no evidence for the one word of it that could be a name.
+    exact = any(entity.start == word.start and entity.end <= word.end + len("'s") for entity in candidate.entities)
+    if not exact or not word.capital:
+        return None
+    if word.kind is Kind.FAMILY or (candidate.called_person and not candidate.looks_made_up):
+        return 0.5, "entity recogniser"
+    return None
+
+
+def _mixed_case(word: Word) -> bool:
+    """Whether capitals stand inside, as in many names of products and few of people."""
+    return not word.text.isupper() and bool(_INNER_CAPITAL.search(_FAMILY_PREFIX.sub("", word.text)))

@@ -1,0 +1,258 @@
+"""Placeholders: what stands for personal data in front of the model, and who gets the values back.
+
+A placeholder reads `⟦PERSON_1⟧`. Its brackets are taken out of every text that comes in, so one that a user types or
+a document holds is plain text and never reveals anything. What may not be shown reads `[name hidden]`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from policies.personal_data import EntityType, Span
+from policies.redaction.lexicon import LISTS, fold
+from policies.redaction.spans import union
+
+PLACEHOLDER = re.compile(rf"⟦({'|'.join(EntityType)})_(\d{{1,6}})⟧")
+"""A placeholder, with its type and number."""
+
+_DISARMED = str.maketrans("⟦⟧", "[]")
+_NAMES = {
+    EntityType.ADDRESS: "address",
+    EntityType.BANK_ACCOUNT: "account number",
+    EntityType.BIRTH_DATE: "date of birth",
+    EntityType.CREDIT_CARD: "card number",
+    EntityType.CRYPTO: "wallet address",
+    EntityType.EMAIL_ADDRESS: "e-mail address",
+    EntityType.IBAN_CODE: "account number",
+    EntityType.IDENTIFIER: "identifier",
+    EntityType.IP_ADDRESS: "IP address",
+    EntityType.NATIONAL_ID: "national identifier",
+    EntityType.PERSON: "name",
+    EntityType.PHONE_NUMBER: "phone number",
+    EntityType.SECRET: "secret",
+}
+_KEPT_CASE = frozenset({EntityType.SECRET, EntityType.CRYPTO})
+_LETTERS_AND_DIGITS = frozenset(
+    {
+        EntityType.BANK_ACCOUNT,
+        EntityType.CREDIT_CARD,
+        EntityType.IBAN_CODE,
+        EntityType.IDENTIFIER,
+        EntityType.NATIONAL_ID,
+        EntityType.PHONE_NUMBER,
+    }
+)
+_SHORTEST_KNOWN_CHARS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceholderInfo:
+    """One spelling of what a placeholder stands for, and where that spelling stood.
+
+    `origins` are what callers of `Pseudonyms.replace` named: ids of documents, or `user` for what was typed.
+    """
+
+    placeholder: str
+    type: EntityType
+    value: str
+    origins: frozenset[str]
+
+
+MayReveal = Callable[[PlaceholderInfo], bool]
+"""Answers: may the reader see this value, given where it stood?"""
+
+
+def disarmed(text: str) -> str:
+    """The text without the brackets of placeholders."""
+    return text.translate(_DISARMED)
+
+
+def hidden(kind: EntityType) -> str:
+    """What a reader sees instead of a value: `[card number hidden]`."""
+    return f"[{_NAMES[kind]} hidden]"
+
+
+def mask(text: str, spans: Iterable[Span], reveal: Callable[[Span], bool]) -> str:
+    """A text for a reader: spans that `reveal` does not allow read as masks, the rest stands as it is."""
+    pieces, done = [], 0
+    for span in union(text, spans):
+        if not reveal(span):
+            pieces += [text[done : span.start], hidden(span.type)]
+            done = span.end
+    return "".join((*pieces, text[done:]))
+
+
+@dataclass(slots=True)
+class _Entry:
+    """Something a placeholder stands for: its spellings with their origins, and for people their longest key."""
+
+    type: EntityType
+    number: int
+    key: str
+    spellings: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def placeholder(self) -> str:
+        return f"⟦{self.type}_{self.number}⟧"
+
+    def infos(self) -> Iterator[PlaceholderInfo]:
+        """What is known of it, the fullest spelling first."""
+        for value in sorted(self.spellings, key=_fullness, reverse=True):
+            yield PlaceholderInfo(self.placeholder, self.type, value, frozenset(self.spellings[value]))
+
+
+class Pseudonyms:
+    """The placeholders of one conversation: the same value has the same one in every text and spelling."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._by_key: dict[tuple[EntityType, str], _Entry] = {}
+        self._by_placeholder: dict[str, _Entry] = {}
+
+    def replace(self, text: str, spans: Sequence[Span], origin: str) -> str:
+        """The text for the model. `origin` is the document's id, or `user` for what was typed.
+
+        Values that this conversation knows already are replaced too where recognition missed them. Give passages
+        before the question, so that a family name in the question finds its person or is seen to be ambiguous.
+        """
+        for span in spans:
+            self._entry(span.type, disarmed(text[span.start : span.end]), origin)
+        pieces, done = [], 0
+        for span in union(text, [*spans, *self.known_in(text)]):
+            entry = self._entry(span.type, disarmed(text[span.start : span.end]), origin)
+            pieces += [disarmed(text[done : span.start]), entry.placeholder]
+            done = span.end
+        return "".join((*pieces, disarmed(text[done:])))
+
+    def restore(self, text: str, may_reveal: MayReveal) -> str:
+        """The text for a reader: values that may be revealed return, other placeholders read as masks."""
+        pieces, done = [], 0
+        for match in PLACEHOLDER.finditer(text):
+            pieces += [disarmed(text[done : match.start()]), self._value(match, may_reveal)]
+            done = match.end()
+        return "".join((*pieces, disarmed(text[done:])))
+
+    def may_show(self, kind: EntityType, value: str, may_reveal: MayReveal) -> bool:
+        """Whether a value that the model wrote itself is one that this reader may see."""
+        key = _key(kind, value)
+        entry = self._by_key.get((kind, key))
+        return entry is not None and any(_key(kind, info.value) == key and may_reveal(info) for info in entry.infos())
+
+    def known_in(self, text: str) -> list[Span]:
+        """Where values of this conversation stand in a text word for word; single names are left to recognition."""
+        values = {
+            value: entry for entry in self._entries for value in entry.spellings if _is_distinctive(entry.type, value)
+        }
+        if not values:
+            return []
+        longest_first = sorted(values, key=len, reverse=True)
+        pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+        return [
+            Span(match.start(), match.end(), values[match[0]].type, 1.0, "known") for match in pattern.finditer(text)
+        ]
+
+    def infos(self) -> list[PlaceholderInfo]:
+        """Every spelling of every value, in the order in which placeholders were given."""
+        return [info for entry in self._entries for info in entry.infos()]
+
+    def counts(self) -> dict[EntityType, int]:
+        """How many different values of each type were replaced."""
+        return dict(Counter(entry.type for entry in self._entries))
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain data for the vault; it holds personal data and must not be stored unsealed."""
+        return {
+            "version": 1,
+            "entries": [
+                {
+                    "type": entry.type.value,
+                    "number": entry.number,
+                    "key": entry.key,
+                    "spellings": {value: sorted(origins) for value, origins in entry.spellings.items()},
+                }
+                for entry in self._entries
+            ],
+        }
+
+    @classmethod
+    def load(cls, data: dict[str, Any]) -> Self:
+        """What `dump` gave.
+
+        Raises:
+            ValueError: The data are not of that form.
+        """
+        pseudonyms = cls()
+        try:
+            if data["version"] != 1:
+                message = f"placeholders of version {data['version']} are not known here"
+                raise ValueError(message)
+            for item in data["entries"]:
+                spellings = {value: set(origins) for value, origins in item["spellings"].items()}
+                pseudonyms._add(_Entry(EntityType(item["type"]), int(item["number"]), str(item["key"]), spellings))
+        except (KeyError, TypeError, AttributeError) as error:
+            message = f"not placeholders: {error!r}"
+            raise ValueError(message) from error
+        return pseudonyms
+
+    def _entry(self, kind: EntityType, value: str, origin: str) -> _Entry:
+        """What a value belongs to, noted under this spelling and origin."""
+        key = _key(kind, value)
+        entry = self._by_key.get((kind, key)) or (self._person(key) if kind is EntityType.PERSON else None)
+        if entry is None:
+            number = 1 + sum(other.type is kind for other in self._entries)
+            entry = self._add(_Entry(kind, number, key))
+        entry.key = max(entry.key, key, key=len)
+        entry.spellings.setdefault(value, set()).add(origin)
+        self._by_key[kind, key] = entry
+        return entry
+
+    def _add(self, entry: _Entry) -> _Entry:
+        self._entries.append(entry)
+        self._by_placeholder[entry.placeholder] = entry
+        for key in (entry.key, *(_key(entry.type, value) for value in entry.spellings)):
+            self._by_key[entry.type, key] = entry
+        return entry
+
+    def _person(self, key: str) -> _Entry | None:
+        """The one known person that a name can belong to, if there is exactly one."""
+        fitting = [entry for entry in self._entries if entry.type is EntityType.PERSON and _same_person(entry.key, key)]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _value(self, match: re.Match[str], may_reveal: MayReveal) -> str:
+        entry = self._by_placeholder.get(match[0])
+        if entry is None:
+            return hidden(EntityType(match[1]))
+        return next((info.value for info in entry.infos() if may_reveal(info)), hidden(entry.type))
+
+
+def _key(kind: EntityType, value: str) -> str:
+    """What spellings of one value have in common."""
+    if kind in _KEPT_CASE:
+        return value
+    if kind in _LETTERS_AND_DIGITS:
+        return "".join(character for character in value.casefold() if character.isalnum())
+    if kind is EntityType.PERSON:
+        words = re.findall(r"[^\W_]+", fold(value))
+        return " ".join(word for word in words if word not in LISTS["titles"]) or " ".join(words)
+    return " ".join(value.casefold().split())
+
+
+def _same_person(one: str, other: str) -> bool:
+    """Whether two keys can name one person: a family or given name alone, middle names, or an initial."""
+    short, long = sorted((one.split(), other.split()), key=len)
+    if len(short) == 1:
+        return len(long) > 1 and len(short[0]) > 1 and short[0] in {long[0], long[-1]}
+    first = short[0] == long[0] or (1 in {len(short[0]), len(long[0])} and short[0][0] == long[0][0])
+    return first and short[-1] == long[-1]
+
+
+def _fullness(value: str) -> tuple[int, int, int]:
+    """More words, then capitals, then letters make a spelling fuller."""
+    return len(value.split()), sum(map(str.isupper, value[:1])), len(value)
+
+
+def _is_distinctive(kind: EntityType, value: str) -> bool:
+    """Whether a value can be searched for without its surroundings: not a single name, not a few digits."""
+    return len(value) >= _SHORTEST_KNOWN_CHARS and (kind is not EntityType.PERSON or " " in value)

@@ -1,0 +1,60 @@
+"""What a rule is: a pattern, a check of what it matched, and how to apply it.
+
+Rules use the standard library's `re`, which has no time-out: they only ever see a segment and its look-back, some
+500 characters, and tests hold each of them to a few milliseconds on hostile ones.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from policies.personal_data import EntityType, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A shape of personal data.
+
+    Attributes:
+        name: Who found it, in spans and reports.
+        type: What it is.
+        pattern: What to look for; its group `value`, where it has one, is the personal part.
+        score: How sure a match is, 0 to 1.
+        accepts: A check of the value, such as a checksum.
+    """
+
+    name: str
+    type: EntityType
+    pattern: re.Pattern[str]
+    score: float
+    accepts: Callable[[str], bool] = bool
+
+
+def apply(rules: Iterable[Rule], text: str, begin: int) -> Iterator[Span]:
+    """Spans of what the rules find in `text` from `begin` on; what stands before serves as context."""
+    for rule in rules:
+        group = "value" if "value" in rule.pattern.groupindex else 0
+        for match in rule.pattern.finditer(text):
+            start, end = match.span(group)
+            if end > begin and rule.accepts(match[group]):
+                yield Span(max(start, begin), end, rule.type, rule.score, rule.name)
+
+
+def digits_of(value: str) -> str:
+    """The digits of a value, without what divides them."""
+    return "".join(character for character in value if character.isdecimal())
+
+
+def labelled(label: str, value: str) -> re.Pattern[str]:
+    """A pattern for a value after what it is called, as in `Passport no.: X123`; the label's case does not matter."""
+    filler = (
+        r"(?:\s+(?:card|number|numbers|no|nr|num|id|code)\b\.?){0,2}[\s:#=.(\u2013-]{0,6}(?:(?:is|was)\b[\s:]{1,3})?"
+    )
+    return re.compile(rf"(?i:\b(?:{label}){filler})(?P<value>{value})")
+
+
+CODE = (
+    r"(?:[A-Z]{1,3}[ -])?(?=[A-Za-z]{0,19}\d)[A-Za-z0-9]{1,20}"
+    r"(?:[ ./-](?=[A-Za-z]{0,11}\d)[A-Za-z0-9]{1,12}\b|[ -][A-Z]\b){0,8}"
+)
+"""A code of groups that each hold a digit, possibly between letters: `AB 12 34 56 C`, `X1234567`."""
