@@ -2,6 +2,7 @@
 
 import codecs
 
+from retrieval.parsing.document import MAX_TEXT_CHARACTERS, TOO_MUCH_TEXT
 from retrieval.parsing.errors import UnparsableError
 
 _NOT_TEXT = "It is not text, although it is labelled as text."
@@ -12,6 +13,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Bytes that do not begin a character of several bytes in UTF-8.
+_NOT_LEADING = bytes(range(0xC2))
+# With markup, which is left out later.
+_MOST_CHARACTERS = 5 * MAX_TEXT_CHARACTERS // 2
 _SAMPLE_BYTES = 4_096
 
 
@@ -22,7 +27,7 @@ def decode(content: bytes, declared: str = "") -> str:
     every byte sequence without control characters is some text.
 
     Raises:
-        UnparsableError: It is not text.
+        UnparsableError: It is not text, or too much of it.
     """
     marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "") or _unmarked_utf16(content)
     if marked:
@@ -33,6 +38,8 @@ def decode(content: bytes, declared: str = "") -> str:
         text = _utf8(content) or _other(content, declared)
     if "\0" in text or _is_noise(text):
         raise UnparsableError(_NOT_TEXT)
+    if len(text) > _MOST_CHARACTERS:
+        raise UnparsableError(TOO_MUCH_TEXT)
     return text
 
 
@@ -52,8 +59,8 @@ def _utf8(content: bytes) -> str:
     """
     text = content.decode("utf-8", errors="replace")
     damaged = text.count("\ufffd")
-    sound = sum(byte >= 0xC2 for byte in content) - damaged if damaged else 0  # noqa: PLR2004 - lead bytes of UTF-8
-    return text if not damaged or damaged * 20 < sound else ""
+    sound = len(content.translate(None, delete=_NOT_LEADING)) - damaged if damaged else 0
+    return text if not damaged or damaged * 2 < sound else ""
 
 
 def _other(content: bytes, declared: str) -> str:

@@ -60,7 +60,7 @@ def _parts(mail: "Message[str, str]") -> Iterator["Message[str, str]"]:
     while waiting:
         part = waiting.pop()
         payload = part.get_payload()
-        if isinstance(payload, list) and part.get_content_maintype() == "multipart":
+        if isinstance(payload, list) and _is_container(part):
             waiting.extend(inner for inner in reversed(payload) if isinstance(inner, Message))
         else:
             yield part
@@ -79,7 +79,8 @@ def _heading_lines(mail: "Message[str, str]") -> Iterator[str]:
 def _add_body(builder: DocumentBuilder, parts: list["Message[str, str]"]) -> None:
     """Add the plain body, or the one in HTML when there is no plain one."""
     bodies = [part for part in parts if not _attachment(part)]
-    plain = [_text(part) for part in bodies if part.get_content_type() == "text/plain"]
+    # A container without parts is one whose boundary was lost: its text is all there is.
+    plain = [_text(part) for part in bodies if part.get_content_type() == "text/plain" or _is_container(part)]
     if any(text.strip() for text in plain):
         for text in plain:
             add_text(builder, text)
@@ -87,6 +88,10 @@ def _add_body(builder: DocumentBuilder, parts: list["Message[str, str]"]) -> Non
     for part in bodies:
         if part.get_content_type() == "text/html":
             add_html(builder, _text(part))
+
+
+def _is_container(part: "Message[str, str]") -> bool:
+    return part.get_content_maintype() == "multipart"
 
 
 def _text(part: "Message[str, str]") -> str:

@@ -13,11 +13,12 @@ from retrieval.parsing.plain_text import add_text
 from retrieval.parsing.web_page import add_html
 
 _FRONT_MATTER = re.compile(r"(---|\+\+\+)[ \t]*\n(.{0,20000}?)\n\1[ \t]*(?:\n|\Z)", re.DOTALL)
+_KEY = re.compile(r"\s*(?:#[^\n]*\n\s*)*[\w\"'-]+[ \t]*[:=]")
 _TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(.+)$", re.MULTILINE | re.IGNORECASE)
-# Beyond these counts a page made to be slow would take minutes: 50,000 open brackets or 300,000 lines take seconds,
-# and the time for brackets grows with their square. The longest page of the handbook has a fiftieth of that.
+# Beyond these counts a page made to be slow would take minutes: 20,000 open brackets or 300,000 lines take seconds,
+# and the time for brackets grows with their square. The longest page of a real handbook had 304 brackets.
 _MOST_CHARACTERS = 5_000_000
-_MOST_BRACKETS = 50_000
+_MOST_BRACKETS = 20_000
 _MOST_LINES = 300_000
 
 
@@ -35,7 +36,9 @@ def read(content: bytes) -> ParsedDocument:
 
 def _split(text: str) -> tuple[str, str]:
     match = _FRONT_MATTER.match(text)
-    return (match.group(2), text[match.end() :]) if match else ("", text)
+    if match is None or not _KEY.match(match.group(2)):
+        return "", text
+    return match.group(2), text[match.end() :]
 
 
 def _renderer() -> MarkdownIt:

@@ -16,7 +16,6 @@ from retrieval.parsing.tables import looks_like_header, table_text
 from retrieval.parsing.visibility import drop_hidden
 
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
-_MOST_CHARACTERS = 25_000_000
 _TOO_DEEP = "Its markup is nested too deep, as in pages that never close their elements; save it anew."
 _CHARSET_BYTES = 1_024
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -49,10 +48,8 @@ def add_html(builder: DocumentBuilder, html: str) -> str:
     """Add what a reader of the page sees; returns the page's title.
 
     Raises:
-        UnparsableError: It is too large, or nested beyond what the parser takes, which would leave out the rest.
+        UnparsableError: Its elements are nested beyond what the parser takes, which would leave out the rest.
     """
-    if len(html) > _MOST_CHARACTERS:
-        raise UnparsableError(TOO_MUCH_TEXT)
     # utf-8 outright: the parser would otherwise believe the page's own declaration. Huge: it stops at depth 256 if not.
     parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
     try:
