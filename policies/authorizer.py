@@ -6,8 +6,10 @@ erred. Whatever goes wrong on the way to a decision is a denial with its reason.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,15 +17,19 @@ import cedarpy
 
 from policies.actions import Action
 from policies.decisions import Decision
+from policies.entities import SYSTEM, Uid, label_entity, label_uid, principal_entity, principal_uid, reference, uid
 from policies.errors import PolicyInvalidError
 from policies.labels import Label
 from policies.personal_data import SENSITIVITY, EntityType
 from policies.principals import Principal
 
+_log = logging.getLogger(__name__)
+
 _FOLDER = Path(__file__).parent
-_BATCH = 200
+_MOST_TOGETHER = 200
 """Decisions in one call: cedarpy holds the interpreter's lock meanwhile, for about 5 ms at this size."""
-_SYSTEM = {"type": "System", "id": "muniment"}
+_LABEL_SETS = 64
+"""Sets of labels kept parsed: parsing 200 labels takes several times as long as deciding on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +39,32 @@ class RequestContext:
     purpose: str = "answer"
 
 
+_ANSWERING = RequestContext()
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One decision to make; `what` names the resource in reasons."""
+    """One decision to make."""
 
     action: Action
-    resource: dict[str, str]
-    context: dict[str, str]
-    what: str
+    resource: Uid
+    context: Mapping[str, Any]
+    labels: tuple[Label, ...] = ()
 
 
 class Authorizer:
-    """Decides by one bundle of policies, which never changes once loaded."""
+    """Decides by one bundle of policies, which never changes once loaded. Safe across threads."""
 
     def __init__(self, policies: str, schema: str) -> None:
-        try:
-            self._schema = cedarpy.Schema.from_str(schema)
-            checked = cedarpy.validate_policies(policies, self._schema)
-            problems = [str(error) for error in checked.errors] if not checked.validation_passed else []
-            self._policies = cedarpy.PolicySet.from_str(policies)
-        except ValueError as error:
-            problems = [str(error)]
-        if problems:
-            message = f"The policies were not loaded, the ones in force stay: {'; '.join(problems)}"
-            raise PolicyInvalidError(message)
+        """Read and check the bundle.
+
+        Raises:
+            PolicyInvalidError: The policies or the schema cannot be read, or do not fit each other.
+        """
+        self._schema = _read_schema(schema)
+        self._policies, self._reasons = _read_policies(policies, self._schema)
         self.revision = hashlib.sha256(f"{policies}\0{schema}".encode()).hexdigest()
+        self._labels = lru_cache(_LABEL_SETS)(self._parse_labels)
 
     @classmethod
     def load(cls, site_policies: str = "") -> Self:
@@ -69,131 +76,145 @@ class Authorizer:
         shipped = (_FOLDER / "policies.cedar").read_text(encoding="utf-8")
         return cls(f"{shipped}\n{site_policies}", (_FOLDER / "schema.cedarschema").read_text(encoding="utf-8"))
 
-    def decide(self, principal: Principal, action: Action, context: RequestContext | None = None) -> Decision:
+    def decide(self, principal: Principal, action: Action, context: RequestContext = _ANSWERING) -> Decision:
         """May this principal do this at all?"""
-        asked = _Asked(action, _SYSTEM, _context(context), action.value)
-        return self._decide(principal, [asked], {})[0]
+        return self._decide(principal, [_Asked(action, SYSTEM, _context(context))])[0]
 
     def decide_labels(
-        self, principal: Principal, labels: Mapping[int, Label], context: RequestContext | None = None
+        self, principal: Principal, labels: Mapping[int, Label], context: RequestContext = _ANSWERING
     ) -> dict[int, Decision]:
         """Which of these labels may the principal read?"""
-        asked = [
-            _Asked(Action.DOCUMENTS_READ, _label_id(label), _context(context), "documents with this label")
-            for label in labels.values()
-        ]
-        decisions = self._decide(principal, asked, {label.digest: label for label in labels.values()})
-        return dict(zip(labels, decisions, strict=True))
+        distinct = list(dict.fromkeys(labels.values()))
+        asked = [_reading(label, context) for label in distinct]
+        decisions = dict(zip(distinct, self._decide(principal, asked), strict=True))
+        return {number: decisions[label] for number, label in labels.items()}
 
     def decide_reveal(
         self,
         principal: Principal,
         types: Collection[EntityType],
         label: Label,
-        context: RequestContext | None = None,
+        context: RequestContext = _ANSWERING,
     ) -> dict[EntityType, Decision]:
-        """Which kinds of personal data may the principal see in documents of this label?"""
-        asked = [
-            _Asked(
-                Action.PERSONAL_DATA_REVEAL,
-                _label_id(label),
-                _context(context) | {"entity_type": type_.value, "sensitivity": SENSITIVITY[type_].value},
-                f"{type_.value} in documents with this label",
-            )
-            for type_ in types
-        ]
-        return dict(zip(types, self._decide(principal, asked, {label.digest: label}), strict=True))
+        """Which kinds of personal data may the principal see in documents of this label? Revealing takes reading."""
+        distinct = list(dict.fromkeys(types))
+        asked = [_reading(label, context), *(_revealing(type_, label, context) for type_ in distinct)]
+        reading, *revealing = self._decide(principal, asked)
+        return {
+            type_: decision if reading.allowed else reading for type_, decision in zip(distinct, revealing, strict=True)
+        }
 
-    def _decide(
-        self, principal: Principal, asked: Sequence[_Asked], labels: Mapping[str, Label]
-    ) -> list[Decision]:
+    def _decide(self, principal: Principal, asked: Sequence[_Asked]) -> list[Decision]:
         decisions: list[Decision] = []
-        for batch in _batches(asked, _BATCH):
-            needed = {item.resource["id"] for item in batch}
-            entities = _entities(principal, {id_: label for id_, label in labels.items() if id_ in needed})
-            decisions.extend(self._decide_batch(principal, batch, entities))
+        for start in range(0, len(asked), _MOST_TOGETHER):
+            decisions += self._decide_together(principal, asked[start : start + _MOST_TOGETHER])
         return decisions
 
-    def _decide_batch(
-        self, principal: Principal, asked: Sequence[_Asked], entities: list[dict[str, Any]]
-    ) -> list[Decision]:
+    def _decide_together(self, principal: Principal, asked: Sequence[_Asked]) -> list[Decision]:
+        """One call's decisions. If it fails as a whole, halves are tried, so that one bad label denies only itself."""
+        try:
+            results = self._ask(principal, asked)
+            return [self._decision(result) for result in results]
+        except Exception as error:  # noqa: BLE001 - whatever the engine raises must end in a denial
+            if len(asked) > 1 and self._can_be_told(principal):
+                half = len(asked) // 2
+                return self._decide_together(principal, asked[:half]) + self._decide_together(principal, asked[half:])
+            return [_failed(f"{type(error).__name__}: {error}")] * len(asked)
+
+    def _ask(self, principal: Principal, asked: Sequence[_Asked]) -> list[cedarpy.AuthzResult]:
+        labels = tuple(dict.fromkeys(label for item in asked for label in item.labels))
+        entities = self._labels(labels).with_added_json_str(json.dumps([principal_entity(principal)]), self._schema)
         requests = [
             {
-                "principal": _user_id(principal.id),
-                "action": {"type": "Action", "id": item.action.value},
+                "principal": principal_uid(principal),
+                "action": uid("Action", item.action.value),
                 "resource": item.resource,
                 "context": item.context,
             }
             for item in asked
         ]
+        results: list[cedarpy.AuthzResult] = cedarpy.is_authorized_batch(
+            requests, self._policies, entities, self._schema
+        )
+        if len(results) != len(asked):
+            message = f"{len(results)} answers to {len(asked)} questions"
+            raise ValueError(message)
+        return results
+
+    def _parse_labels(self, labels: tuple[Label, ...]) -> cedarpy.Entities:
+        text = json.dumps([label_entity(label) for label in labels])
+        return cedarpy.Entities.from_json_str(text, self._schema, release_gil=True)
+
+    def _can_be_told(self, principal: Principal) -> bool:
         try:
-            results = cedarpy.is_authorized_batch(requests, self._policies, json.dumps(entities), self._schema)
-            return [_decision(principal, item, result) for item, result in zip(asked, results, strict=True)]
-        except Exception as error:  # noqa: BLE001 - whatever the engine raises must end in a denial
-            reason = f"No decision could be made about {principal.id}: {type(error).__name__}: {error}"
-            return [Decision(allowed=False, reason=reason)] * len(asked)
+            cedarpy.Entities.from_json_str(json.dumps([principal_entity(principal)]), self._schema)
+        except Exception:  # noqa: BLE001 - then each of its decisions fails, and each says why
+            return False
+        return True
+
+    def _decision(self, result: cedarpy.AuthzResult) -> Decision:
+        diagnostics = result.diagnostics
+        if diagnostics.errors:
+            return _failed("; ".join(diagnostics.errors))
+        rules = tuple(sorted(diagnostics.id_annotations_by_reason[id_] for id_ in diagnostics.reasons))
+        reason = " ".join(self._reasons[rule] for rule in rules) or "No rule allows it."
+        return Decision(result.decision is cedarpy.Decision.Allow, reason, rules)
 
 
-def _decision(principal: Principal, asked: _Asked, result: cedarpy.AuthzResult) -> Decision:
-    who = principal.id
-    diagnostics = result.diagnostics
-    rules = tuple(sorted(diagnostics.id_annotations_by_reason.get(id_) or id_ for id_ in diagnostics.reasons))
-    if diagnostics.errors:
-        return Decision(allowed=False, reason=f"A policy failed for {who} and {asked.what}, so it is denied.", policies=rules)
-    if result.decision is cedarpy.Decision.Allow:
-        return Decision(allowed=True, reason=f"{who} may {asked.action.value}: {', '.join(rules)}.", policies=rules)
-    if rules:
-        return Decision(allowed=False, reason=f"{who} may not {asked.action.value}: {', '.join(rules)} forbids it.", policies=rules)
-    return Decision(allowed=False, reason=f"{who} may not {asked.action.value}: no rule allows it for {asked.what}.")
+def _reading(label: Label, context: RequestContext) -> _Asked:
+    return _Asked(Action.DOCUMENTS_READ, label_uid(label), _context(context), (label,))
 
 
-def _entities(principal: Principal, labels: Mapping[str, Label]) -> list[dict[str, Any]]:
-    """The entity set of a call: the principal with its groups, and the labels.
-
-    Groups need no entities of their own, and other users that labels name neither. Sets drop duplicates, which would
-    turn every decision of the call into none.
-    """
-    user = {
-        "uid": _user_id(principal.id),
-        "attrs": {"active": principal.active, "kind": principal.kind.value, "roles": sorted(principal.roles)},
-        "parents": [_group_id(group) for group in sorted(principal.groups)],
+def _revealing(type_: EntityType, label: Label, context: RequestContext) -> _Asked:
+    about = {
+        "entity_type": reference(uid("EntityType", type_.value)),
+        "sensitivity": reference(uid("Sensitivity", SENSITIVITY[type_].value)),
     }
-    return [user, *(_label_entity(label) for label in labels.values())]
+    return _Asked(Action.PERSONAL_DATA_REVEAL, label_uid(label), _context(context) | about, (label,))
 
 
-def _label_entity(label: Label) -> dict[str, Any]:
-    return {
-        "uid": _label_id(label),
-        "attrs": {
-            "allow_groups": _references(_group_id(group) for group in sorted(label.allow_groups)),
-            "allow_users": _references(_user_id(user) for user in sorted(label.allow_users)),
-            "classification": label.classification.value,
-            "deny_groups": _references(_group_id(group) for group in sorted(label.deny_groups)),
-            "deny_users": _references(_user_id(user) for user in sorted(label.deny_users)),
-        },
-        "parents": [],
-    }
+def _context(context: RequestContext) -> dict[str, Any]:
+    return {"purpose": context.purpose}
 
 
-def _batches(items: Sequence[_Asked], size: int) -> Iterable[Sequence[_Asked]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+def _failed(why: str) -> Decision:
+    _log.error("policy_not_evaluated reason=%s", why)
+    return Decision(allowed=False, reason=f"A rule could not be evaluated, so it is denied: {why}", failed=True)
 
 
-def _references(uids: Iterable[dict[str, str]]) -> list[dict[str, dict[str, str]]]:
-    return [{"__entity": uid} for uid in uids]
+def _read_schema(text: str) -> cedarpy.Schema:
+    try:
+        return cedarpy.Schema.from_str(text)
+    except ValueError as error:
+        raise _invalid([f"the schema: {error}"]) from error
 
 
-def _user_id(id_: str) -> dict[str, str]:
-    return {"type": "User", "id": id_}
+def _read_policies(text: str, schema: cedarpy.Schema) -> tuple[cedarpy.PolicySet, dict[str, str]]:
+    """The policies, and the sentence that each of them, by its `@id`, gives as a reason."""
+    try:
+        parsed = json.loads(cedarpy.policies_to_json_str(text))
+        policies = cedarpy.PolicySet.from_str(text)
+        checked = cedarpy.validate_policies(text, schema)
+    except ValueError as error:
+        raise _invalid([str(error)]) from error
+    annotations = {id_: policy.get("annotations", {}) for id_, policy in parsed["staticPolicies"].items()}
+    problems = [f"{annotations.get(e.policy_id, {}).get('id', 'a policy')}: {e.error}" for e in checked.errors]
+    if not checked.validation_passed and not problems:
+        problems.append("they do not fit the schema")
+    if parsed["templates"]:
+        problems.append("a policy with ?principal or ?resource decides nothing; write out whom and what it is about")
+    reasons: dict[str, str] = {}
+    for number, annotated in enumerate(annotations.values(), start=1):
+        name = annotated.get("id")
+        if not name or name in reasons:
+            problems.append(f"policy {number} needs an @id of its own, and has {name!r}")
+        else:
+            reasons[name] = annotated.get("reason") or f"Rule {name}."
+    if problems:
+        raise _invalid(problems)
+    return policies, reasons
 
 
-def _group_id(name: str) -> dict[str, str]:
-    return {"type": "Group", "id": name}
-
-
-def _label_id(label: Label) -> dict[str, str]:
-    return {"type": "Label", "id": label.digest}
-
-
-def _context(context: RequestContext | None) -> dict[str, str]:
-    return {"purpose": (context or RequestContext()).purpose}
+def _invalid(problems: Sequence[str]) -> PolicyInvalidError:
+    listed = "".join(f"\n  - {problem}" for problem in problems)
+    return PolicyInvalidError(f"The policies were not loaded; those in force stay. Correct:{listed}")

@@ -40,6 +40,7 @@ class EntryQuery:
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 100
+    id: int | None = None
 
 
 def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
@@ -58,9 +59,12 @@ def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
             raise unreadable(path, error) from error
 
 
-def _conditions(query: EntryQuery) -> tuple[list[str], list[str]]:
+def _conditions(query: EntryQuery) -> tuple[list[str], list[str | int]]:
     conditions: list[str] = []
-    values: list[str] = []
+    values: list[str | int] = []
+    if query.id is not None:
+        conditions.append("id = ?")
+        values.append(query.id)
     if query.principal is not None:
         requests = "SELECT request FROM entries WHERE actor = ? AND request IS NOT NULL"
         conditions.append(f"(actor = ? OR subject = ? OR request IN ({requests}))")

@@ -1,0 +1,266 @@
+"""Is the trail what was written? Needs the file, the public key, and for its end the last checkpoint kept elsewhere.
+
+Every entry is hashed again and must follow the one before it in its writer's chain; the entries together must be those
+that each checkpoint signed. What came after the newest checkpoint is held together by its chains alone.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from policies.audit.chain import EMPTY_ROOT, genesis
+from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, digest
+from policies.audit.database import TABLES, open_to_read, read_log_id
+from policies.keys import read_public_key
+
+_MOST_FINDINGS = 100
+"""Findings told; one is enough to distrust the trail, and a replaced file would give one for each entry."""
+
+
+class FindingKind(StrEnum):
+    """What is wrong with a trail."""
+
+    ALTERED = "altered"
+    """An entry's content is not what was hashed."""
+    BAD_SIGNATURE = "bad-signature"
+    """A checkpoint was not signed with this key, or was altered since."""
+    CHECKPOINTS_ALTERED = "checkpoints-altered"
+    """A checkpoint was removed, inserted or altered."""
+    CUT = "cut"
+    """Entries that a checkpoint counted are missing from the end."""
+    DAMAGED = "damaged"
+    """The file cannot be read to its end."""
+    DEFINITION_ALTERED = "definition-altered"
+    """The file's tables are not those we make; something may be hidden, or may have been changed."""
+    MISPLACED = "misplaced"
+    """An entry does not follow the one before it in its writer's chain: altered, moved, or put in."""
+    MISSING = "missing"
+    """Entries are gone from the middle."""
+    OTHER_TRAIL = "other-trail"
+    """A checkpoint speaks of another trail: this one stands where that one should."""
+    REWRITTEN = "rewritten"
+    """Entries hang together, and are not those that were signed."""
+    UNKNOWN_WRITER = "unknown-writer"
+    """A chain does not begin as chains of this trail do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with entries `first` to `last` (their ids), or with the trail as a whole (both 0)."""
+
+    kind: FindingKind
+    first: int
+    last: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What a verification found.
+
+    `entries` were checked, of which `sealed` are vouched for by a signature; the rest came after the newest checkpoint.
+    At most 100 findings are listed.
+    """
+
+    log: str
+    entries: int
+    sealed: int
+    checkpoints: int
+    writers: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+def verify(path: Path, public_key_pem: str, last_checkpoint: SignedCheckpoint | None = None) -> VerificationReport:
+    """Check a whole trail, also beside a running writer.
+
+    Without `last_checkpoint`, one that was kept where the trail's keeper could not change it, a trail that was cut or
+    rolled back to an earlier state of the whole file looks intact.
+
+    Raises:
+        KeysUnusableError: The key is none.
+        TrailUnreadableError: There is no such file, or it is no trail.
+    """
+    key = read_public_key(public_key_pem)
+    with closing(open_to_read(path)) as connection:
+        connection.execute("BEGIN")  # One snapshot for entries and checkpoints.
+        verification = _Verification(read_log_id(connection), key)
+        verification.run(connection, last_checkpoint)
+        return verification.report()
+
+
+class _Place(NamedTuple):
+    id: int
+    writer: bytes
+    seq: int
+    previous: bytes
+
+
+class _Verification:
+    """One run: what has been checked so far, and what was found."""
+
+    def __init__(self, log: str, key: Ed25519PublicKey) -> None:
+        self._log = log
+        self._key = key
+        self._entries = 0
+        self._last_id = 0
+        self._expected: dict[bytes, tuple[int, bytes]] = {}
+        self._checkpoints: list[Checkpoint] = []
+        self._reached = 0
+        self._findings: list[Finding] = []
+        self._found_before_checkpoint = 0
+
+    def run(self, connection: sqlite3.Connection, kept: SignedCheckpoint | None) -> None:
+        try:
+            self._check_definition(connection)
+            self._gather_checkpoints(connection, kept)
+            self._check_entries(connection)
+            self._check_end()
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            where = self._entries + 1
+            self._find(FindingKind.DAMAGED, where, where, f"The file cannot be read on from here: {error}.")
+
+    def report(self) -> VerificationReport:
+        return VerificationReport(
+            log=self._log,
+            entries=self._entries,
+            sealed=min(self._last_id, self._checkpoints[-1].count) if self._checkpoints else 0,
+            checkpoints=len(self._checkpoints),
+            writers=len(self._expected),
+            findings=tuple(self._findings[:_MOST_FINDINGS]),
+        )
+
+    def _find(self, kind: FindingKind, first: int, last: int, detail: str) -> None:
+        if len(self._findings) <= _MOST_FINDINGS:
+            self._findings.append(Finding(kind, first, last, detail))
+
+    def _check_definition(self, connection: sqlite3.Connection) -> None:
+        """A changed trigger, index or computed column could hide entries from those who search, or let them change."""
+        query = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"
+        if {sql for (sql,) in connection.execute(query)} != set(TABLES):
+            self._find(FindingKind.DEFINITION_ALTERED, 0, 0, "The file's tables, indexes or triggers were changed.")
+
+    def _gather_checkpoints(self, connection: sqlite3.Connection, kept: SignedCheckpoint | None) -> None:
+        """The checkpoints that entries are held to: those whose signature is good, and the one kept elsewhere."""
+        rows = connection.execute("SELECT count, body, signature FROM checkpoints ORDER BY count")
+        stored, unbroken = self._read_checkpoints(rows)
+        # Each names the digest of the one before, so the newest signature vouches for an unbroken line of them.
+        vouched = unbroken and bool(stored) and stored[-1].is_signed_by(self._key)
+        good = [signed for signed in stored if vouched or self._is_signed(signed)]
+        if kept is not None and self._is_signed(kept) and self._is_of_this_trail(kept):
+            good.append(kept)
+        self._checkpoints = sorted((signed.checkpoint for signed in good), key=lambda checkpoint: checkpoint.count)
+
+    def _read_checkpoints(self, rows: Iterable[tuple[int, str, bytes]]) -> tuple[list[SignedCheckpoint], bool]:
+        """The stored checkpoints of this trail, and whether they are an unbroken line from the first on."""
+        found: list[SignedCheckpoint] = []
+        previous, unbroken = "", True
+        for count, body, signature in rows:
+            try:
+                signed = SignedCheckpoint.from_parts(body, signature)
+            except ValueError:
+                signed = None
+            if signed is None or signed.checkpoint.count != count or signed.checkpoint.previous != previous:
+                unbroken = False
+                detail = f"The checkpoint at entry {count} does not follow the one before it."
+                self._find(FindingKind.CHECKPOINTS_ALTERED, count, count, detail)
+            if signed is not None and self._is_of_this_trail(signed):
+                found.append(signed)
+            previous = digest(body, signature)
+        return found, unbroken
+
+    def _is_signed(self, signed: SignedCheckpoint) -> bool:
+        good = signed.is_signed_by(self._key)
+        if not good:
+            count = signed.checkpoint.count
+            detail = f"The checkpoint at entry {count} was not signed with this key, or was altered."
+            self._find(FindingKind.BAD_SIGNATURE, count, count, detail)
+        return good
+
+    def _is_of_this_trail(self, signed: SignedCheckpoint) -> bool:
+        same = signed.checkpoint.log == self._log
+        if not same:
+            detail = f"A checkpoint is of trail {signed.checkpoint.log}, and this is trail {self._log}."
+            self._find(FindingKind.OTHER_TRAIL, 0, 0, detail)
+        return same
+
+    def _check_entries(self, connection: sqlite3.Connection) -> None:
+        connection.text_factory = bytes
+        rows = connection.execute("SELECT id, writer, seq, previous, hash, body FROM entries ORDER BY id")
+        # A verification spends its time in this loop: the usual is checked here, the rest is told apart in `_explain`.
+        self._found_before_checkpoint = len(self._findings)
+        sha256, expected, last_id = hashlib.sha256, self._expected, 0
+        root, due = EMPTY_ROOT, self._next_checkpoint()
+        for id_, writer, seq, previous, hash_, body in rows:
+            intact = sha256(previous + body).digest() == hash_
+            if not intact or expected.get(writer) != (seq, previous) or id_ != last_id + 1:
+                root = self._explain(_Place(id_, writer, seq, previous), last_id, root, intact=intact)
+                due = self._next_checkpoint()
+            expected[writer] = (seq + 1, hash_)
+            root = sha256(root + hash_).digest()
+            last_id = id_
+            if id_ == due:
+                root = self._compare(id_, root)
+                due = self._next_checkpoint()
+            self._entries += 1
+        self._last_id = last_id
+
+    def _next_checkpoint(self) -> int:
+        """The count of the next checkpoint to compare with, 0 when there is none."""
+        return self._checkpoints[self._reached].count if self._reached < len(self._checkpoints) else 0
+
+    def _explain(self, at: _Place, last_id: int, root: bytes, *, intact: bool) -> bytes:
+        """Tell what is wrong with an entry, if anything; returns the root from which to go on."""
+        name = at.writer.decode()
+        expected = self._expected.get(at.writer) or (1, genesis(self._log, name))
+        if at.id <= last_id:
+            self._find(FindingKind.MISPLACED, at.id, at.id, f"Entry {at.id} stands before the first.")
+        elif at.id != last_id + 1:
+            detail = f"Entries {last_id + 1} to {at.id - 1} are gone."
+            self._find(FindingKind.MISSING, last_id + 1, at.id - 1, detail)
+        if expected != (at.seq, at.previous):
+            known = at.writer in self._expected
+            kind = FindingKind.MISPLACED if known else FindingKind.UNKNOWN_WRITER
+            detail = f"Entry {at.id} is number {at.seq} of writer {name} and does not follow number {expected[0] - 1}."
+            self._find(kind, at.id, at.id, detail)
+        if not intact:
+            detail = f"Entry {at.id} (number {at.seq} of writer {name}) is not what was hashed."
+            self._find(FindingKind.ALTERED, at.id, at.id, detail)
+        # A checkpoint whose last entry is gone cannot be compared; its root is where the entries after it go on from.
+        while 0 < self._next_checkpoint() < at.id:
+            root = self._pass_checkpoint()
+        return root
+
+    def _compare(self, id_: int, root: bytes) -> bytes:
+        """Hold the entries since the checkpoint before to those reached now; returns the root from which to go on."""
+        first = self._checkpoints[self._reached - 1].count + 1 if self._reached else 1
+        while self._next_checkpoint() == id_:
+            already_told = len(self._findings) > self._found_before_checkpoint
+            signed_root = self._pass_checkpoint()
+            if root != signed_root and not already_told:
+                detail = f"Entries {first} to {id_} are not, or not in the order, that was signed."
+                self._find(FindingKind.REWRITTEN, first, id_, detail)
+            root = signed_root
+        return root
+
+    def _pass_checkpoint(self) -> bytes:
+        self._found_before_checkpoint = len(self._findings)
+        self._reached += 1
+        return bytes.fromhex(self._checkpoints[self._reached - 1].root)
+
+    def _check_end(self) -> None:
+        signed = self._checkpoints[-1].count if self._checkpoints else 0
+        if signed > self._last_id:
+            detail = f"Entries {self._last_id + 1} to {signed} were signed and are missing from the end."
+            self._find(FindingKind.CUT, self._last_id + 1, signed, detail)
