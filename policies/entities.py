@@ -33,13 +33,13 @@ def principal_uid(principal: Principal) -> Uid:
 
 
 def principal_entity(principal: Principal) -> dict[str, Any]:
-    """A principal with its groups and roles."""
+    """A principal with its groups and roles; whoever is anonymous has neither."""
     groups = [uid("Group", name) for name in sorted(principal.groups)]
     roles = [uid("Role", role.value) for role in sorted(principal.roles)]
     return {
         "uid": principal_uid(principal),
         "attrs": {"active": principal.active and bool(principal.id)},
-        "parents": groups + roles,
+        "parents": [] if principal.kind is PrincipalKind.ANONYMOUS else groups + roles,
     }
 
 

@@ -35,39 +35,47 @@ class AccessFilter:
         return label_id in self.label_ids
 
 
-_Key = tuple[Principal, RequestContext, int, str]
-
-
 class AccessFilters:
-    """Makes access filters, and remembers the latest. Safe across threads.
+    """Makes access filters, and remembers those of the latest epoch. Safe across threads.
 
-    All that a decision depends on is part of the key, so a remembered filter is never an outdated one: the principal
-    as a whole (groups, roles, active), the request's context, the epoch, and the policies. The labels are compared too,
-    since a database restored from a backup comes to an epoch a second time.
+    All that a decision depends on must be the same for a filter to be remembered: the principal as a whole (groups,
+    roles, active), the request's context, the epoch, the labels and the policies. Labels are compared and not only the
+    epoch, since a database restored from a backup comes to an epoch a second time.
     """
 
     def __init__(self, authorizer: Authorizer, most_cached: int = _MOST_CACHED) -> None:
         self._authorizer = authorizer
         self._most_cached = most_cached
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[_Key, tuple[Mapping[int, Label], AccessFilter]] = OrderedDict()
+        self._epoch = -1
+        self._labels: Mapping[int, Label] = {}
+        self._remembered: OrderedDict[tuple[Principal, RequestContext, str], AccessFilter] = OrderedDict()
 
     def filter_for(
         self, principal: Principal, labels: Mapping[int, Label], epoch: int, context: RequestContext
     ) -> AccessFilter:
         """The labels this principal may read, of all the labels there are at this epoch; `labels` must not change."""
-        key = (principal, context, epoch, self._authorizer.revision)
+        key = (principal, context, self._authorizer.revision)
         with self._lock:
-            known_labels, known = self._remembered.get(key, (None, None))
-            if known is not None and known_labels == labels:
+            if self._epoch == epoch and self._labels == labels and key in self._remembered:
                 self._remembered.move_to_end(key)
-                return known
+                return self._remembered[key]
         decisions = self._authorizer.decide_labels(principal, labels, context)
         made = self._filter(principal, context, epoch, decisions)
         # What an error denied may be allowed again in a moment.
         if not any(decision.failed for decision in decisions.values()):
-            self._remember(key, labels, made)
+            with self._lock:
+                self._turn_to(epoch, labels)
+                self._remembered[key] = made
+                if len(self._remembered) > self._most_cached:
+                    self._remembered.popitem(last=False)
         return made
+
+    def _turn_to(self, epoch: int, labels: Mapping[int, Label]) -> None:
+        """Forget everything of another epoch: nobody asks for it again."""
+        if self._epoch != epoch or self._labels != labels:
+            self._epoch, self._labels = epoch, labels
+            self._remembered.clear()
 
     def _filter(
         self, principal: Principal, context: RequestContext, epoch: int, decisions: Mapping[int, Decision]
@@ -82,10 +90,3 @@ class AccessFilters:
             epoch=epoch,
             policy_revision=self._authorizer.revision,
         )
-
-    def _remember(self, key: _Key, labels: Mapping[int, Label], made: AccessFilter) -> None:
-        with self._lock:
-            self._remembered[key] = (labels, made)
-            self._remembered.move_to_end(key)
-            while len(self._remembered) > self._most_cached:
-                self._remembered.popitem(last=False)

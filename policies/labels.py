@@ -44,7 +44,7 @@ class Label:
         return cls(allow_groups=frozenset(groups))
 
     def canonical(self) -> str:
-        """One JSON text per label, whatever order its members were named in."""
+        """One JSON text per label, in ASCII, whatever order its members were named in and whatever they contain."""
         return json.dumps(
             {
                 "allow_groups": sorted(self.allow_groups),
@@ -53,7 +53,6 @@ class Label:
                 "deny_groups": sorted(self.deny_groups),
                 "deny_users": sorted(self.deny_users),
             },
-            ensure_ascii=False,
             separators=(",", ":"),
         )
 
@@ -67,10 +66,10 @@ class Label:
         try:
             fields = json.loads(text)
             return cls(
-                allow_groups=frozenset(fields["allow_groups"]),
-                allow_users=frozenset(fields["allow_users"]),
-                deny_groups=frozenset(fields["deny_groups"]),
-                deny_users=frozenset(fields["deny_users"]),
+                allow_groups=_names(fields["allow_groups"]),
+                allow_users=_names(fields["allow_users"]),
+                deny_groups=_names(fields["deny_groups"]),
+                deny_users=_names(fields["deny_users"]),
                 classification=Classification(fields["classification"]),
             )
         except (KeyError, TypeError) as error:
@@ -81,3 +80,11 @@ class Label:
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal: the label's identity in storage and in the trail."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _names(found: object) -> frozenset[str]:
+    """A list of names; a single text must not be taken for the list of its letters."""
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        message = "names are not a list of texts"
+        raise TypeError(message)
+    return frozenset(found)
