@@ -1,0 +1,1 @@
+"""Our own llama.cpp worker process, and the engine that talks to it."""

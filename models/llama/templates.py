@@ -1,0 +1,63 @@
+"""A conversation as tokens: our own template, never the one in a model file, which is code of whoever made that.
+
+Control tokens come from the vocabulary by id, content is encoded apart from them, part by part. So nothing an author
+writes becomes a control token, and prompts that begin with the same parts begin with the same tokens.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from models.engine import Speaker, Turn
+
+
+class Vocabulary(Protocol):
+    """How a model writes text as tokens."""
+
+    def control(self, text: str) -> int:
+        """The control token of that name.
+
+        Raises:
+            LookupError: The model has none.
+        """
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text as content: none of them is special, however the text is spelt."""
+        ...
+
+
+Assemble = Callable[[Sequence[Turn]], list[int]]
+
+
+def check_turns(turns: Sequence[Turn]) -> None:
+    """Refuse a conversation without instructions of ours; models trained with a default would otherwise follow that.
+
+    Raises:
+        ValueError: The first turn is not the system's.
+    """
+    if not turns or turns[0].speaker is not Speaker.SYSTEM:
+        message = "a conversation begins with a system turn"
+        raise ValueError(message)
+
+
+def chatml(vocabulary: Vocabulary) -> Assemble:
+    """ChatML, as the Qwen models were trained on it."""
+    begin, end = vocabulary.control("<|im_start|>"), vocabulary.control("<|im_end|>")
+    newline = vocabulary.encode("\n")
+    openings = {speaker: [begin, *vocabulary.encode(f"{speaker}\n")] for speaker in Speaker}
+
+    def assemble(turns: Sequence[Turn]) -> list[int]:
+        check_turns(turns)
+        tokens: list[int] = []
+        for turn in turns:
+            tokens += openings[turn.speaker]
+            for part in turn.parts:
+                tokens += vocabulary.encode(part)
+            tokens += [end, *newline]
+        return tokens + openings[Speaker.ASSISTANT]
+
+    return assemble
+
+
+TEMPLATES: dict[str, Callable[[Vocabulary], Assemble]] = {"chatml": chatml}
+"""The templates that a catalogue entry can name."""
