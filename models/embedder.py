@@ -100,25 +100,20 @@ class Embedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One vector of length 1 per text, as rows."""
         models = self._loaded()
+        count = len(models)
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        with self._lock, ThreadPoolExecutor(len(models)) as pool:
-            shares = [range(start, len(texts), len(models)) for start in range(len(models))]
-            for share, rows in zip(
-                shares, pool.map(lambda work: self._rows(*work, texts), zip(models, shares, strict=True)), strict=True
-            ):
-                vectors[share] = rows
+        with self._lock, ThreadPoolExecutor(count) as pool:
+            shares = [pool.submit(self._rows, model, texts[start::count]) for start, model in enumerate(models)]
+            for start, share in enumerate(shares):
+                vectors[start::count] = share.result()
         return vectors
 
-    def _rows(self, model: "SentenceTransformer", share: range, texts: Sequence[str]) -> Vectors:
+    def _rows(self, model: "SentenceTransformer", texts: Sequence[str]) -> Vectors:
         with self._mode():
             rows = model.encode(
-                [texts[index] for index in share],
-                batch_size=1,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-                convert_to_numpy=True,
+                list(texts), batch_size=1, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
             )
-        return np.asarray(rows, dtype=np.float32).reshape(len(share), self.dimensions)
+        return np.asarray(rows, dtype=np.float32).reshape(len(texts), self.dimensions)
 
     def embed_query(self, text: str) -> Vectors:
         """The vector of one question, of length 1."""
