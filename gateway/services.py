@@ -141,7 +141,7 @@ class Services:
     @cached_property
     def engine(self) -> Engine:
         return LlamaEngine(
-            self.models.path(self.generator.id),
+            self.models.locate(self.generator.id),
             artefact=self.generator,
             context_tokens=self.config.models.context_tokens,
             threads=self.config.models.threads,

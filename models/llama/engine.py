@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,7 +107,7 @@ class LlamaEngine:
         if worker is not None:
             await worker.end()
 
-    async def stream(self, generation: Generation) -> AsyncIterator[Chunk]:
+    async def stream(self, generation: Generation) -> AsyncGenerator[Chunk, None]:
         """Produce the answer piece by piece; closing the iterator early cancels the work.
 
         Raises:
