@@ -4,6 +4,7 @@ Each folder's options are a type of their own; unknown names and wrong types are
 a misspelt setting never silently means its default.
 """
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated
@@ -84,12 +85,20 @@ class Home:
         self.locks = folder / "locks"
 
     def models(self, config: Config) -> Path:
-        """Where model files are kept: shared by the installations of one user, since they are large and never change."""
+        """Where model files are kept: the installations of a user share them, since they are large and never change."""
         chosen = config.models.folder or os.environ.get("MUNIMENT_MODELS")
         return Path(chosen) if chosen else platformdirs.user_cache_path("muniment") / "models"
 
     def __str__(self) -> str:
         return str(self.folder)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name that is no address counts as reachable."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def find_home(folder: str | None) -> Home:

@@ -102,7 +102,10 @@ class FoundPages(msgspec.Struct, frozen=True):
 
 
 class GivenAnswer(msgspec.Struct, frozen=True):
-    """How one question went with one model."""
+    """How one question went with one model.
+
+    `signals` are the evidence weighed for the draft (`gateway/chat/evidence.py`), `probability` what they came to.
+    """
 
     id: str
     model: str
@@ -112,6 +115,8 @@ class GivenAnswer(msgspec.Struct, frozen=True):
     answer: str
     cited: list[str]
     timings_ms: dict[str, float]
+    signals: dict[str, float]
+    probability: float | None
 
 
 class Machine(msgspec.Struct, frozen=True):

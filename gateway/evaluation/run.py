@@ -6,8 +6,9 @@ Searches and questions go through the same doors as anybody's, so they are in th
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from gateway.chat.evidence import Signals
 from gateway.chat.rewriting import retrieval_query
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
@@ -98,7 +99,7 @@ async def evaluate(services: Services, plan: Plan, on_progress: Advance) -> Repo
         machine=this_machine(),
         questions=len(plan.questions),
         answerable=sum(question.answerable for question in plan.questions),
-        embedder=services.config.models.embedder,
+        embedder=services.embedder.id,
         retrieval=_retrieval(plan.questions, found),
         leaks=leaks,
         answers=answers,
@@ -187,6 +188,8 @@ async def _answer_all(
 ) -> tuple[Answers, list[GivenAnswer]]:
     """Ask one model every question, one after another."""
     model, given, answers = services.generator, list[GivenAnswer](), list[Answer]()
+    weighed: dict[str, tuple[Signals, float]] = {}
+    services.chats.observe = lambda request, signals, probability: weighed.update({request: (signals, probability)})
     await services.engine.start()
     try:
         for number, question in enumerate(plan.questions):
@@ -194,7 +197,7 @@ async def _answer_all(
             user = askers[question.id]
             answer = await _ask(services, plan, question, principals[user])
             answers.extend([answer] if answer else [])
-            given.append(_given(question, model.id, user, answer))
+            given.append(_given(question, model.id, user, answer, weighed))
     finally:
         await services.engine.stop()
     on_progress(model.id, len(plan.questions), len(plan.questions))
@@ -221,11 +224,29 @@ def _history(question: EvaluationQuestion) -> tuple[Message, ...]:
     return tuple(Message(Speaker(said.role), said.content) for said in question.history)
 
 
-def _given(question: EvaluationQuestion, model: str, user: str, answer: Answer | None) -> GivenAnswer:
-    cited = list(dict.fromkeys(citation.path for citation in answer.citations)) if answer else []
-    outcome = judge(question, answer.answer, cited, abstained=answer.abstained) if answer else Outcome.FAILED
-    text, timings = (answer.answer, answer.timings_ms) if answer else ("", {})
-    return GivenAnswer(question.id, model, user, question.answerable, outcome, text, cited, timings)
+def _given(
+    question: EvaluationQuestion,
+    model: str,
+    user: str,
+    answer: Answer | None,
+    weighed: Mapping[str, tuple[Signals, float]],
+) -> GivenAnswer:
+    if answer is None:
+        return GivenAnswer(question.id, model, user, question.answerable, Outcome.FAILED, "", [], {}, {}, None)
+    cited = list(dict.fromkeys(citation.path for citation in answer.citations))
+    signals, probability = weighed.get(answer.receipt["receipt"]["request"], (None, None))
+    return GivenAnswer(
+        id=question.id,
+        model=model,
+        asked_as=user,
+        answerable=question.answerable,
+        outcome=judge(question, answer.answer, cited, abstained=answer.abstained),
+        answer=answer.answer,
+        cited=cited,
+        timings_ms=answer.timings_ms,
+        signals=asdict(signals) if signals else {},
+        probability=probability,
+    )
 
 
 def _answers(model: str, sha256: str, given: Sequence[GivenAnswer], answers: Sequence[Answer]) -> Answers:

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, func, select
 from connectors.access import load_access
 from connectors.contract import Connector
 from connectors.errors import ConnectorError
-from connectors.registry import create
+from connectors.registry import create, settings_to_save
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.recording import Recorder
 from gateway.sources.schemas import Source
@@ -47,7 +47,8 @@ class Sources:
                 message = f"There is a source {name} already. Remove it first, or choose another name."
                 raise ConflictError(message)
         access = str(access_file.absolute()) if access_file else ""
-        row = SourceRow(name=name, type=type_, settings=json.dumps(dict(settings)), access_file=access)
+        saved = json.dumps(settings_to_save(type_, settings))
+        row = SourceRow(name=name, type=type_, settings=saved, access_file=access)
         _connector(row).check()
         self._recorder.record_now(SourceAdded(by=by, source=name, type=type_))
         with writing(self._database) as session:

@@ -27,7 +27,12 @@ ACCESS = {
 
 
 def question(**changes: object) -> EvaluationQuestion:
-    given = {"question": "How long?", "answer": "5 days", "must_include": (("5 days", "five days"),), "pages": ("a.md",)}
+    given = {
+        "question": "How long?",
+        "answer": "5 days",
+        "must_include": (("5 days", "five days"),),
+        "pages": ("a.md",),
+    }
     return EvaluationQuestion(**(given | changes))  # type: ignore[arg-type]
 
 
@@ -42,7 +47,7 @@ def question(**changes: object) -> EvaluationQuestion:
         ("", False),
     ],
 )
-def test_an_answer_states_one_alternative_of_each_group(answer: str, stated: bool) -> None:
+def test_an_answer_states_one_alternative_of_each_group(answer: str, *, stated: bool) -> None:
     assert states(answer, [["5 days", "five days"]]) is stated
 
 
@@ -138,7 +143,7 @@ def access_file(tmp_path: Path) -> Path:
         ("cyd", "letters/one.md", False),  # Denied as board, though allowed as finance.
     ],
 )
-def test_the_longest_rule_decides_and_a_denial_wins(access_file: Path, user: str, path: str, allowed: bool) -> None:
+def test_the_longest_rule_decides_and_a_denial_wins(access_file: Path, user: str, path: str, *, allowed: bool) -> None:
     assert read_access(access_file).may_read(user, path) is allowed
 
 

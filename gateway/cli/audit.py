@@ -1,0 +1,200 @@
+"""`audit`: what is in the trail, and whether it is what was written."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.opening import home_of, opened, operating_system_user, product
+from gateway.cli.options import Json
+from gateway.cli.output import messages, show, show_json, show_table, tell
+from gateway.config import load_config
+from gateway.errors import BadRequestError, NotFoundError
+from policies.errors import TrailUnavailableError
+
+if TYPE_CHECKING:
+    from gateway.cli.product import Entry, EntryQuery, VerificationReport
+
+_group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
+_DIGEST = re.compile("[0-9a-f]{64}")
+_MOST_LISTED = 3
+_FINDINGS = 1
+"""The exit code when the trail is not what was written."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_group, name="audit")
+
+
+@_group.command("list")
+def list_(
+    context: typer.Context,
+    *,
+    user: Annotated[str | None, typer.Option(help="What they did, and what was done to them.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Entries of this kind, such as answer:given.")] = None,
+    request: Annotated[str | None, typer.Option(help="Entries of one question or search.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From 2026-11-24 or 2026-11-24T09:30 (UTC) on.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List entries, newest first."""
+    query = product.EntryQuery(user, kind, request, _time(since), _time(until), limit)
+    entries = _read(context, query, "list")
+    if as_json:
+        show_json(product.AuditEntries([product.AuditEntry.of(entry) for entry in entries]))
+        return
+    rows = [(entry.id, f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.kind, _summary(entry.event)) for entry in entries]
+    show_table(("entry", "at (UTC)", "kind", ""), rows, empty="No entry of the trail is like that.")
+
+
+@_group.command("show")
+def show_entries(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="ENTRY|REQUEST", help="An entry's number, or a request's name.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show one entry, or all entries of one question or search, in full."""
+    query = product.EntryQuery(id=int(what)) if what.isdecimal() else product.EntryQuery(request=what, limit=1000)
+    entries = _read(context, query, "show")[::-1]
+    if not entries:
+        message = f"The trail holds no entry and no request {what}. `muniment audit list` shows what there is."
+        raise NotFoundError(message)
+    if as_json:
+        show_json(product.AuditEntries([product.AuditEntry.of(entry) for entry in entries]))
+        return
+    for entry in entries:
+        show(f"{entry.id}  {entry.at:%Y-%m-%d %H:%M:%S} UTC  {entry.kind}", "bold")
+        rows = [*entry.event.items(), ("writer", f"{entry.writer}, its entry {entry.seq}"), ("hash", entry.hash)]
+        show_table(("", ""), [(name, _value(value)) for name, value in rows], empty="")
+
+
+@_group.command()
+def verify(
+    context: typer.Context,
+    *,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Checkpoints that were kept elsewhere; else audit.checkpoint_file."),
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option("--public-key", metavar="FILE", help="The public key, as kept elsewhere.")
+    ] = None,
+    trail: Annotated[Path | None, typer.Option(metavar="FILE", help="Another trail than this installation's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every entry of the trail. The exit code is 1 when it is not what was written.
+
+    A trail whose end was cut off, or that was replaced as a whole, shows only against a checkpoint that was kept
+    where its keeper could not change it.
+    """
+    home = home_of(context)
+    path = trail or home.trail
+    kept = _kept(checkpoint, context, own=trail is None)
+    with messages().status("Verifying ..."):
+        pem = _text(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
+        report = product.verify(path, pem, kept)
+        newest = product.read_entries(path, product.EntryQuery(limit=1)) if report.ok else []
+    if as_json:
+        head = {"entry": newest[0].id, "hash": newest[0].hash} if newest else None
+        show_json({"ok": report.ok, **product.asdict(report), "head": head, "checked_against_kept": kept is not None})
+    else:
+        _show_report(report, newest, against_kept=kept is not None)
+    if not report.ok:
+        raise typer.Exit(_FINDINGS)
+
+
+def _read(context: typer.Context, query: "EntryQuery", operation: str) -> list["Entry"]:
+    with opened(context) as services:
+        entries = product.read_entries(services.home.trail, query)
+        try:
+            by = operating_system_user()
+            services.recorder.record_now(product.TrailRead(by=by, operation=operation, entries=len(entries)))
+        except TrailUnavailableError as error:
+            # Fails open, knowingly: whoever is here can read the file anyway, and may be here to find out what ails it.
+            tell(f"That the trail was read could not be recorded. {error}", "yellow")
+    return entries
+
+
+def _kept(file: Path | None, context: typer.Context, *, own: bool) -> "product.SignedCheckpoint | None":
+    """The last checkpoint that was kept elsewhere, if there is a file of them."""
+    configured = load_config(home_of(context)).audit.checkpoint_file if own else ""
+    chosen = file or (Path(configured) if configured else None)
+    if chosen is None:
+        return None
+    try:
+        found = product.last_exported(chosen)
+    except OSError as error:
+        message = f"The checkpoints {chosen} cannot be read: {error.strerror}."
+        raise BadRequestError(message) from error
+    if found is None:
+        message = f"{chosen} holds no checkpoint."
+        raise BadRequestError(message)
+    return found
+
+
+def _show_report(report: "VerificationReport", newest: list["Entry"], *, against_kept: bool) -> None:
+    rows = [
+        ("trail", report.log),
+        ("entries", report.entries),
+        ("vouched for by a signature", report.sealed),
+        ("checkpoints", report.checkpoints),
+        ("writing processes", report.writers),
+        *(("newest entry", f"{entry.id}, {entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.hash}") for entry in newest),
+    ]
+    show_table(("", ""), rows, empty="")
+    if report.ok:
+        show("Nothing was altered." if against_kept else "Nothing was altered within it.", "green")
+        if not against_kept:
+            tell("Whether its end was cut off shows only with --checkpoint and a file that was kept elsewhere.", "dim")
+        return
+    columns = ("finding", "from entry", "to entry", "")
+    findings = [(finding.kind.value, finding.first, finding.last, finding.detail) for finding in report.findings]
+    show_table(columns, findings, empty="", title="\nThis trail is not what was written")
+
+
+def _summary(event: Mapping[str, Any]) -> str:
+    """An event in a line: digests cut, long lists counted; `audit show` has the whole of it."""
+    return "  ".join(f"{name}={_brief(value)}" for name, value in event.items() if value not in ("", [], {}))
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, list) and len(value) > _MOST_LISTED:
+        return f"({len(value)})"
+    if isinstance(value, list):
+        return ", ".join(_brief(part) for part in value)
+    text = _value(value)
+    return f"{text[:8]}.." if _DIGEST.fullmatch(text) else text
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={part}" for name, part in value.items())
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
+def _time(text: str | None) -> datetime | None:
+    """A time as people write it; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is no time. Write 2026-11-24 or 2026-11-24T09:30."
+        raise BadRequestError(message) from error
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path} cannot be read as a public key."
+        raise BadRequestError(message) from error

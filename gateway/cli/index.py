@@ -1,0 +1,25 @@
+"""`index`: the search index, which can always be made again from the database."""
+
+import time
+
+import typer
+
+from gateway.cli.opening import opened
+from gateway.cli.output import messages, show
+
+_group = typer.Typer(no_args_is_help=True, help="The search index.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_group, name="index")
+
+
+@_group.command()
+def rebuild(context: typer.Context) -> None:
+    """Make the index anew from the database, and keep it for the next start."""
+    started = time.perf_counter()
+    with opened(context) as services, messages().status("Rebuilding ..."):
+        services.home.index.unlink(missing_ok=True)
+        passages = len(services.index)
+    show(f"Indexed {passages} passages in {time.perf_counter() - started:.1f} s.")

@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsUser = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="USER", help="Whose rights apply. The audit trail also names your operating-system user."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Limit = Annotated[int, typer.Option("-k", "--limit", min=1, help="How many at most.")]
+ReadableFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]

@@ -1,0 +1,32 @@
+"""Everything that commands use and that takes long to import; see `opening.py`."""
+
+from dataclasses import asdict as asdict
+
+from uvicorn import Server as Server
+
+from gateway.admin.models import select_model as select_model
+from gateway.app import create_app as create_app
+from gateway.app import server_config as server_config
+from gateway.audit.schemas import AuditEntries as AuditEntries
+from gateway.audit.schemas import AuditEntry as AuditEntry
+from gateway.chat.service import Question as Question
+from gateway.doctor import examine as examine
+from gateway.evaluation.access import read_access as read_access
+from gateway.evaluation.questions import load_questions as load_questions
+from gateway.evaluation.run import Plan as Plan
+from gateway.evaluation.run import evaluate as evaluate
+from gateway.installation import create_home as create_home
+from gateway.policy.service import explain as explain
+from gateway.services import Services as Services
+from models.fetching import pull as pull
+from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
+from policies.audit.checkpoints import last_exported as last_exported
+from policies.audit.events import ModelPulled as ModelPulled
+from policies.audit.events import TrailRead as TrailRead
+from policies.audit.reader import Entry as Entry
+from policies.audit.reader import EntryQuery as EntryQuery
+from policies.audit.reader import read_entries as read_entries
+from policies.audit.verifier import VerificationReport as VerificationReport
+from policies.audit.verifier import verify as verify
+from policies.keys import open_keys as open_keys
+from policies.redaction.placeholders import Pseudonyms as Pseudonyms

@@ -1,0 +1,53 @@
+"""`init` and `doctor`: an installation's beginning, and what ails it."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.opening import home_of, operating_system_user, product
+from gateway.cli.options import Json
+from gateway.cli.output import messages, show, show_block, show_json
+
+_NEXT = """\
+Next:
+  muniment models pull                      fetch the models (once for all installations of this user)
+  muniment sources add NAME --type folder --set path=FOLDER --access FILE
+  muniment users add --from FILE            the users that the access file names
+  muniment sync                             read the documents
+  muniment ask "..." --as USER"""
+_FIX_INDENT = 16
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(init)
+    app.command()(doctor)
+
+
+def init(context: typer.Context) -> None:
+    """Make a new installation: its folder, settings, keys, database and audit trail. Nothing is overwritten."""
+    home = home_of(context)
+    product.create_home(home, by=operating_system_user())
+    show(f"Made a Muniment home at {home}. Only you can enter it; keep its keys folder apart from other backups.")
+    show(_NEXT, style="dim")
+
+
+def doctor(
+    context: typer.Context,
+    *,
+    deep: Annotated[bool, typer.Option("--deep", help="Also start the language model.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check the installation and say what to fix. The exit code is 1 when something fails."""
+    with messages().status("Looking ..."):
+        checks = list(product.examine(home_of(context), deep=deep))
+    if as_json:
+        show_json(checks)
+    else:
+        for check in checks:
+            show(f"{check.level:5} {check.name:9} {check.detail}", _STYLES[check.level])
+            if check.fix:
+                show_block(check.fix, _FIX_INDENT)
+    if any(check.level == "fail" for check in checks):
+        raise typer.Exit(1)

@@ -1,0 +1,223 @@
+"""`sources` and `sync`: where documents come from, and reading them."""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from connectors.errors import ConnectorError
+from gateway.cli.opening import opened, operating_system_user
+from gateway.cli.options import Json
+from gateway.cli.output import messages, printable, show, show_json, show_table, tell
+from gateway.errors import BadRequestError, NotFoundError, translate
+from retrieval.errors import RetrievalError
+
+if TYPE_CHECKING:
+    from gateway.cli.product import Services
+    from retrieval.ingestion import SyncReport
+
+_MOST_REASONS = 10
+_group = typer.Typer(no_args_is_help=True, help="Where documents come from.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_group, name="sources")
+    app.command()(sync)
+
+
+@_group.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    *,
+    type_: Annotated[str, typer.Option("--type", help="The connector, such as folder.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A connector's setting; may be repeated.")
+    ] = None,
+    access: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who may read what; without it every document is private.")
+    ] = None,
+) -> None:
+    """Add a source, once it has been seen to be readable."""
+    with opened(context) as services:
+        services.sources.add(name, type_, _pairs(settings or []), access, by=operating_system_user())
+    show(f"Added source {name}. Read it with: muniment sync {name}")
+    if access is None:
+        tell("It has no access file, so nobody can read its documents unless the source itself says who may.", "yellow")
+
+
+def _pairs(settings: list[str]) -> dict[str, str]:
+    """`name=value` as a mapping."""
+    for setting in settings:
+        if "=" not in setting:
+            message = f"{setting!r} is no setting. Write NAME=VALUE."
+            raise BadRequestError(message)
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+@_group.command("list")
+def list_(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the sources with how many documents each has."""
+    with opened(context) as services:
+        listed = services.sources.listed()
+    if as_json:
+        show_json(listed)
+        return
+    rows = [
+        (
+            source.name,
+            source.type,
+            " ".join(f"{key}={value}" for key, value in source.settings.items()),
+            source.documents,
+            source.skipped,
+            source.synced_at,
+        )
+        for source in listed
+    ]
+    columns = ("source", "type", "settings", "documents", "skipped", "read at (UTC)")
+    show_table(columns, rows, empty="There are no sources. `muniment sources add` makes one.")
+
+
+@_group.command()
+def skipped(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The source.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """List what could not be read in a source, with reasons."""
+    with opened(context) as services:
+        _require_source(services, name)
+        rows = services.sources.skipped(name)
+    if as_json:
+        show_json([{"path": path, "reason": reason} for path, reason in rows])
+        return
+    show_table(("path", "reason"), rows, empty=f"Nothing of {name} was skipped.")
+
+
+@_group.command()
+def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The source.")]) -> None:
+    """Remove a source and all its documents; the files themselves are not touched."""
+    with opened(context) as services:
+        _require_source(services, name)
+        removed = services.sources.remove(name, services.ingestion, by=operating_system_user())
+    show(f"Removed source {name} with {removed} documents.")
+
+
+def _require_source(services: "Services", name: str) -> None:
+    if all(source.name != name for source in services.sources.listed()):
+        message = f"There is no source {name}. `muniment sources list` shows what there is."
+        raise NotFoundError(message)
+
+
+def sync(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="The source; else all of them.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Read what changed in a source, or in all of them; one that fails does not keep the others from being read."""
+    with opened(context) as services:
+        listed = [source.name for source in services.sources.listed()]
+        if name is not None:
+            _require_source(services, name)
+        reports, errors = _sync_all(services, listed if name is None else [name])
+        reasons = {report.source: _reasons(services, report.source) for report in reports}
+        if any(report.epoch for report in reports):
+            services.save_index(services.index)
+    if as_json:
+        runs = [_report_object(report, reasons[report.source]) for report in reports]
+        show_json({"sources": [*runs, *(_error_object(source, error) for source, error in errors.items())]})
+    else:
+        _show_reports(reports, reasons)
+    for error in errors.values():
+        tell(str(error), "red")
+    exit_codes = [translation.exit_code for error in errors.values() if (translation := translate(error))]
+    if exit_codes:
+        raise typer.Exit(exit_codes[0])
+
+
+def _sync_all(services: "Services", names: list[str]) -> tuple[list["SyncReport"], dict[str, Exception]]:
+    """Read the sources one after another; what is wrong with a source is kept for the end."""
+    reports: list[SyncReport] = []
+    errors: dict[str, Exception] = {}
+    with _progress() as progress:
+        for name in names:
+            task = progress.add_task(name, total=None, documents=0, rate="", doing="loading the models ...")
+            try:
+                reports.append(
+                    services.sources.sync(
+                        name, services.ingestion, operating_system_user(), partial(_advance, progress, task)
+                    )
+                )
+            except (ConnectorError, RetrievalError) as error:
+                errors[name] = error
+    return reports, errors
+
+
+def _reasons(services: "Services", source: str) -> Counter[str]:
+    return Counter(reason for _, reason in services.sources.skipped(source))
+
+
+def _progress() -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", style="bold"),
+        TextColumn("{task.fields[documents]} documents"),
+        TextColumn("{task.fields[rate]}", style="dim"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[doing]}", style="dim"),
+    )
+    console = messages()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _advance(progress: Progress, task: TaskID, report: "SyncReport") -> None:
+    done = report.upserted + report.relabelled + report.deleted + report.skipped
+    elapsed = progress.tasks[task].elapsed or 0
+    rate = f"{done / elapsed:.1f}/s" if elapsed and done else ""
+    progress.update(task, documents=done, rate=rate, doing=printable(report.doing))
+
+
+def _show_reports(reports: list["SyncReport"], reasons: dict[str, Counter[str]]) -> None:
+    columns = ("source", "new or changed", "relabelled", "deleted", "skipped", "passages", "took")
+    rows = [
+        (
+            report.source,
+            report.upserted,
+            report.relabelled,
+            report.deleted,
+            report.skipped,
+            report.passages,
+            f"{report.took_seconds:.1f} s",
+        )
+        for report in reports
+    ]
+    show_table(columns, rows, empty="Nothing was read. `muniment sources list` shows what there is.")
+    for source, counted in reasons.items():
+        _show_reasons(source, counted)
+
+
+def _show_reasons(source: str, counted: Counter[str]) -> None:
+    """Why documents of a source are not searchable, most frequent first."""
+    if not counted:
+        return
+    rows = [(count, reason) for reason, count in counted.most_common(_MOST_REASONS)]
+    show_table(
+        ("skipped", "because"), rows, empty="", title=f"\nNot readable in {source} (muniment sources skipped {source})"
+    )
+
+
+def _report_object(report: "SyncReport", reasons: Counter[str]) -> dict[str, object]:
+    fields = ("source", "upserted", "relabelled", "deleted", "skipped", "passages", "took_seconds")
+    return {field: getattr(report, field) for field in fields} | {"not_readable": dict(reasons)}
+
+
+def _error_object(source: str, error: Exception) -> dict[str, object]:
+    translation = translate(error)
+    code = translation.code if translation else "defect"
+    return {"source": source, "error": {"code": code, "message": str(error)}}

@@ -1,0 +1,275 @@
+"""`muniment doctor`: looks at every part of an installation and says what to fix.
+
+Each check is a function that gives a finding; an error of ours that a part raises is the finding of that part, since
+its text already says what to do. Nothing is changed, apart from what opening the database always does.
+"""
+
+import asyncio
+import os
+import platform
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from gateway.config import Home, is_loopback
+from gateway.errors import translate
+from gateway.services import Services
+from models.errors import ModelsError
+from policies.audit.checkpoints import last_exported
+from policies.audit.verifier import verify
+from retrieval.index import is_authentic
+
+_LITTLE_DISK_BYTES = 2 * 10**9
+"""Below this a sync of some ten thousand documents or a pulled model may not fit."""
+_NO_DISK_BYTES = 200 * 10**6
+"""Below this even the trail may soon not be written, and nothing is answered then."""
+
+
+_KEEP_CHECKPOINTS = "Set audit.checkpoint_file to a file on another machine or volume, so that a cut trail is noticed."
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What was looked at, how it is, and what to do; `fix` is empty when there is nothing to do."""
+
+    name: str
+    level: Level
+    detail: str
+    fix: str = ""
+
+
+Finding = tuple[Level, str, str]
+"""Level, detail and fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is examined."""
+
+    home: Home
+    services: Services
+
+
+def examine(home: Home, *, deep: bool = False) -> Iterator[Check]:
+    """Check an installation part by part; `deep` also starts the language model, which takes seconds."""
+    with Services(home) as services:
+        for name, look in _CHECKS if not deep else (*_CHECKS, ("engine", _engine)):
+            yield from _checked(name, look, _Subject(home, services))
+            if name == "settings" and "config" not in vars(services):
+                return  # Everything further stands on the settings.
+
+
+def _checked(
+    name: str, look: "Callable[[_Subject], Finding | Iterator[Finding]]", subject: _Subject
+) -> Iterator[Check]:
+    try:
+        found = look(subject)
+        for level, detail, fix in [found] if isinstance(found, tuple) else found:
+            yield Check(name, level, detail, fix)
+    except Exception as error:  # noqa: BLE001 - a part that fails in any way is a finding, and the others are still looked at
+        known = translate(error) is not None
+        detail = str(error) if known else f"It could not be looked at: {type(error).__name__}"
+        yield Check(name, Level.FAIL, detail, "" if known else "Report this, with MUNIMENT_TRACEBACK=1 set.")
+
+
+def _ok(detail: str) -> Finding:
+    return Level.OK, detail, ""
+
+
+def _python(_: _Subject) -> Finding:
+    return _ok(
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    )
+
+
+def _home(subject: _Subject) -> Finding:
+    status = subject.home.folder.stat()
+    if status.st_mode & 0o077:
+        fix = f"chmod 700 {subject.home}"
+        return Level.FAIL, f"Others can enter {subject.home} (mode {stat.S_IMODE(status.st_mode):o})", fix
+    if status.st_uid != os.getuid():
+        return Level.WARN, f"{subject.home} belongs to another user", "Run Muniment as the user that owns its home."
+    return _ok(f"{subject.home}, only its owner can enter")
+
+
+def _disk(subject: _Subject) -> Finding:
+    free = shutil.disk_usage(subject.home.folder).free
+    detail = f"{free / 1e9:.1f} GB free at {subject.home}"
+    if free < _NO_DISK_BYTES:
+        return Level.FAIL, detail, "Free some space: without room for the trail nothing is answered."
+    if free < _LITTLE_DISK_BYTES:
+        return Level.WARN, detail, "Free some space before the next sync or pull."
+    return _ok(detail)
+
+
+def _settings(subject: _Subject) -> Finding:
+    _ = subject.services.config
+    return _ok(f"{subject.home.config_file} is valid")
+
+
+def _keys(subject: _Subject) -> Finding:
+    _ = subject.services.keys
+    return _ok("Present, and only their owner can read them")
+
+
+def _database(subject: _Subject) -> Finding:
+    """Whole according to SQLite, and of this version (opening it migrates it)."""
+    path = subject.home.database
+    if not path.exists():
+        return (
+            Level.FAIL,
+            f"There is no database at {path}",
+            "Restore it from a backup; without one, run any command and sync.",
+        )
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            problems = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+        except sqlite3.DatabaseError as error:
+            problems = [str(error)]
+    if problems != ["ok"]:
+        detail = f"{path} is damaged: {'; '.join(problems)}"
+        return (
+            Level.FAIL,
+            detail,
+            "Restore it from a backup, or move it away and sync again. The trail is another file.",
+        )
+    _ = subject.services.database
+    return _ok(f"Whole, {path.stat().st_size / 1e6:.1f} MB, of this version")
+
+
+def _models(subject: _Subject) -> Iterator[Finding]:
+    chosen = subject.services.config.models
+    for id_ in (chosen.generator, chosen.embedder, chosen.recogniser):
+        try:
+            subject.services.models.verify(id_)
+        except ModelsError as error:
+            yield Level.FAIL, str(error), ""
+        else:
+            yield _ok(f"{id_} is here, byte for byte as published")
+
+
+def _index(subject: _Subject) -> Finding:
+    path = subject.home.index
+    if not path.exists():
+        return _ok("No file kept; the next start makes the index from the database")
+    if not is_authentic(path, subject.services.keys.derive("index-file")):
+        return Level.WARN, f"{path} is damaged or was made under another key, and is not used", "muniment index rebuild"
+    return _ok(f"{path.stat().st_size / 1e6:.1f} MB, made under this installation's key")
+
+
+def _users(subject: _Subject) -> Finding:
+    users = subject.services.users.listed()
+    if not any(user.active for user in users):
+        return Level.WARN, "There is no active user", "muniment users add --from FILE"
+    return _ok(f"{sum(user.active for user in users)} active of {len(users)}")
+
+
+def _sources(subject: _Subject) -> Iterator[Finding]:
+    sources = subject.services.sources
+    listed = sources.listed()
+    if not listed:
+        yield (
+            Level.WARN,
+            "There is no source",
+            "muniment sources add NAME --type folder --set path=FOLDER --access FILE",
+        )
+    for source in listed:
+        yield _source(subject, source.name, source.documents, source.skipped, read=source.synced_at is not None)
+
+
+def _source(subject: _Subject, name: str, documents: int, skipped: int, *, read: bool) -> Finding:
+    try:
+        subject.services.sources.check(name)
+    except Exception as error:
+        if translate(error) is None:
+            raise
+        return Level.FAIL, f"{name}: {error}", f"Mend the cause, then: muniment sync {name}"
+    if not read:
+        return Level.WARN, f"{name} can be reached and has not been read yet", f"muniment sync {name}"
+    if skipped:
+        return (
+            Level.WARN,
+            f"{name}: {documents} documents, {skipped} could not be read",
+            f"muniment sources skipped {name}",
+        )
+    return _ok(f"{name} can be reached, {documents} documents")
+
+
+def _trail(subject: _Subject) -> Finding:
+    services = subject.services
+    health = services.trail.health
+    if not health.ready:
+        return (
+            Level.FAIL,
+            health.detail,
+            "Check its disk and owner; nothing is answered until it is mended.",
+        )
+    kept_in = services.config.audit.checkpoint_file
+    kept = last_exported(Path(kept_in)) if kept_in else None
+    report = verify(services.home.trail, services.keys.public_key_pem(), kept)
+    if not report.ok:
+        detail = f"The trail is not what was written: {report.findings[0].detail}"
+        return Level.FAIL, detail, "muniment audit verify"
+    if kept is None:
+        return (
+            Level.WARN,
+            f"{report.entries} entries hang together, and no checkpoint is kept elsewhere",
+            _KEEP_CHECKPOINTS,
+        )
+    return _ok(f"{report.entries} entries, all as written up to the checkpoint of {kept.checkpoint.at}")
+
+
+def _egress(subject: _Subject) -> Iterator[Finding]:
+    """What connects anywhere, and who can connect to us."""
+    config = subject.services.config
+    mirror = config.models.mirror
+    where = mirror or "the sources that models/catalogue.toml names"
+    yield _ok(f"Only `muniment models pull` connects anywhere: to {where}")
+    if not is_loopback(config.server.host):
+        detail = f"The gateway listens on {config.server.host}, without encryption"
+        yield Level.WARN, detail, "Put TLS in front, or set server.host to 127.0.0.1."
+    else:
+        yield _ok(f"The gateway listens on this machine only ({config.server.host})")
+
+
+def _engine(subject: _Subject) -> Finding:
+    async def start_and_ask() -> Finding:
+        engine = subject.services.engine
+        try:
+            await engine.start()
+            health = await engine.health()
+        finally:
+            await engine.stop()
+        return _ok(f"{health.model} loads, context {health.context_tokens} tokens")
+
+    return asyncio.run(start_and_ask())
+
+
+_CHECKS: tuple[tuple[str, Callable[[_Subject], Finding | Iterator[Finding]]], ...] = (
+    ("python", _python),
+    ("settings", _settings),
+    ("home", _home),
+    ("disk", _disk),
+    ("keys", _keys),
+    ("database", _database),
+    ("trail", _trail),
+    ("models", _models),
+    ("index", _index),
+    ("sources", _sources),
+    ("users", _users),
+    ("network", _egress),
+)

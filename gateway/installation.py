@@ -1,0 +1,59 @@
+"""A new installation: its folder, settings, keys, database and trail."""
+
+import shutil
+from importlib.metadata import version
+
+from gateway.config import Home
+from gateway.errors import ConfigurationError, ConflictError
+from gateway.services import Services
+from gateway.settings_file import settings_template
+from policies.audit.events import HomeCreated
+from policies.keys import create_keys
+
+
+def create_home(home: Home, by: str) -> None:
+    """Make a home in a folder that is new or empty. Either all of it is there afterwards, or nothing.
+
+    Raises:
+        ConflictError: The folder holds something already.
+        ConfigurationError: It cannot be written.
+        KeysUnusableError: Keys cannot be written.
+        DatabaseUnusableError: The database cannot be made.
+        TrailUnavailableError: The trail cannot be written.
+    """
+    try:
+        existed = home.folder.exists()
+        if existed and any(home.folder.iterdir()):
+            message = f"{home} is not empty, and nothing in it was touched. Name a new folder with --home."
+            raise ConflictError(message)
+        home.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"The folder {home} cannot be made: {error.strerror}. Choose another with --home."
+        raise ConfigurationError(message) from error
+    try:
+        _fill(home, by)
+    except BaseException:
+        _empty(home, remove=not existed)
+        raise
+
+
+def _fill(home: Home, by: str) -> None:
+    try:
+        home.folder.chmod(0o700)
+        home.config_file.touch(mode=0o600)
+        home.config_file.write_text(settings_template(), encoding="utf-8")
+    except OSError as error:
+        message = f"{home} cannot be written: {error.strerror}. Choose another folder with --home."
+        raise ConfigurationError(message) from error
+    create_keys(home.keys)
+    with Services(home) as services:
+        _ = services.database
+        services.recorder.record_now(HomeCreated(by=by, version=version("muniment")))
+
+
+def _empty(home: Home, *, remove: bool) -> None:
+    """Take away what was begun; the folder held nothing before."""
+    for path in home.folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if remove:
+        home.folder.rmdir()
