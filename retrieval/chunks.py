@@ -117,20 +117,28 @@ def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:
     """The blocks by section. Headings with nothing under them are content of the section around them."""
     lead: list[Block] = []
     content: list[Block] = []
+    shown = 0  # How many of the lead stand above a section that came already.
     for block in blocks:
         if block.kind is not BlockKind.HEADING:
             content.append(block)
             continue
         if content:
-            yield _Section(content[0].headings, tuple(lead), tuple(content))
-            lead, content = [], []
-        elif empty := [heading for heading in lead if len(heading.headings) >= len(block.headings)]:
-            yield _Section(empty[0].headings, (), tuple(empty))
-            lead = lead[: -len(empty)]
+            yield _Section(content[0].headings, tuple(lead[shown:]), tuple(content))
+            lead, content, shown = [], [], 0
+        elif (kept := sum(len(heading.headings) < len(block.headings) for heading in lead)) < len(lead):
+            yield from _empty(lead, shown, max(shown, kept))
+            lead, shown = lead[:kept], kept
         lead.append(block)
-    if content or lead:
-        blocks = content or lead
-        yield _Section(blocks[0].headings, tuple(lead) if content else (), tuple(blocks))
+    if content:
+        yield _Section(content[0].headings, tuple(lead[shown:]), tuple(content))
+    else:
+        yield from _empty(lead, shown, shown)
+
+
+def _empty(lead: Sequence[Block], shown: int, first: int) -> Iterator[_Section]:
+    """The section of the headings from `first` on, which have nothing under them."""
+    if lead[first:]:
+        yield _Section(lead[first].headings, tuple(lead[shown:first]), tuple(lead[first:]))
 
 
 def _drafts(text: str, section: _Section) -> list[_Draft]:
