@@ -43,4 +43,5 @@ EXPOSE 8400
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8400/health/ready', timeout=4)"]
 ENTRYPOINT ["muniment"]
-CMD ["serve", "--host", "0.0.0.0"]
+# Inside the container every address has to do; compose.yaml publishes the port on loopback only.
+CMD ["serve", "--host", "0.0.0.0", "--expose"]

@@ -45,6 +45,16 @@ def missing_files(text: str) -> list[str]:
     return [name for name in wanted if not (ROOT / name).exists()]
 
 
+def missing_tests(text: str) -> list[str]:
+    """Tests named as `path::function` that do not exist."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    return [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).exists() or f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+
+
 def table(page: str, heading: str) -> list[list[str]]:
     """The cells of the table under a heading, without its head; backticks taken off."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
@@ -77,17 +87,21 @@ def test_links_and_files_of_a_page_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert broken_links(page, text) == []
     assert missing_files(text) == []
+    assert missing_tests(text) == []
 
 
-def test_a_broken_link_and_a_missing_file_are_noticed() -> None:
+def test_a_broken_link_a_missing_file_and_a_missing_test_are_noticed() -> None:
     """Negative control of the check above."""
     assert broken_links(ROOT / "README.md", "[gone](docs/gone.md) [here](LICENSE) [web](https://example.org)") == [
         "docs/gone.md"
     ]
     assert missing_files("`policies/gone.py` `policies/labels.py` `gone.py`") == ["policies/gone.py"]
+    assert missing_tests("`tests/test_docs.py::test_gone` `tests/test_docs.py::missing_tests`") == [
+        "tests/test_docs.py::test_gone"
+    ]
 
 
-def test_decisions_that_the_code_names_exist() -> None:
+def test_documents_that_the_code_names_exist() -> None:
     code = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     named = {name for path in code for name in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))}
     assert named
