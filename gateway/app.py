@@ -9,17 +9,19 @@ from typing import Any
 import uvicorn
 from litestar import Litestar, Request
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
-from gateway.audit.routes import list_entries
+from gateway.audit.routes import read_trail
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
 from gateway.health.routes import live, measurements, ready
 from gateway.health.service import Readiness
 from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
-from gateway.metrics import Metrics, Timing, count_response
+from gateway.metrics import Metrics, count_response
 from gateway.reference import openapi_config
+from gateway.requests import Arrival
 from gateway.search.routes import search
 from gateway.security import (
     Authentication,
@@ -36,11 +38,11 @@ from policies.principals import Principal
 _ROUTES = (
     complete,
     list_conversations,
-    list_entries,
     list_models,
     list_sources,
     live,
     measurements,
+    read_trail,
     ready,
     search,
     show_conversation,
@@ -50,10 +52,11 @@ _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
 
-def create_app(services: Services) -> Litestar:
+def create_app(services: Services, options: ServerOptions | None = None) -> Litestar:
     """The application over one installation. What is slow to load is loaded once it runs (`/health/ready` tells).
 
-    The caller closes the services afterwards; the engine is stopped with the application.
+    `options` stand in for those of the configuration. The caller closes the services afterwards; the engine is stopped
+    with the application.
 
     Raises:
         ConfigurationError: The settings are wrong.
@@ -62,19 +65,19 @@ def create_app(services: Services) -> Litestar:
         PoliciesError: The policies or the audit trail cannot be used.
     """
     _open(services)
-    options = services.config.server
+    options = options or services.config.server
     metrics, readiness, refusals = Metrics(), Readiness(services), Refusals()
     metrics.watch_sources(services.sources.listed)
     services.recorder.observe = metrics.trail_append_seconds.observe
     return Litestar(
         route_handlers=_ROUTES,
         guards=[RequireAction(services, metrics, refusals)],
-        middleware=[Timing(), Hosts(allowed_hosts(options)), Authentication(services, metrics, refusals)],
+        middleware=[Arrival(), Hosts(allowed_hosts(options)), Authentication(services, metrics, refusals)],
         before_request=require_json,
         before_send=[partial(_before_send, metrics)],
         exception_handlers={Exception: answer_error},
         dependencies={
-            "admission": _given(Admission(services, readiness, metrics)),
+            "admission": _given(Admission(services, readiness, metrics, options)),
             "metrics": _given(metrics),
             "principal": Provide(_principal, sync_to_thread=False),
             "readiness": _given(readiness),
@@ -138,6 +141,6 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 
 async def _before_send(metrics: Metrics, message: Message, scope: Scope) -> None:
-    if message["type"] == "http.response.start":
+    if scope["type"] == ScopeType.HTTP and message["type"] == "http.response.start":
         add_security_headers(message, scope)
         count_response(metrics, message, scope)

@@ -12,10 +12,9 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.types import Scope
 
 from gateway.errors import BadRequestError, translate
-from gateway.recording import new_request_id
+from gateway.requests import request_id
 
 _log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 1_000_000
@@ -48,14 +47,6 @@ class ErrorBody(msgspec.Struct, frozen=True):
     """The body of every response with a status from 400 on."""
 
     error: ErrorDetail
-
-
-def request_id(scope: Scope) -> str:
-    """The id of the request a scope belongs to; made when first asked for."""
-    state: dict[str, Any] = scope.setdefault("state", {})
-    if "request_id" not in state:
-        state["request_id"] = new_request_id()
-    return str(state["request_id"])
 
 
 def describe_error(error: Exception, request: str) -> tuple[int, ErrorBody]:

@@ -1,17 +1,15 @@
 """What is measured, and under which names. Labels are routes, kinds and source names: never a person, never a text."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 
-from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import HTTPResponseStartEvent, HTTPScope
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.chat.schemas import Answer
+from gateway.requests import seconds_since_arrival
 from gateway.sources.schemas import Source
 
 _log = logging.getLogger(__name__)
@@ -68,9 +66,7 @@ class Metrics:
         self.sign_ins_failed = Counter(
             "muniment_sign_ins_failed", "Requests with a key that is not valid.", registry=self.registry
         )
-        self.access_denied = Counter(
-            "muniment_access_denied", "Requests that policy refused.", registry=self.registry
-        )
+        self.access_denied = Counter("muniment_access_denied", "Requests that policy refused.", registry=self.registry)
 
     def count_answer(self, answer: Answer) -> None:
         """Count an answer that was given."""
@@ -99,17 +95,6 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Timing(ASGIMiddleware):
-    """Notes when a request came; `count_response` counts it when it is answered."""
-
-    scopes = (ScopeType.HTTP,)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Start the clock."""
-        scope["state"]["started"] = time.perf_counter()
-        await next_app(scope, receive, send)
-
-
 class _SourceCollector(Collector):
     def __init__(self, listed: Callable[[], list[Source]]) -> None:
         self._listed = listed
@@ -122,7 +107,9 @@ class _SourceCollector(Collector):
         """One value per source and measure."""
         documents = GaugeMetricFamily("muniment_source_documents", "Documents of a source.", labels=["source"])
         skipped = GaugeMetricFamily("muniment_source_skipped", "Documents that could not be read.", labels=["source"])
-        synced = GaugeMetricFamily("muniment_source_synced_timestamp_seconds", "End of the last run.", labels=["source"])
+        synced = GaugeMetricFamily(
+            "muniment_source_synced_timestamp_seconds", "End of the last run.", labels=["source"]
+        )
         for source in self._sources():
             documents.add_metric([source.name], source.documents)
             skipped.add_metric([source.name], source.skipped)
@@ -138,9 +125,8 @@ class _SourceCollector(Collector):
             return []
 
 
-def count_response(metrics: Metrics, message: Message, scope: Scope) -> None:
+def count_response(metrics: Metrics, message: HTTPResponseStartEvent, scope: HTTPScope) -> None:
     """Count a response as it begins; what matched no route shares one name, so that callers cannot add series."""
     route = scope.get("path_template")
-    seconds = time.perf_counter() - scope["state"].get("started", time.perf_counter())
     method = scope["method"] if route else _UNMATCHED
-    metrics.count_request(method, str(route or _UNMATCHED), message["status"], seconds)
+    metrics.count_request(method, str(route or _UNMATCHED), message["status"], seconds_since_arrival(scope))

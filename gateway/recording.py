@@ -7,12 +7,16 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 
 from policies.audit.events import Event, PassagesRetrieved
 from policies.audit.store import EntryRef, Trail
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 from retrieval.retriever import Found
+
+current_request: ContextVar[str] = ContextVar("current_request", default="")
+"""The id of the HTTP request being served; empty where none is."""
 
 
 class Recorder:
@@ -35,7 +39,7 @@ class Recorder:
         """
         started = time.perf_counter()
         entry = self._trail.submit(event)
-        entry.add_done_callback(lambda done: done.exception() or self.observe(time.perf_counter() - started))
+        entry.add_done_callback(lambda done: self._observe(done, time.perf_counter() - started))
         return entry
 
     async def durable(self, entry: Future[EntryRef]) -> EntryRef:
@@ -66,14 +70,21 @@ class Recorder:
         """A keyed digest: an investigator with the key can test a candidate value, the trail does not hold it."""
         return hmac.digest(self._digest_key, value.encode(), hashlib.sha256).hex()
 
+    def _observe(self, done: Future[EntryRef], seconds: float) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.observe(seconds)
+
 
 def _ignore(_seconds: float) -> None:
     """Nobody measures."""
 
 
 def new_request_id() -> str:
-    """A request's name in trail, receipt and logs; random, so that it counts nothing."""
-    return "r" + secrets.token_hex(10)
+    """A request's name in trail, receipt, logs and errors; random, so that it counts nothing.
+
+    While an HTTP request is being served it is that request's id, so that all of these say the same.
+    """
+    return current_request.get() or "r" + secrets.token_hex(10)
 
 
 def passages_retrieved(request: str, found: Found) -> PassagesRetrieved:

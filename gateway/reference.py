@@ -32,7 +32,7 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_ROW = '<tr><td>{method}</td><td><code>{path}</code></td><td><code>{action}</code></td><td>{description}</td></tr>'
+_ROW = "<tr><td>{method}</td><td><code>{path}</code></td><td><code>{action}</code></td><td>{description}</td></tr>"
 _DESCRIPTION = (
     "Ask a company's confidential documents and get what you may read. Send `Authorization: Bearer KEY`. "
     'Every error has the body {"error": {"code", "message", "request"}}; codes are stable, messages are for people.'
@@ -68,7 +68,7 @@ def openapi_config() -> OpenAPIConfig:
     key = SecurityScheme(type="http", scheme="bearer", description="An API key made by `muniment keys create`.")
     return OpenAPIConfig(
         title="Muniment",
-        version=importlib.metadata.version("muniment"),
+        version=_version(),
         description=_DESCRIPTION,
         use_handler_docstrings=True,
         components=Components(security_schemes={"key": key}),
@@ -82,6 +82,13 @@ def openapi_config() -> OpenAPIConfig:
             after_request=_plain_not_found,
         ),
     )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("muniment")
+    except importlib.metadata.PackageNotFoundError:
+        return "unpackaged"  # Run from its sources, as tests are.
 
 
 def _plain_not_found(response: Response[Any]) -> Response[Any]:

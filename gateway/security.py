@@ -20,8 +20,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import ServerOptions
 from gateway.errors import BadRequestError, NotAllowedError, NotAuthenticatedError
-from gateway.http_errors import request_id
 from gateway.metrics import Metrics
+from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
 from policies.audit.events import AccessDenied, SignInFailed

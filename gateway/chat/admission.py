@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
+from gateway.config import ServerOptions
 from gateway.errors import TooManyRequestsError
 from gateway.health.service import Readiness
 from gateway.metrics import Metrics
@@ -19,12 +20,12 @@ from gateway.services import Services
 class Admission:
     """Lets questions in, and counts what becomes of them. Used from one event loop."""
 
-    def __init__(self, services: Services, readiness: Readiness, metrics: Metrics) -> None:
+    def __init__(self, services: Services, readiness: Readiness, metrics: Metrics, options: ServerOptions) -> None:
         self._services = services
         self._readiness = readiness
         self._metrics = metrics
-        self._most = services.config.server.questions_at_once
-        self._most_each = services.config.server.questions_each
+        self._most = options.questions_at_once
+        self._most_each = options.questions_each
         self._running: Counter[str] = Counter()
 
     async def ask(self, question: Question) -> Answer:

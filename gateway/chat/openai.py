@@ -264,9 +264,7 @@ def completion(answer: Answer, id_: str, created: int, model: str) -> Completion
     return Completion(id_, created, model, [choice], _usage(answer.usage), _proof(answer))
 
 
-def chunks(
-    answer: Answer, id_: str, created: int, model: str, *, include_usage: bool
-) -> Iterator[CompletionChunk]:
+def chunks(answer: Answer, id_: str, created: int, model: str, *, include_usage: bool) -> Iterator[CompletionChunk]:
     """An answer in pieces; the last one carries the proof, and the usage where it is wanted."""
 
     def chunk(choices: list[ChunkChoice], **more: Any) -> CompletionChunk:

@@ -8,14 +8,17 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.background_tasks import BackgroundTask
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 
 from gateway.chat import openai
 from gateway.chat.admission import Admission
 from gateway.chat.store import Message
 from gateway.chat.streaming import EVENT_STREAM_HEADERS, HEARTBEAT_SECONDS, event_stream, give_up, wait_for_answer
-from gateway.http_errors import error_responses, request_id
+from gateway.http_errors import error_responses
+from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
 from policies.principals import Principal
@@ -53,10 +56,10 @@ class ConversationDetail(msgspec.Struct, frozen=True):
 )
 async def complete(
     request: Request[Any, Any, Any],
-    data: openai.CompletionRequest,
-    services: Services,
-    principal: Principal,
-    admission: Admission,
+    data: JSONBody[openai.CompletionRequest],
+    services: NamedDependency[Services],
+    principal: NamedDependency[Principal],
+    admission: NamedDependency[Admission],
 ) -> Response[Any]:
     """Answer a question from the documents that the caller may read.
 
@@ -77,6 +80,7 @@ async def complete(
         asking,
         lambda answer: openai.chunks(answer, id_, created, model, include_usage=usage),
         request_id(request.scope),
+        HEARTBEAT_SECONDS,
     )
     # The task after the response ends the work also where the caller left before the stream began.
     after = BackgroundTask(give_up, asking)
@@ -84,7 +88,7 @@ async def complete(
 
 
 @get("/v1/models", opt={"action": Action.MODELS_LIST}, tags=["chat"], responses=error_responses(), sync_to_thread=False)
-def list_models(services: Services) -> openai.ModelList:
+def list_models(services: NamedDependency[Services]) -> openai.ModelList:
     """List the model names that a question may give; `muniment` stands for whichever is in use."""
     return openai.ModelList([openai.Model(name) for name in _model_names(services)])
 
@@ -96,7 +100,7 @@ def list_models(services: Services) -> openai.ModelList:
     responses=error_responses(404),
     sync_to_thread=False,
 )
-def show_model(services: Services, name: str) -> openai.Model:
+def show_model(services: NamedDependency[Services], name: FromPath[str]) -> openai.Model:
     """Show one of the models."""
     openai.check_model(name, _model_names(services))
     return openai.Model(name)
@@ -109,7 +113,7 @@ def show_model(services: Services, name: str) -> openai.Model:
     responses=error_responses(),
     sync_to_thread=True,
 )
-def list_conversations(services: Services, principal: Principal) -> ConversationList:
+def list_conversations(services: NamedDependency[Services], principal: NamedDependency[Principal]) -> ConversationList:
     """List the caller's own conversations, newest first."""
     listed = services.conversations.listed(principal.id)
     return ConversationList([ConversationSummary(id_, _utc(created_at)) for id_, created_at in listed])
@@ -122,7 +126,9 @@ def list_conversations(services: Services, principal: Principal) -> Conversation
     responses=error_responses(404),
     sync_to_thread=True,
 )
-def show_conversation(services: Services, principal: Principal, conversation_id: str) -> ConversationDetail:
+def show_conversation(
+    services: NamedDependency[Services], principal: NamedDependency[Principal], conversation_id: FromPath[str]
+) -> ConversationDetail:
     """Show the turns of one of the caller's own conversations; anyone else's looks like none."""
     conversation = services.conversations.open(principal.id, conversation_id)
     return ConversationDetail(conversation.id, list(conversation.messages))

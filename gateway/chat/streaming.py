@@ -48,7 +48,7 @@ async def event_stream(
     asking: asyncio.Task[Answer],
     pieces: Callable[[Answer], Iterable[msgspec.Struct]],
     request: str,
-    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    heartbeat_seconds: float,
 ) -> AsyncIterator[bytes]:
     """The server-sent events of an answer. An error that comes after the first byte is an event too."""
     try:

@@ -3,13 +3,15 @@
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from gateway.errors import NotReadyError
 from gateway.health.schemas import Health, PartHealth
 from gateway.health.service import Readiness
-from gateway.http_errors import RETRY_AFTER_SECONDS, describe_error, error_responses, request_id
+from gateway.http_errors import RETRY_AFTER_SECONDS, describe_error, error_responses
 from gateway.metrics import Metrics
+from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
 from policies.authorizer import RequestContext
@@ -31,7 +33,10 @@ def live() -> Health:
     responses={503: ResponseSpec(Health, generate_examples=False, description="A part does not work.")},
 )
 async def ready(
-    request: Request[Any, Any, Any], services: Services, readiness: Readiness, principal: Principal
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    readiness: NamedDependency[Readiness],
+    principal: NamedDependency[Principal],
 ) -> Response[Health]:
     """Tell whether questions can be answered, and if not, which part does not work."""
     parts = await readiness.check()
@@ -40,8 +45,8 @@ async def ready(
     lacking = [part.name for part in parts if not part.ready]
     if not lacking:
         return Response(Health("ready", parts))
-    error = NotReadyError(f"Not ready: {', '.join(lacking)}. Try again in a moment; if it stays, see the service's log.")
-    status, body = describe_error(error, request_id(request.scope))
+    message = f"Not ready: {', '.join(lacking)}. Try again in a moment; if it stays so, see the service's log."
+    status, body = describe_error(NotReadyError(message), request_id(request.scope))
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return Response(Health("not ready", parts, body.error), status_code=status, headers=headers)
 
@@ -54,6 +59,6 @@ async def ready(
     responses=error_responses(),
     sync_to_thread=True,
 )
-def measurements(metrics: Metrics) -> bytes:
+def measurements(metrics: NamedDependency[Metrics]) -> bytes:
     """Give every measurement in Prometheus' text format; its users present a key like anyone else."""
     return metrics.render()

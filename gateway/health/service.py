@@ -68,7 +68,7 @@ class Readiness:
                 self._lacking[part] = reason
                 await asyncio.sleep(self._retry_seconds)
             else:
-                del self._lacking[part]
+                self._lacking.pop(part, None)
                 return
 
     async def _start_engine(self) -> None:
@@ -86,11 +86,12 @@ class Readiness:
         try:
             if part is Part.DATABASE:
                 await asyncio.to_thread(self._read_database)
-            elif part is Part.TRAIL and not self._services.trail.healthy:
-                return "The audit trail takes no entries; nothing is answered. Check its disk, then restart."
+            elif part is Part.TRAIL:
+                trail = self._services.trail.health
+                return None if trail.ready else trail.detail or "The audit trail takes no entries."
             elif part is Part.MODEL:
-                health = await self._services.engine.health()
-                return None if health.ready else health.detail or "The model's worker does not answer."
+                engine = await self._services.engine.health()
+                return None if engine.ready else engine.detail or "The model's worker does not answer."
         except Exception as error:  # noqa: BLE001 - a check that fails says that the part does not work.
             return str(error) or type(error).__name__
         return None

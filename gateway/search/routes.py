@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from gateway.chat.openai import ZonedDatetime, read_narrowing
 from gateway.health.service import Readiness
@@ -34,7 +36,12 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags=["search"],
     responses=error_responses(413),
 )
-async def search(data: SearchRequest, services: Services, principal: Principal, readiness: Readiness) -> SearchResult:
+async def search(
+    data: JSONBody[SearchRequest],
+    services: NamedDependency[Services],
+    principal: NamedDependency[Principal],
+    readiness: NamedDependency[Readiness],
+) -> SearchResult:
     """Give the passages that the caller may read and that fit the query best, best first."""
     readiness.require()
     narrowing = read_narrowing(data.sources, data.modified_after, data.modified_before)

@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 
 from gateway.http_errors import error_responses
 from gateway.services import Services
@@ -22,6 +23,6 @@ class SourceList(msgspec.Struct, frozen=True):
     responses=error_responses(),
     sync_to_thread=True,
 )
-def list_sources(services: Services) -> SourceList:
+def list_sources(services: NamedDependency[Services]) -> SourceList:
     """List the sources, with how many documents each has and how many could not be read."""
     return SourceList(services.sources.listed())
