@@ -203,6 +203,12 @@ def _read_policies(text: str, schema: cedarpy.Schema) -> tuple[cedarpy.PolicySet
         problems.append("they do not fit the schema")
     if parsed["templates"]:
         problems.append("a policy with ?principal or ?resource decides nothing; write out whom and what it is about")
+    # Every attribute of the schema is always there, so `has` is only ever right or misspelt, and Cedar accepts both.
+    problems += [
+        f"{annotations[id_].get('id', 'a policy')}: asks with `has` for what is always there; leave that out"
+        for id_, policy in parsed["staticPolicies"].items()
+        if _asks_presence(policy["conditions"])
+    ]
     reasons: dict[str, str] = {}
     for number, annotated in enumerate(annotations.values(), start=1):
         name = annotated.get("id")
@@ -213,6 +219,13 @@ def _read_policies(text: str, schema: cedarpy.Schema) -> tuple[cedarpy.PolicySet
     if problems:
         raise _invalid(problems)
     return policies, reasons
+
+
+def _asks_presence(node: Any) -> bool:
+    """Whether a condition, in Cedar's JSON, tests for an attribute with `has`."""
+    if isinstance(node, Mapping):
+        return "has" in node or any(_asks_presence(value) for value in node.values())
+    return isinstance(node, list) and any(_asks_presence(value) for value in node)
 
 
 def _invalid(problems: Sequence[str]) -> PolicyInvalidError:
