@@ -70,17 +70,18 @@ class DocumentBuilder:
         self.first_heading = ""
 
     def heading(self, level: int, text: str, page: int | None = None) -> None:
-        """Add a heading (1 is the outermost level); one as long as a paragraph is taken for a paragraph."""
+        """Add a heading (1 is the outermost level); a blank one is left out, one as long as a paragraph becomes one."""
         line = one_line(clean(text))
+        if not line:
+            return
         if len(line) > _LONGEST_HEADING:
             self.add(BlockKind.PARAGRAPH, line, page)
             return
         while self._open and self._open[-1][0] >= level:
             self._open.pop()
         self.add(BlockKind.HEADING, line, page)
-        if line:
-            self._open.append((level, line))
-            self.first_heading = self.first_heading or (line if level == 1 else "")
+        self._open.append((level, line))
+        self.first_heading = self.first_heading or (line if level == 1 else "")
 
     def add(self, kind: BlockKind, text: str, page: int | None = None) -> None:
         """Add a block; a blank one is left out.

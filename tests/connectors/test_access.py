@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.access import AccessRules, load_access
@@ -146,6 +146,7 @@ def test_users_may_come_from_elsewhere(tmp_path: Path) -> None:
 segments = st.text(alphabet="ab/é", max_size=8)
 
 
+@settings(deadline=None)
 @given(prefixes=st.sets(segments, max_size=12), path=segments)
 def test_lookup_equals_trying_every_rule(prefixes: set[str], path: str, tmp_path_factory: Any) -> None:
     usable = {prefix for prefix in prefixes if not prefix.startswith("/") and "//" not in prefix}

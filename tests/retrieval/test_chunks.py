@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -193,6 +193,7 @@ def lost(document: ParsedDocument, chunks: list[Chunk]) -> list[str]:
     ]
 
 
+@settings(deadline=None)
 @given(parts=_parts, title=st.sampled_from(["", "Title", "a"]), max_tokens=st.sampled_from([64, 256]))
 def test_nothing_is_lost_and_offsets_are_exact(
     parts: list[tuple[BlockKind, int, str]], title: str, max_tokens: int

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import RetrievalError
@@ -206,6 +206,7 @@ def test_plain_text_has_paragraphs_lists_and_headings() -> None:
     assert document.blocks[-1].headings == ("TRAVEL POLICY", "Rules")
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=400), media_type=st.sampled_from(TYPES))
 def test_any_bytes_give_a_document_or_a_sentence(content: bytes, media_type: str) -> None:
     try:
@@ -214,6 +215,7 @@ def test_any_bytes_give_a_document_or_a_sentence(content: bytes, media_type: str
         assert_is_sentence(str(error))
 
 
+@settings(deadline=None)
 @given(
     content=st.lists(
         st.sampled_from(MARKUP),
