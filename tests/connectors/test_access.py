@@ -161,9 +161,9 @@ def test_many_rules_cost_no_more_per_path(tmp_path: Path) -> None:
         named = [{"prefix": f"folder-{number:06}/", "groups": ["a"]} for number in range(count)]
         access = rules(tmp_path, {"groups": ["a"], "rules": named})
         started = time.perf_counter()
-        for number in range(5_000):
+        for number in range(2_000):
             access.label(f"folder-{number % count:06}/page.md")
         return time.perf_counter() - started
 
     seconds(10)
-    assert min(seconds(20_000) for _ in range(3)) < 5 * min(seconds(200) for _ in range(3))
+    assert min(seconds(5_000) for _ in range(3)) < 5 * min(seconds(50) for _ in range(3))

@@ -237,7 +237,7 @@ def test_the_work_is_linear_in_the_text(text: str) -> None:
 
     started = time.perf_counter()
     chunk(document, counting)
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 60
     assert counted < 3 * len(document.text)
 
 

@@ -236,7 +236,7 @@ def test_five_megabytes_on_one_line_take_seconds(line: bytes, media_type: str) -
     started = time.perf_counter()
     document = parse(line, media_type, "x")
     assert len(document.text) >= 2_400_000
-    assert time.perf_counter() - started < 20
+    assert time.perf_counter() - started < 60
 
 
 @pytest.mark.parametrize("media_type", TEXT_TYPES)
@@ -244,7 +244,7 @@ def test_fifty_megabytes_of_text_are_refused_quickly(media_type: str) -> None:
     started = time.perf_counter()
     with pytest.raises(UnparsableError, match="characters"):
         parse(b"word " * 10_000_000, media_type, "x")
-    assert time.perf_counter() - started < 30
+    assert time.perf_counter() - started < 60
 
 
 def test_beyond_a_hundred_megabytes_nothing_is_looked_at() -> None:
