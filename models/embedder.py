@@ -11,8 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from copy import deepcopy
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,15 +59,14 @@ class Embedder:
         self._path = path
         self._threads = threads or os.cpu_count() or 1
         self._precision = precision
-        self._lock = threading.Lock()
-        self._models: list[SentenceTransformer] = []
-        self._tokenizer: Any = None
+        self._loading = threading.Lock()
+        self._parts: _Parts | None = None
 
     def load(self) -> None:
         """Read the model into memory; does nothing the second time."""
-        with self._lock:
-            if not self._models:
-                self._load()
+        with self._loading:
+            if self._parts is None:
+                self._parts = _load(self._path)
 
     @property
     def id(self) -> str:
@@ -85,76 +83,77 @@ class Embedder:
     @property
     def dimensions(self) -> int:
         """The length of a vector."""
-        return int(self._loaded()[0].get_embedding_dimension() or 0)
+        return int(self._loaded().model.get_embedding_dimension() or 0)
 
     @property
     def max_tokens(self) -> int:
         """The longest text that is read whole, as `count_tokens` counts; the rest of a longer one is ignored."""
-        return int(self._loaded()[0].max_seq_length or 0)
+        return int(self._loaded().model.max_seq_length or 0)
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text takes, with the two that frame it."""
-        self._loaded()
-        return len(self._tokenizer.encode(text).ids)
+        return len(self._loaded().counting.encode(text).ids)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One vector of length 1 per text, as rows."""
-        models = self._loaded()
-        count = len(models)
+        self._loaded()
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        with self._lock, ThreadPoolExecutor(count) as pool:
-            shares = [pool.submit(self._rows, model, texts[start::count]) for start, model in enumerate(models)]
-            for start, share in enumerate(shares):
-                vectors[start::count] = share.result()
+        with ThreadPoolExecutor(self._threads) as pool:
+            for row, vector in enumerate(pool.map(self.embed_query, texts)):
+                vectors[row] = vector
         return vectors
-
-    def _rows(self, model: "SentenceTransformer", texts: Sequence[str]) -> Vectors:
-        with self._mode():
-            rows = model.encode(
-                list(texts), batch_size=1, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
-            )
-        return np.asarray(rows, dtype=np.float32).reshape(len(texts), self.dimensions)
 
     def embed_query(self, text: str) -> Vectors:
         """The vector of one question, of length 1."""
-        vector: Vectors = self.embed([text])[0]
-        return vector
+        parts = self._loaded()
+        torch, bfloat16 = parts.torch, self.precision is Precision.BFLOAT16
+        ids = torch.tensor([parts.cutting.encode(text).ids])
+        features = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            vector = parts.model(features)["sentence_embedding"][0].float()
+        return np.asarray((vector / vector.norm()).numpy(), dtype=np.float32)
 
-    def _loaded(self) -> "list[SentenceTransformer]":
-        if not self._models:
+    def _loaded(self) -> "_Parts":
+        if self._parts is None:
             message = "Embedder.load() comes before its use."
             raise RuntimeError(message)
-        return self._models
+        return self._parts
 
-    def _load(self) -> None:
-        os.environ.update(_OFFLINE)
-        # Importing takes seconds, and commands that embed nothing should not wait for it.
-        import torch  # noqa: PLC0415
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-        from tokenizers import Tokenizer  # noqa: PLC0415
-        from transformers.utils import logging as transformers_logging  # noqa: PLC0415
 
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-        torch.set_num_threads(1)
-        # A tokenizer of its own for counting: the model's is switched between cutting and not, which threads see.
-        tokenizer = Tokenizer.from_file(str(self._path / "tokenizer.json"))
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What loading gives. Use changes none of it, so threads share it; a model's own tokenizer is another matter."""
+
+    torch: Any
+    model: "SentenceTransformer"
+    counting: Any
+    cutting: Any
+
+
+def _load(path: Path) -> _Parts:
+    os.environ.update(_OFFLINE)
+    # Importing takes seconds, and commands that embed nothing should not wait for it.
+    import torch  # noqa: PLC0415
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+    from tokenizers import Tokenizer  # noqa: PLC0415
+    from transformers.utils import logging as transformers_logging  # noqa: PLC0415
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    torch.set_num_threads(1)
+    model = SentenceTransformer(
+        str(path),
+        device="cpu",
+        local_files_only=True,
+        trust_remote_code=False,
+        model_kwargs={"use_safetensors": True},
+    ).eval()
+    counting, cutting = (Tokenizer.from_file(str(path / "tokenizer.json")) for _ in range(2))
+    for tokenizer in (counting, cutting):
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        model = SentenceTransformer(
-            str(self._path),
-            device="cpu",
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
-        )
-        # A model each: encoding changes the state of the model's tokenizer, so threads cannot share one.
-        self._tokenizer, self._models = tokenizer, [model.eval(), *(deepcopy(model) for _ in range(self._threads - 1))]
-
-    def _mode(self) -> AbstractContextManager[Any]:
-        import torch  # noqa: PLC0415 - as above.
-
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision is Precision.BFLOAT16)
+    cutting.enable_truncation(max_length=model.max_seq_length)
+    return _Parts(torch, model, counting, cutting)
 
 
 def _fastest_precision() -> Precision:
