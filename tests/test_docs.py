@@ -7,8 +7,10 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
+import typer
 import yaml
 
+from gateway.cli.program import app
 from gateway.config import Config
 from gateway.errors import TRANSLATIONS
 from policies.actions import Action
@@ -55,6 +57,23 @@ def missing_tests(text: str) -> list[str]:
     ]
 
 
+def unknown_commands(text: str) -> list[str]:
+    """Commands named in backticks or at the beginning of a line of a block that the program does not have."""
+    named = re.findall(r"(?:`|^\s*)muniment ((?:[a-z]+ ?){1,2})", text, flags=re.MULTILINE)
+    return [command for command in named if not is_command(command.split())]
+
+
+def is_command(words: list[str]) -> bool:
+    found: Any = typer.main.get_command(app)
+    for word in words:
+        if not hasattr(found, "commands"):
+            return True  # What follows a command are its arguments.
+        if word not in found.commands:
+            return False
+        found = found.commands[word]
+    return True
+
+
 def table(page: str, heading: str) -> list[list[str]]:
     """The cells of the table under a heading, without its head; backticks taken off."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
@@ -83,14 +102,15 @@ def distributions(extra: str | None = None) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_and_files_of_a_page_exist(page: Path) -> None:
+def test_what_a_page_names_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert broken_links(page, text) == []
     assert missing_files(text) == []
     assert missing_tests(text) == []
+    assert unknown_commands(text) == []
 
 
-def test_a_broken_link_a_missing_file_and_a_missing_test_are_noticed() -> None:
+def test_what_does_not_exist_is_noticed() -> None:
     """Negative control of the check above."""
     assert broken_links(ROOT / "README.md", "[gone](docs/gone.md) [here](LICENSE) [web](https://example.org)") == [
         "docs/gone.md"
@@ -98,6 +118,10 @@ def test_a_broken_link_a_missing_file_and_a_missing_test_are_noticed() -> None:
     assert missing_files("`policies/gone.py` `policies/labels.py` `gone.py`") == ["policies/gone.py"]
     assert missing_tests("`tests/test_docs.py::test_gone` `tests/test_docs.py::missing_tests`") == [
         "tests/test_docs.py::test_gone"
+    ]
+    assert unknown_commands("`muniment audit forget` `muniment sync papers` `muniment dance`") == [
+        "audit forget",
+        "dance",
     ]
 
 
