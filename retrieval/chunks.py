@@ -14,13 +14,13 @@ CountTokens = Callable[[str], int]
 SEPARATOR = " \u203a "
 """Stands between the headings of a path."""
 
-# About 100 words: on the handbook's questions, windows of 80 to 120 words under their title and heading path found the
-# right page more often than longer ones.
+# About 100 words. On 50 questions about a handbook (dense and keyword scores summed), targets of 450 / 600 / 800 put
+# the right page at a mean reciprocal rank of .862 / .866 / .852, a passage with the answer at .581 / .646 / .643.
 _TARGET = 600
 _LONGEST = 720
 # A table or a piece of code is worth a longer passage. Beyond it the embedder's budget would cut it anyway.
 _LONGEST_WHOLE = 1_000
-# What stands alone as less than about 25 words says too little to be found by; it joins its neighbour.
+# What stands alone as less than about 25 words joins its neighbour: limits of 0 / 150 / 300 gave .857 / .866 / .860.
 _TINY = 150
 _LONGEST_OVERLAP = 150
 # Room for the tokens an embedder puts around a text.
