@@ -16,15 +16,15 @@ _NAME = rf"(?:{_NOT_NAME}{_CAPITAL}[\w'\u2019-]{{1,30}}|{_CAPITAL}\.|St\.)"
 _PARTICLE = r"(?:d[ea]|d[eo][sl]?|das|di|del|della|dei|den|der|des|du|la|le|las|los|van|von|et|y|e|i)\b"
 _ORDINAL = r"\d{1,3}(?:st\b|nd\b|rd\b|th\b|\.)"
 _NAMES = rf"(?:(?:{_NAME}|{_PARTICLE}|{_ORDINAL})\s){{0,4}}{_NAME}"
-_NUMBER = r"\d{1,6}(?:[ /-]?\d{1,5})?\s?[A-Za-z]?\b"
+_NUMBER = r"\d{1,6}(?:[ /-]?\d{1,5})?(?: ?[A-Za-z])?\b"
 _SUFFIXES = (
     "Street|St|Avenue|Ave|Av|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way"
     "|Parkway|Pkwy|Circle|Cir"
     "|Highway|Hwy|Trail|Trl|Alley|Crescent|Cres|Close|Gardens|Grove|Mews|Row|Walk|Quay|Plaza|Loop|Turnpike|Tpke"
     "|Expressway|Causeway|Bypass"
-    "|Esplanade|Heights|Hollow|Junction|Landing|Manor|Meadow|Meadows|Mill|Oval|Pass|Path|Pike|Ridge|Rise|Rue|Run"
-    "|Shore|Shores|Spur"
-    "|Throughway|Track|Trace|Trafficway|Viaduct|Vista|Wharf"
+    "|Esplanade|Heights|Hollow|Junction|Meadow|Meadows|Oval|Pike|Ridge"
+    "|Shore|Shores"
+    "|Throughway|Trafficway|Viaduct|Vista|Wharf"
 )
 _LOWER_SUFFIXES = "street|avenue|ave|road|rd|boulevard|blvd|lane|drive|square|terrace|parkway|highway|crescent"
 _LAST_KINDS = (
@@ -76,7 +76,7 @@ def _address(name: str, pattern: str, score: float, flags: int = 0) -> Rule:
 RULES = (
     _address(
         "street, number first",
-        rf"{_BEFORE}\d{{1,6}}[A-Za-z]?(?:-\d{{1,5}})?,?\s{{1,2}}(?:[NSEW]{{1,2}}\.?\s)?(?:{_NAMES})\s(?:{_SUFFIXES})\b\.?{_REST}",
+        rf"{_BEFORE}\d{{1,6}}[A-Za-z]?(?:-\d{{1,5}})?,?\s{{1,2}}(?:[NSEW]{{1,2}}\.?\s)?(?:{_NAMES})\s(?<!Google\s)(?:{_SUFFIXES})\b\.?{_REST}",
         0.85,
     ),
     _address(

@@ -49,7 +49,11 @@ RULES = (
         r"|\Z)",
         1.0,
     ),
-    _secret("end of a private key", r"(?:[A-Za-z0-9+/=]{1,80}\s{1,2}){0,6}-----END [A-Z ]{0,30}PRIVATE KEY-----", 1.0),
+    _secret(
+        "end of a private key",
+        r"(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{1,80}+\s{1,2}){0,6}-----END [A-Z ]{0,30}PRIVATE KEY-----",
+        1.0,
+    ),
     _secret("access key of AWS", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AGPA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
     _secret("token of GitHub", r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})"),
     _secret("token of GitLab", r"(?<![A-Za-z0-9])gl(?:pat|dt|rt)-[A-Za-z0-9_-]{20,64}"),
@@ -79,7 +83,7 @@ RULES = (
         EntityType.SECRET,
         re.compile(
             rf"(?i:\b(?:\w{{1,20}}_)?(?:{_NAMED})\b)[\"'`]?\s{{0,3}}(?:[:=]|=>|(?i:is"
-            rf"|was)\b:?)\s{{0,3}}[\"'`]?(?P<value>[^\s\"'`]{{4,200}})"
+            rf"|was)\b:?)\s{{0,3}}[\"'`]?(?P<value>[^\s\"'`]{{3,200}}[^\s\"'`.,;:)])"
         ),
         0.8,
         _is_secret,

@@ -6,7 +6,7 @@ so a text that arrives in pieces gives the same spans as the whole (`streaming.p
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,10 @@ MAX_TEXT_CHARS = 4_000_000
 _LOOK_BACK_CHARS = 100
 _BATCH = 256
 _DIGIT = re.compile(r"\d")
+# No word is this long. Encoded data are, and whatever they hold is hidden unread, since patterns are slow on them;
+# so are links, which are read.
+_UNBROKEN = re.compile(r"[^\s\u3001\u3002\uff0c]{300,}")
+_LINK_TO_THE_END = re.compile(r"://\S*\Z")
 _SPELT_OUT = re.compile(r"\bat\b\W", re.IGNORECASE)
 _SPELT_OUT_EMAIL = rules.Rule(
     "e-mail, spelt out",
@@ -41,17 +45,24 @@ _SPELT_OUT_EMAIL = rules.Rule(
 )
 
 _T = TypeVar("_T")
+_NOTHING = View("", range(0), range(0))
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A segment in the forms that recognisers read; `nameable` when the entity recogniser should look at it."""
+    """A segment in the forms that recognisers read.
+
+    `nameable` says that the entity recogniser should look at it; `encoded` that it holds encoded data, or nothing,
+    and is not read; `in_link` that it ends within a link.
+    """
 
     text: str
     view: View
     prose: View
     words: list[Word]
     nameable: bool
+    encoded: bool
+    in_link: bool
 
 
 class Redactor:
@@ -126,6 +137,7 @@ class Scanner:
         self._recognition = recognition
         self._before = ""
         self._known: frozenset[str] = frozenset()
+        self._in_link = False
 
     def find(self, segment: str) -> list[Span]:
         """The personal data in the next segment of the text, as `segments` cuts it.
@@ -138,6 +150,10 @@ class Scanner:
     def judge(self, reading: _Reading, entities: Sequence[Entity]) -> list[Span]:
         """The spans of a segment, given what the entity recogniser says of its prose."""
         lexicon = self._recognition.lexicon
+        if reading.encoded:
+            self._before = ""
+            hidden = len(reading.text.rstrip()) if any(map(str.isalnum, reading.text)) else 0
+            return [Span(0, hidden, EntityType.SECRET, 0.5, "encoded data")] if hidden else []
         found = [_moved(span, reading.view) for span in self._recognition.patterns(reading.view, self._before)]
         if reading.nameable:
             for name in find_names(reading.prose.text, reading.words, entities, lexicon, self._known):
@@ -148,7 +164,8 @@ class Scanner:
         return union(reading.text, _outside_placeholders(reading.text, found))
 
     def _find(self, segment: str) -> list[Span]:
-        reading = self._recognition.read(segment)
+        reading = self._recognition.read(segment, in_link=self._in_link)
+        self._in_link = reading.in_link
         return self.judge(reading, self._recognition.entities([reading]).get(reading.prose.text, []))
 
 
@@ -161,12 +178,25 @@ class _Recognition:
         self._lock = threading.Lock()
         self.lexicon = lexicon
 
-    def read(self, segment: str) -> _Reading:
-        """A segment in the forms that recognisers read."""
+    def read(self, segment: str, *, in_link: bool) -> _Reading:
+        """A segment in the forms that recognisers read; `in_link` says that a link from before goes on in it."""
+        goes_on = in_link and not any(map(str.isspace, segment))
+        ends_in_link = goes_on or bool(_LINK_TO_THE_END.search(segment))
+        encoded = _UNBROKEN.search(segment) and "://" not in segment and not in_link
+        if encoded or segment.isspace():
+            return _Reading(segment, _NOTHING, _NOTHING, [], nameable=False, encoded=True, in_link=False)
         view = normalise(segment)
         read = prose(view)
         words = words_of(read.text, self.lexicon)
-        return _Reading(segment, view, read, words, nameable=bool(runs_of(read.text, words)))
+        nameable = bool(runs_of(read.text, words))
+        return _Reading(segment, view, read, words, nameable=nameable, encoded=False, in_link=ends_in_link)
+
+    def read_all(self, segments_of_text: Iterable[str]) -> list[_Reading]:
+        """The segments of one text in order."""
+        readings: list[_Reading] = []
+        for segment in segments_of_text:
+            readings.append(self.read(segment, in_link=bool(readings) and readings[-1].in_link))
+        return readings
 
     def entities(self, readings: Sequence[_Reading]) -> dict[str, list[Entity]]:
         """What the entity recogniser says of each distinct prose in which a name may stand."""
@@ -229,7 +259,7 @@ def _load(folder: Path, clear_words: Sequence[str]) -> _Recognition:
 def _find_many(recognition: _Recognition, texts: Sequence[str]) -> list[list[Span]]:
     cuts = [list(segments(text)) for text in texts]
     readings = [
-        [recognition.read(text[start:end]) for start, end in ends] for text, ends in zip(texts, cuts, strict=True)
+        recognition.read_all(text[start:end] for start, end in ends) for text, ends in zip(texts, cuts, strict=True)
     ]
     entities = recognition.entities([reading for of_text in readings for reading in of_text])
     found = []

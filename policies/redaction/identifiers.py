@@ -30,7 +30,7 @@ _HOLDER_LABELS = (
     r"|subscriber|user|loyalty"
     r"|frequent flyer|medical record|claim|case|applicant|candidate|taxpayer)[ -](?:identifier|identification|number"
     r"|id|no|nr|code|card)"
-    r"|mrn|(?:licen[cs]e|number|registration) plate|plate|vehicle registration|imei|matrikelnummer|personalnummer"
+    r"|mrn|imei|matrikelnummer|personalnummer"
     r"|kundennummer"
 )
 _ACCOUNT_LABELS = (
@@ -79,6 +79,14 @@ RULES = (
         "card",
         EntityType.CREDIT_CARD,
         re.compile(r"(?<![\w/])(?<!\d[.-])\d(?:[ -]{0,2}\d){12,18}(?![\w-])"),
+        0.95,
+        _is_card,
+    ),
+    # Grouped as on the card, even where other numbers stand next to it.
+    Rule(
+        "card, grouped",
+        EntityType.CREDIT_CARD,
+        re.compile(r"(?<!\d)(?=(?P<value>\d{4}([ -])\d{4}\2\d{4}\2\d{1,7}|\d{4}([ -])\d{6}\3\d{4,5})(?!\d))"),
         0.95,
         _is_card,
     ),
@@ -134,6 +142,15 @@ RULES = (
     _national("Russian SNILS", r"(?<!\w)\d{3}-\d{3}-\d{3}[ -]\d\d(?!\w)", checksums.snils),
     _national("Spanish DNI or NIE", r"(?<!\w)(?:\d{8}|[XYZ]-?\d{7})-?[A-HJ-NP-TV-Z](?!\w)", checksums.spanish),
     Rule("identifier, named", EntityType.IDENTIFIER, labelled(_HOLDER_LABELS, CODE), 0.75, _digits(3)),
+    Rule(
+        "licence plate, named",
+        EntityType.IDENTIFIER,
+        labelled(
+            r"(?:licen[cs]e|number|registration) plate|vehicle registration|kennzeichen",
+            r"(?=[A-Z -]{0,6}\d)[A-Z0-9]{1,4}(?:[ -][A-Z0-9]{1,4}){0,3}\b",
+        ),
+        0.75,
+    ),
     Rule(
         "date of birth",
         EntityType.BIRTH_DATE,

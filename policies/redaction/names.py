@@ -163,20 +163,29 @@ def _cue(candidate: _Candidate) -> str | None:
 
 def _judge_many(candidate: _Candidate) -> Verdict:
     """Several words, or one with an initial."""
-    first, last = candidate.full[0], candidate.full[-1]
-    if len(candidate.full) > 1 and first.text.istitle() and any(word.initial for word in candidate.run[1:-1]):
-        return 0.7, "middle initial"
+    first = candidate.full[0]
+    if _has_initials(candidate):
+        return 0.7, "initials"
     if fold(first.text) in LISTS["places"] and not candidate.called_person:
         return None
     if any(word.kind is Kind.GIVEN for word in candidate.full):
         return 0.85, "given name"
+    last = candidate.full[-1]
     family = last.kind is Kind.FAMILY or candidate.lexicon.has_family_ending(last.text)
     if family and candidate.entities and first.capital:
         return 0.7, "family name"
     written = first.capital or all(len(word.text) >= _SHORTEST_SMALL_NAME for word in candidate.full)
-    if written and candidate.called_person and not candidate.looks_made_up:
-        return 0.6, "entity recogniser"
-    return None
+    believed = written and candidate.called_person and not candidate.looks_made_up
+    return (0.6, "entity recogniser") if believed else None
+
+
+def _has_initials(candidate: _Candidate) -> bool:
+    """Whether initials make the run a name: one in the middle, two in front, or one that the recogniser saw too."""
+    if not candidate.full[0].text.istitle() or candidate.looks_made_up:
+        return False
+    leading = next(at for at, word in enumerate(candidate.run) if not word.initial)
+    middle = len(candidate.full) > 1 and any(word.initial for word in candidate.run[1:-1])
+    return middle or leading > 1 or (leading == 1 and bool(candidate.entities))
 
 
 def _judge_one(candidate: _Candidate, word: Word) -> Verdict:

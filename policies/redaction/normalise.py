@@ -13,7 +13,7 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]+"
 )
 _EMPHASIS = re.compile(r"[*`]+|~~|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)")
-_MIXED_SCRIPT = re.compile(r"[^\W\d_]*(?:[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z])[^\W\d_]*")
+_MIXED_SCRIPT = re.compile(r"(?<![^\W\d_])[^\W\d_]*(?:[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z])[^\W\d_]*")
 # Letters of Cyrillic and Greek that are drawn like Latin ones; each maps to one letter, so offsets stay.
 _LOOK_ALIKES = str.maketrans(
     "АВЕЅІЈКМНОРСТУХаеѕіјкорсухԁһΑΒΕΖΗΙΚΜΝΟΡΤΥΧανορυχ",
@@ -26,10 +26,10 @@ _NO_PROSE = re.compile(
     r"|(?<=\])\([^()\s]{1,300}(?:\s\"[^\"\n]{0,100}\")?\)"
     r"|(?:[a-z][a-z0-9+.-]{1,20}://|www\.|mailto:)[^\s<>\"'`|\])]+"
     r"|&[a-z]{2,8};"
-    r"|[\w.+-]+@[\w.-]+"
+    r"|(?<![\w.+-])[\w.+-]++@[\w.-]+"
     r"|[#@/~\\$][\w./:@#-]+"
-    r"|[a-z0-9.-]+(?:[/\\][\w.-]+)+"
-    r"|\w*_\w[\w.-]*"
+    r"|(?<![a-z0-9.-])[a-z0-9.-]++(?:[/\\][\w.-]+)+"
+    r"|(?<!\w)[^\W_]*+_[\w.-]+"
     r"|[\[\]{}<>^\\]|[-=_]{3,}"
 )
 _SHORT_LINE_CHARS = 50

@@ -12,10 +12,10 @@ import phonenumbers
 from policies.personal_data import EntityType, Span
 from policies.redaction.rules import digits_of
 
-# A run is up to 15 digits (ITU-T E.164) with little between them, and perhaps an extension.
+# A run is up to 15 digits (ITU-T E.164) in groups with little between them, and perhaps an extension.
 _CANDIDATE = re.compile(
-    r"(?<![\w$€£#.,/=%-])(?:\+|00)?\(?\+?\d{1,4}(?:[ .\-/\u2011\u2013]?[ (]?\(?\d{1,5}\)?){1,6}(?:\s?(?:x|ext\.?"
-    r"|extension)\s?\d{1,6})?(?![\w%]|[.,]\d|-\w)",
+    r"(?<![\w$€£#.,/=%-])\(?\+?\(?\d++\)?(?:[ .\-/\u2011\u2013]{1,2}\(?\d++\)?){0,7}"
+    r"(?:\s?(?:x|ext\.?|extension)\s?\d{1,6})?(?![\w%]|[.,]\d|-\w)",
     re.IGNORECASE,
 )
 _NORTH_AMERICAN = re.compile(

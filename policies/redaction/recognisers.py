@@ -126,7 +126,8 @@ def load_recognisers() -> dict[str, Sequence[Recogniser]]:
             _recogniser(predefined.ItFiscalCodeRecognizer(), national),
             _recogniser(predefined.FiPersonalIdentityCodeRecognizer(), national, capitals=True),
             _recogniser(predefined.DeSocialSecurityRecognizer(), national),
-            _recogniser(predefined.InPanRecognizer(), national, capitals=True),
+            # Its other patterns match any ten letters and digits, slowly.
+            _recogniser(predefined.InPanRecognizer(predefined.InPanRecognizer.PATTERNS[:1]), national, capitals=True),
             _recogniser(predefined.SgFinRecognizer(), national, r"\b(?:nric|fin)\b", always=False),
             _recogniser(predefined.KrRrnRecognizer(), national, r"\brrn\b|resident registration", always=False),
             _recogniser(predefined.NhsRecognizer(), national, r"\bnhs\b|health service", always=False),

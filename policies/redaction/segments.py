@@ -11,7 +11,8 @@ MAX_SEGMENT_CHARS = 399
 """With the one character of look-ahead, a stream holds back at most 400."""
 
 _LINE_MARKS = frozenset("-*+#|>•·")
-_BOUNDARY = re.compile(r"[.!?…。\uff01\uff1f]+[\"'\u2019\u201d)\]»*_]*(\s)|\n")
+_MARKS = ".!?…。\uff01\uff1f"  # The last two are the full-width ! and ?
+_BOUNDARY = re.compile(rf"(?<![{_MARKS}])[{_MARKS}]++[\"'\u2019\u201d)\]»*_]*+(\s)|\n")
 _ABBREVIATED = re.compile(
     r"(?:\b(?:[^\W\d_]|Dr|Mr|Mrs|Ms|Mx|Prof|Rev|Hon|St|Sr|Jr|Mt|Ft|Lt|Col|Gen|Sgt|Capt|No|Nr|Str|Apt|Ave|Blvd|Rd|Ln"
     r"|Ste|Sq"
@@ -42,7 +43,9 @@ def next_cut(text: str, *, final: bool) -> int | None:
     Only the first `MAX_SEGMENT_CHARS + 1` characters count. `final` says that nothing follows them, or nothing that
     matters because there are that many; then there is an answer unless the text is empty.
     """
-    for match in _BOUNDARY.finditer(text, 0, MAX_SEGMENT_CHARS):
+    # Blank lines go with what follows, so that a page of them is not a thousand segments.
+    written = len(text) - len(text.lstrip())
+    for match in _BOUNDARY.finditer(text, written, MAX_SEGMENT_CHARS):
         cut = match.start() + 1 if match[1] is None else match.start(1) + 1
         if cut == len(text):
             return cut if final else None
@@ -54,7 +57,7 @@ def next_cut(text: str, *, final: bool) -> int | None:
 
 
 def _ends_line(text: str, cut: int) -> bool:
-    """Whether a line stands alone: it is blank, or it or the next is part of a list, a table or a title."""
+    """Whether a line stands alone: it or the next is blank, or part of a list, a table or a title."""
     line = text[text.rfind("\n", 0, cut - 1) + 1 : cut].strip()
     return not line or text[cut] == "\n" or text[cut] in _LINE_MARKS or line[0] in "|#"
 

@@ -1,0 +1,185 @@
+"""Measure redaction: what is masked of a public set of sentences, and how fast, beside stock Presidio.
+
+Stock Presidio runs with the same model in two settings: as shipped (without ORGANIZATION, into which the small model
+puts many names), and with every label kept; both at threshold 0, which is to its advantage in recall. Masking is judged
+by letters and digits, whatever label they got: a span counts as masked when all of its are.
+"""
+
+import json
+import random
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import presidio_analyzer
+import tldextract
+import yaml
+from _machine import about_this_run, model_folder, shared_folder, write_result
+from presidio_analyzer import AnalyzerEngine
+from presidio_analyzer.nlp_engine import NlpEngineProvider
+
+from policies.redaction.engine import Redactor
+
+CLAIMED = {
+    "CREDIT_CARD",
+    "EMAIL_ADDRESS",
+    "IBAN_CODE",
+    "IP_ADDRESS",
+    "PERSON",
+    "PHONE_NUMBER",
+    "STREET_ADDRESS",
+    "US_DRIVER_LICENSE",
+    "US_SSN",
+    "ZIP_CODE",
+}
+"""What our policy calls personal; countries, towns, organisations, dates, ages and titles as such are not."""
+
+Find = Callable[[str], list[tuple[int, int]]]
+REPEATS = 3
+SAMPLE_CHARS = 150_000
+
+
+def stock(model: Path, *, shipped: bool) -> Find:
+    """Presidio's engine with the given model."""
+    configuration = {"nlp_engine_name": "spacy", "models": [{"lang_code": "en", "model_name": str(model)}]}
+    if shipped:
+        text = (Path(presidio_analyzer.__file__).parent / "conf" / "default.yaml").read_text()
+        configuration = yaml.safe_load(text) | {"models": configuration["models"]}
+    provider = NlpEngineProvider(nlp_configuration=configuration)
+    engine = AnalyzerEngine(nlp_engine=provider.create_engine(), default_score_threshold=0)
+    return lambda text: [(found.start, found.end) for found in engine.analyze(text, "en")]
+
+
+def outcome(sentence: dict, found: Iterable[tuple[int, int]]) -> tuple[list[tuple[str, str]], int, int]:
+    """Each gold span's type and whether it was masked (full, part, none); characters masked rightly and wrongly."""
+    text = sentence["full_text"]
+    masked, gold = [False] * len(text), [False] * len(text)
+    for start, end in found:
+        masked[start:end] = [True] * (end - start)
+    rows = []
+    for span in sentence["spans"]:
+        places = range(span["start_position"], span["end_position"])
+        gold[places.start : places.stop] = [True] * len(places)
+        hits = [masked[at] for at in places if text[at].isalnum()]
+        if hits:
+            rows.append((span["entity_type"], "full" if all(hits) else "part" if any(hits) else "none"))
+    wrong = Counter(gold[at] for at, letter in enumerate(text) if letter.isalnum() and masked[at])
+    return rows, wrong[True], wrong[False]
+
+
+def shares(outcomes: list[tuple[list[tuple[str, str]], int, int]], types: set[str] | None) -> dict[str, float]:
+    rows = [how for spans, _, _ in outcomes for kind, how in spans if types is None or kind in types]
+    right, wrong = sum(entry[1] for entry in outcomes), sum(entry[2] for entry in outcomes)
+    return {
+        "spans": len(rows),
+        "fully_masked": rows.count("full") / max(1, len(rows)),
+        "untouched": rows.count("none") / max(1, len(rows)),
+        "precision": right / max(1, right + wrong),
+    }
+
+
+def intervals(sentences: list[dict], outcomes: list, types: set[str] | None) -> dict[str, list[float]]:
+    """95 % intervals from 500 resamples of whole templates, since sentences of one template are alike."""
+    by_template = defaultdict(list)
+    for sentence, entry in zip(sentences, outcomes, strict=True):
+        by_template[sentence["template_id"]].append(entry)
+    source, groups = random.Random(1), list(by_template.values())
+    drawn = [
+        shares([entry for group in source.choices(groups, k=len(groups)) for entry in group], types) for _ in range(500)
+    ]
+    ordered = {name: sorted(one[name] for one in drawn) for name in ("fully_masked", "untouched", "precision")}
+    return {name: [round(values[12], 3), round(values[487], 3)] for name, values in ordered.items()}
+
+
+def quality(sentences: list[dict], finders: dict[str, Find]) -> dict:
+    result = {}
+    for name, find in finders.items():
+        outcomes = [outcome(sentence, find(sentence["full_text"])) for sentence in sentences]
+        kinds = sorted({kind for spans, _, _ in outcomes for kind, _ in spans})
+        result[name] = {
+            "claimed types": shares(outcomes, CLAIMED) | {"intervals": intervals(sentences, outcomes, CLAIMED)},
+            "all types": shares(outcomes, None),
+            "by type": {
+                kind: {k: v for k, v in shares(outcomes, {kind}).items() if k != "precision"} for kind in kinds
+            },
+        }
+    return result
+
+
+def sample(handbook: Path) -> list[str]:
+    """Paragraphs of random pages; stock Presidio is quickest on texts of this size."""
+    pages = sorted(handbook.rglob("*.md"))
+    random.Random(4).shuffle(pages)
+    paragraphs: list[str] = []
+    while sum(map(len, paragraphs)) < SAMPLE_CHARS:
+        paragraphs += [part for part in pages.pop().read_text(encoding="utf-8").split("\n\n") if part.strip()]
+    return paragraphs
+
+
+def speed(texts: list[str], redactor: Redactor, stock_find: Find) -> dict:
+    """Characters a second of processor time, in turns."""
+    ways = {"ours": lambda: redactor.find_many(texts), "stock": lambda: [stock_find(text) for text in texts]}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(REPEATS):
+        for name, work in ways.items():
+            began = time.process_time()
+            work()
+            rates[name].append(sum(map(len, texts)) / (time.process_time() - began))
+    ratios = [ours / other for ours, other in zip(rates["ours"], rates["stock"], strict=True)]
+    return {
+        "chars": sum(map(len, texts)),
+        "chars_per_s": {
+            name: {"median": round(statistics.median(each)), "all": list(map(round, each))}
+            for name, each in rates.items()
+        },
+        "ratio": {
+            "median": round(statistics.median(ratios), 2),
+            "range": [round(min(ratios), 2), round(max(ratios), 2)],
+        },
+    }
+
+
+def whole_handbook(handbook: Path, redactor: Redactor) -> dict:
+    """All pages as ingestion reads them: seconds of processor time and spans by type."""
+    texts = [page.read_text(encoding="utf-8") for page in sorted(handbook.rglob("*.md"))]
+    found: Counter[str] = Counter()
+    began = time.process_time()
+    for at in range(0, len(texts), 32):
+        for spans in redactor.find_many(texts[at : at + 32]):
+            found.update(span.type.value for span in spans)
+    seconds = time.process_time() - began
+    chars = sum(map(len, texts))
+    return {"chars": chars, "cpu_s": round(seconds, 1), "chars_per_s": round(chars / seconds), "spans": dict(found)}
+
+
+def main() -> None:
+    shared, model = shared_folder(), model_folder("en-core-web-sm-3.8.0")
+    tldextract.extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    redactor = Redactor(model)
+    redactor.load()
+    result = about_this_run(["presidio-analyzer", "spacy", "phonenumbers"])
+    kept = stock(model, shipped=False)
+    finders: dict[str, Find] = {
+        "ours": lambda text: [(span.start, span.end) for span in redactor.find(text)],
+        "stock, shipped": stock(model, shipped=True),
+        "stock, all labels": kept,
+    }
+    sentences = json.loads((shared / "corpora" / "pii-dev.json").read_text(encoding="utf-8"))
+    result["quality"] = quality(sentences, finders)
+    handbook = shared / "corpora" / "handbook"
+    result["speed"] = speed(sample(handbook), redactor, kept)
+    result["handbook"] = whole_handbook(handbook, redactor)
+    for name, figures in result["quality"].items():
+        claimed = figures["claimed types"]
+        print(
+            f"{name:20} {claimed['fully_masked']:.1%} fully masked, {claimed['untouched']:.1%} untouched, precision {claimed['precision']:.3f}"
+        )
+    print(f"speed: {result['speed']['chars_per_s']} ratio {result['speed']['ratio']}")
+    print(f"handbook: {result['handbook']}")
+    write_result("redaction", result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Names by their words and surroundings, with what a recogniser says given by hand."""
+
+import pytest
+
+from policies.redaction.lexicon import Kind, Lexicon
+from policies.redaction.names import Entity, find_names
+from policies.redaction.words import runs_of, words_of
+
+DICTIONARY = [
+    "team",
+    "lead",
+    "cloud",
+    "source",
+    "graph",
+    "hunt",
+    "hope",
+    "the",
+    "and",
+    "ask",
+    "he",
+    "met",
+    "on",
+    "is",
+    "equity",
+    "grant",
+    "city",
+    "page",
+    "bout",
+    "for",
+    "who",
+    "please",
+    "mark",
+]
+LEXICON = Lexicon(DICTIONARY, clear_words=["Corvex"])
+
+
+def names(text: str, **entities: str) -> list[str]:
+    """The names in a text, when the recogniser labels the given pieces of it."""
+    said = [Entity(at := text.index(piece), at + len(piece), label) for label, piece in entities.items()]
+    return [
+        text[name.start : name.end] for name in find_names(text, words_of(text, LEXICON), said, LEXICON, frozenset())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("Maria", Kind.GIVEN),
+        ("Jos\u00e9", Kind.GIVEN),
+        ("Gutierrez", Kind.FAMILY),
+        ("Hope", Kind.EITHER),
+        ("Hunt", Kind.EITHER),
+        ("Teams", Kind.CLEAR),
+        ("leads", Kind.WORD),
+        ("Corvex", Kind.CLEAR),
+        ("Quionia", Kind.UNKNOWN),
+        ("Anna-Maria", Kind.GIVEN),
+        ("on-team", Kind.WORD),
+    ],
+)
+def test_words_are_of_a_kind(word: str, kind: Kind) -> None:
+    assert LEXICON.kind(word) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ask Maria Quionia on it", ["Maria Quionia"]),
+        ("ask Maria's team", ["Maria"]),
+        ("Vincent van Gogh met J. R. R. Quionia", ["Vincent van Gogh", "J. R. R. Quionia"]),
+        ("Zorbo K. Quionia", ["Zorbo K. Quionia"]),
+        ("please ask maria quionia", ["maria quionia"]),
+        ("who is maria", ["maria"]),
+        ("Please ask maria quionia", ["maria quionia"]),
+        ("My name is Quionia and he met", ["Quionia"]),
+        ("Mr. Hope met Dr Quionia", ["Hope", "Quionia"]),
+        ("Quionia lives on the city", ["Quionia"]),
+        ("MARIA QUIONIA", ["MARIA QUIONIA"]),
+    ],
+)
+def test_names_are_found_without_the_recogniser(text: str, expected: list[str]) -> None:
+    assert names(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the Team Lead met",
+        "Ask maria team",
+        "Hope is on",
+        "San Francisco",
+        "Quionia is on",
+        "API",
+        "page MARIA",
+        "the Equity Grant",
+    ],
+)
+def test_other_words_are_no_names(text: str) -> None:
+    assert names(text) == []
+
+
+def test_the_recogniser_is_believed_when_the_words_agree() -> None:
+    assert names("ask Quionia Zorbo", PERSON="Quionia Zorbo") == ["Quionia Zorbo"]
+    assert names("ask Quionia", PERSON="Quionia") == ["Quionia"]
+    assert names("ask Maria Hunt", PERSON="Maria Hunt") == ["Maria Hunt"]
+    assert names("ask Zorbo Petrovic", ORG="Zorbo Petrovic") == ["Zorbo Petrovic"]
+
+
+def test_the_recogniser_is_not_believed_when_they_do_not() -> None:
+    assert names("the Team Lead", PERSON="Team Lead") == []
+    assert names("the Equity Grant", PERSON="Equity Grant") == []
+    assert names("Sourcegraph Cloud", PERSON="Sourcegraph Cloud") == []
+    assert names("the Corvex team", PERSON="Corvex") == []
+
+
+def test_a_family_name_is_known_once_the_full_name_stood() -> None:
+    assert names("Maria Zorbo met. Zorbo met") == ["Maria Zorbo", "Zorbo"]
+    assert names("Zorbo met. Maria Quionia met") == ["Maria Quionia"]
+
+
+@pytest.mark.parametrize(("text", "needed"), [("the Team Lead met on the team", False), ("the Zorbo met", True)])
+def test_texts_without_candidates_need_no_recogniser(text: str, *, needed: bool) -> None:
+    assert bool(runs_of(text, words_of(text, LEXICON))) is needed

@@ -1,0 +1,101 @@
+"""Presidio's recognisers as we use them: offline, in time, and failing closed."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from policies.errors import RedactionFailedError
+from policies.personal_data import EntityType
+from policies.redaction import recognisers
+from policies.redaction.recognisers import Recogniser, load_recognisers
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, Sequence[Recogniser]]:
+    return load_recognisers()
+
+
+def found(loaded: dict[str, Sequence[Recogniser]], text: str) -> list[tuple[str, EntityType]]:
+    each = [recogniser for some in loaded.values() for recogniser in some]
+    return [(text[span.start : span.end], span.type) for recogniser in each for span in recogniser.find(text, 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("mail ada.lovelace+x@example.co.uk.", "ada.lovelace+x@example.co.uk", EntityType.EMAIL_ADDRESS),
+        ("mail ada@files.corp today", "ada@files.corp", EntityType.EMAIL_ADDRESS),
+        ("from 203.0.113.7 port", "203.0.113.7", EntityType.IP_ADDRESS),
+        ("from 2001:db8::8a2e:370:7334 now", "2001:db8::8a2e:370:7334", EntityType.IP_ADDRESS),
+        ("pay 1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT", EntityType.CRYPTO),
+        ("it is 536-90-4399", "536-90-4399", EntityType.NATIONAL_ID),
+        ("NINO AB 12 34 56 C", "AB 12 34 56 C", EntityType.NATIONAL_ID),
+        ("RSSMRA85T10A562S", "RSSMRA85T10A562S", EntityType.NATIONAL_ID),
+        ("131052-308T", "131052-308T", EntityType.NATIONAL_ID),
+        ("PESEL 44051401359", "44051401359", EntityType.NATIONAL_ID),
+        ("NHS number 943 476 5919", "943 476 5919", EntityType.NATIONAL_ID),
+    ],
+)
+def test_identifiers_are_found(
+    loaded: dict[str, Sequence[Recogniser]], text: str, value: str, kind: EntityType
+) -> None:
+    assert (value, kind) in found(loaded, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git@github.com:a/b",
+        "a@b",
+        "127.0.0.1",
+        "10.0.0.0/8",
+        "0.0.0.0",
+        "255.255.255.0",
+        "call 943 476 5919",
+        "44051401359",
+    ],
+)
+def test_what_identifies_nobody_is_left_alone(loaded: dict[str, Sequence[Recogniser]], text: str) -> None:
+    assert found(loaded, text) == []
+
+
+def test_no_suffix_list_is_fetched(loaded: dict[str, Sequence[Recogniser]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("tldextract asked for a list")
+
+    import tldextract.suffix_list  # noqa: PLC0415 - only to watch it
+
+    monkeypatch.setattr(tldextract.suffix_list, "find_first_response", refuse)
+    assert found(loaded, "ada@example.com")
+
+
+class _Slow:
+    """A pattern that never finishes in time."""
+
+    def finditer(self, text: str, timeout: float | None = None) -> list[Any]:
+        del text, timeout
+        raise TimeoutError
+
+
+def test_a_pattern_that_times_out_fails_the_text(loaded: dict[str, Sequence[Recogniser]]) -> None:
+    emails = load_recognisers()["at"][0]
+    emails.presidio.patterns[0].compiled_regex = recognisers._InTime(_Slow())
+    with pytest.raises(RedactionFailedError, match="too long"):
+        list(emails.find("ada@example.com", 0))
+    assert list(loaded["at"][0].find("ada@example.com", 0))
+
+
+def test_presidio_alone_would_let_the_text_pass() -> None:
+    """Negative control: without the guard, the same time-out finds nothing and says nothing."""
+    emails = load_recognisers()["at"][0]
+    emails.presidio.patterns[0].compiled_regex = _Slow()
+    assert list(emails.find("ada@example.com", 0)) == []
+
+
+def test_hostile_text_takes_no_time(loaded: dict[str, Sequence[Recogniser]]) -> None:
+    for text in ("a." * 250 + "@", "1." * 250, "a@" * 250, ":" * 500, "0:" * 250, "A1" * 250):
+        began = time.process_time()
+        found(loaded, text)
+        assert time.process_time() - began < 0.5
