@@ -40,7 +40,7 @@ def serve(
         options = msgspec.structs.replace(
             configured, host=host or configured.host, port=configured.port if port is None else port
         )
-        app = product.create_app(services)
+        app = product.create_app(services, options)
         with _listen(options.host, options.port) as listening:
             tell(f"Muniment listens on {_address(listening)}. Stop it with Ctrl-C.")
             # After its own clean-up uvicorn sends the process the signal again; it has done its work by then.

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +62,8 @@ def open_services(home: Path, model: GatedModel) -> Services:
     return opened
 
 
-@pytest.fixture(scope="session")
-def built_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A home with users, keys and ingested documents, made once; each test works on a copy."""
-    folder = tmp_path_factory.mktemp("built")
+def build_home(folder: Path, settings: str, opened: Callable[[Path], Services]) -> tuple[Path, dict[str, str]]:
+    """Make a home with users, keys and ingested documents."""
     documents, home = folder / "documents", folder / "home"
     for path, text in DOCUMENTS.items():
         (documents / path).parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +73,8 @@ def built_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
     access.write_text(json.dumps({"groups": ["everyone", "finance"], "users": users, "rules": RULES}))
     home.mkdir()
     create_keys(Home(home).keys)
-    (home / "muniment.toml").write_text("")
-    with open_services(home, GatedModel()) as services:
+    (home / "muniment.toml").write_text(settings)
+    with opened(home) as services:
         services.users.add(MEMBERSHIPS, frozenset({Role.EMPLOYEE}), by="test")
         for user, role in SPECIAL.items():
             services.users.add({user: frozenset()}, frozenset({role}), by="test")
@@ -82,6 +82,12 @@ def built_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
         services.sources.add("company", "folder", {"path": str(documents)}, access, by="test")
         services.sources.sync("company", services.ingestion, by="test", on_progress=lambda _: None)
     return home, keys
+
+
+@pytest.fixture(scope="session")
+def built_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A home made once; each test works on a copy."""
+    return build_home(tmp_path_factory.mktemp("built"), "", lambda home: open_services(home, GatedModel()))
 
 
 @contextlib.contextmanager
@@ -145,12 +151,15 @@ async def until_ready(client: httpx.AsyncClient) -> None:
     await eventually(ready)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is so; fail when it is not within seconds."""
-    for _ in range(1000):
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    """Wait until something is so; fail when it is not in time."""
+    until = time.monotonic() + seconds
+    for pause in itertools.chain([0.0], itertools.repeat(0.005)):
+        await asyncio.sleep(pause)
         if await condition():
             return
-        await asyncio.sleep(0.005)
+        if time.monotonic() > until:
+            break
     pytest.fail("what was waited for did not come about")
 
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.network, pytest.mark.allow_hosts(["127.0.0.1"])]
 @contextlib.asynccontextmanager
 async def serving(world: World) -> AsyncIterator[str]:
     """The address of the service, served by uvicorn as `muniment serve` does."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
