@@ -102,7 +102,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             # be writing, it can be read without.
             if path.with_name(f"{path.name}-wal").exists():
                 raise
-            return _connect_to_read(path, "immutable=1")
+            return _connect_to_read(path, "mode=ro&immutable=1")
     except (sqlite3.Error, OSError) as error:
         raise unreadable(path, error) from error
 

@@ -160,6 +160,10 @@ class _Verification:
         good = [signed for signed in stored if vouched or self._is_signed(signed)]
         if kept is not None and self._is_signed(kept) and self._is_of_this_trail(kept):
             good.append(kept)
+            if kept not in stored:
+                count = kept.checkpoint.count
+                detail = f"The checkpoint at entry {count} was kept elsewhere and is gone from the trail."
+                self._find(FindingKind.CHECKPOINTS_ALTERED, count, count, detail)
         self._checkpoints = sorted((signed.checkpoint for signed in good), key=lambda checkpoint: checkpoint.count)
 
     def _read_checkpoints(self, rows: Iterable[tuple[int, str, bytes]]) -> tuple[list[SignedCheckpoint], bool]:
