@@ -12,13 +12,12 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from gateway.config import Home, is_loopback
+from gateway.config import is_loopback
 from gateway.errors import translate
 from gateway.services import Services
 from models.errors import ModelsError
@@ -56,28 +55,19 @@ Finding = tuple[Level, str, str]
 """Level, detail and fix."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What is examined."""
-
-    home: Home
-    services: Services
-
-
-def examine(home: Home, *, deep: bool = False) -> Iterator[Check]:
+def examine(services: Services, *, deep: bool = False) -> Iterator[Check]:
     """Check an installation part by part; `deep` also starts the language model, which takes seconds."""
-    with Services(home) as services:
-        for name, look in _CHECKS if not deep else (*_CHECKS, ("engine", _engine)):
-            yield from _checked(name, look, _Subject(home, services))
-            if name == "settings" and "config" not in vars(services):
-                return  # Everything further stands on the settings.
+    for name, look in _CHECKS if not deep else (*_CHECKS, ("engine", _engine)):
+        yield from _checked(name, look, services)
+        if name == "settings" and "config" not in vars(services):
+            return  # Everything further stands on the settings.
 
 
 def _checked(
-    name: str, look: "Callable[[_Subject], Finding | Iterator[Finding]]", subject: _Subject
+    name: str, look: "Callable[[Services], Finding | Iterator[Finding]]", services: Services
 ) -> Iterator[Check]:
     try:
-        found = look(subject)
+        found = look(services)
         for level, detail, fix in [found] if isinstance(found, tuple) else found:
             yield Check(name, level, detail, fix)
     except Exception as error:  # noqa: BLE001 - a part that fails in any way is a finding, and the others are still looked at
@@ -90,25 +80,25 @@ def _ok(detail: str) -> Finding:
     return Level.OK, detail, ""
 
 
-def _python(_: _Subject) -> Finding:
+def _python(_: Services) -> Finding:
     return _ok(
         f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     )
 
 
-def _home(subject: _Subject) -> Finding:
-    status = subject.home.folder.stat()
+def _home(services: Services) -> Finding:
+    status = services.home.folder.stat()
     if status.st_mode & 0o077:
-        fix = f"chmod 700 {subject.home}"
-        return Level.FAIL, f"Others can enter {subject.home} (mode {stat.S_IMODE(status.st_mode):o})", fix
+        fix = f"chmod 700 {services.home}"
+        return Level.FAIL, f"Others can enter {services.home} (mode {stat.S_IMODE(status.st_mode):o})", fix
     if status.st_uid != os.getuid():
-        return Level.WARN, f"{subject.home} belongs to another user", "Run Muniment as the user that owns its home."
-    return _ok(f"{subject.home}, only its owner can enter")
+        return Level.WARN, f"{services.home} belongs to another user", "Run Muniment as the user that owns its home."
+    return _ok(f"{services.home}, only its owner can enter")
 
 
-def _disk(subject: _Subject) -> Finding:
-    free = shutil.disk_usage(subject.home.folder).free
-    detail = f"{free / 1e9:.1f} GB free at {subject.home}"
+def _disk(services: Services) -> Finding:
+    free = shutil.disk_usage(services.home.folder).free
+    detail = f"{free / 1e9:.1f} GB free at {services.home}"
     if free < _NO_DISK_BYTES:
         return Level.FAIL, detail, "Free some space: without room for the trail nothing is answered."
     if free < _LITTLE_DISK_BYTES:
@@ -116,19 +106,19 @@ def _disk(subject: _Subject) -> Finding:
     return _ok(detail)
 
 
-def _settings(subject: _Subject) -> Finding:
-    _ = subject.services.config
-    return _ok(f"{subject.home.config_file} is valid")
+def _settings(services: Services) -> Finding:
+    _ = services.config
+    return _ok(f"{services.home.config_file} is valid")
 
 
-def _keys(subject: _Subject) -> Finding:
-    _ = subject.services.keys
+def _keys(services: Services) -> Finding:
+    _ = services.keys
     return _ok("Present, and only their owner can read them")
 
 
-def _database(subject: _Subject) -> Finding:
+def _database(services: Services) -> Finding:
     """Whole according to SQLite, and of this version (opening it migrates it)."""
-    path = subject.home.database
+    path = services.home.database
     if not path.exists():
         return (
             Level.FAIL,
@@ -147,39 +137,39 @@ def _database(subject: _Subject) -> Finding:
             detail,
             "Restore it from a backup, or move it away and sync again. The trail is another file.",
         )
-    _ = subject.services.database
+    _ = services.database
     return _ok(f"Whole, {path.stat().st_size / 1e6:.1f} MB, of this version")
 
 
-def _models(subject: _Subject) -> Iterator[Finding]:
-    chosen = subject.services.config.models
+def _models(services: Services) -> Iterator[Finding]:
+    chosen = services.config.models
     for id_ in (chosen.generator, chosen.embedder, chosen.recogniser):
         try:
-            subject.services.models.verify(id_)
+            services.models.verify(id_)
         except ModelsError as error:
             yield Level.FAIL, str(error), ""
         else:
             yield _ok(f"{id_} is here, byte for byte as published")
 
 
-def _index(subject: _Subject) -> Finding:
-    path = subject.home.index
+def _index(services: Services) -> Finding:
+    path = services.home.index
     if not path.exists():
         return _ok("No file kept; the next start makes the index from the database")
-    if not is_authentic(path, subject.services.keys.derive("index-file")):
+    if not is_authentic(path, services.keys.derive("index-file")):
         return Level.WARN, f"{path} is damaged or was made under another key, and is not used", "muniment index rebuild"
     return _ok(f"{path.stat().st_size / 1e6:.1f} MB, made under this installation's key")
 
 
-def _users(subject: _Subject) -> Finding:
-    users = subject.services.users.listed()
+def _users(services: Services) -> Finding:
+    users = services.users.listed()
     if not any(user.active for user in users):
         return Level.WARN, "There is no active user", "muniment users add --from FILE"
     return _ok(f"{sum(user.active for user in users)} active of {len(users)}")
 
 
-def _sources(subject: _Subject) -> Iterator[Finding]:
-    sources = subject.services.sources
+def _sources(services: Services) -> Iterator[Finding]:
+    sources = services.sources
     listed = sources.listed()
     if not listed:
         yield (
@@ -188,12 +178,12 @@ def _sources(subject: _Subject) -> Iterator[Finding]:
             "muniment sources add NAME --type folder --set path=FOLDER --access FILE",
         )
     for source in listed:
-        yield _source(subject, source.name, source.documents, source.skipped, read=source.synced_at is not None)
+        yield _source(services, source.name, source.documents, source.skipped, read=source.synced_at is not None)
 
 
-def _source(subject: _Subject, name: str, documents: int, skipped: int, *, read: bool) -> Finding:
+def _source(services: Services, name: str, documents: int, skipped: int, *, read: bool) -> Finding:
     try:
-        subject.services.sources.check(name)
+        services.sources.check(name)
     except Exception as error:
         if translate(error) is None:
             raise
@@ -209,8 +199,13 @@ def _source(subject: _Subject, name: str, documents: int, skipped: int, *, read:
     return _ok(f"{name} can be reached, {documents} documents")
 
 
-def _trail(subject: _Subject) -> Finding:
-    services = subject.services
+def _trail(services: Services) -> Finding:
+    if not services.home.trail.exists():
+        return (
+            Level.FAIL,
+            f"There is no trail at {services.home.trail}, so its proof is gone",
+            "Restore it from a backup.",
+        )
     health = services.trail.health
     if not health.ready:
         return (
@@ -219,7 +214,14 @@ def _trail(subject: _Subject) -> Finding:
             "Check its disk and owner; nothing is answered until it is mended.",
         )
     kept_in = services.config.audit.checkpoint_file
-    kept = last_exported(Path(kept_in)) if kept_in else None
+    try:
+        kept = last_exported(Path(kept_in)) if kept_in else None
+    except OSError as error:
+        return (
+            Level.FAIL,
+            f"The checkpoints {kept_in} cannot be read: {error.strerror}",
+            "Restore the file, or its volume.",
+        )
     report = verify(services.home.trail, services.keys.public_key_pem(), kept)
     if not report.ok:
         detail = f"The trail is not what was written: {report.findings[0].detail}"
@@ -233,9 +235,9 @@ def _trail(subject: _Subject) -> Finding:
     return _ok(f"{report.entries} entries, all as written up to the checkpoint of {kept.checkpoint.at}")
 
 
-def _egress(subject: _Subject) -> Iterator[Finding]:
+def _egress(services: Services) -> Iterator[Finding]:
     """What connects anywhere, and who can connect to us."""
-    config = subject.services.config
+    config = services.config
     mirror = config.models.mirror
     where = mirror or "the sources that models/catalogue.toml names"
     yield _ok(f"Only `muniment models pull` connects anywhere: to {where}")
@@ -246,9 +248,9 @@ def _egress(subject: _Subject) -> Iterator[Finding]:
         yield _ok(f"The gateway listens on this machine only ({config.server.host})")
 
 
-def _engine(subject: _Subject) -> Finding:
+def _engine(services: Services) -> Finding:
     async def start_and_ask() -> Finding:
-        engine = subject.services.engine
+        engine = services.engine
         try:
             await engine.start()
             health = await engine.health()
@@ -259,7 +261,7 @@ def _engine(subject: _Subject) -> Finding:
     return asyncio.run(start_and_ask())
 
 
-_CHECKS: tuple[tuple[str, Callable[[_Subject], Finding | Iterator[Finding]]], ...] = (
+_CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ...] = (
     ("python", _python),
     ("settings", _settings),
     ("home", _home),

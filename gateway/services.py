@@ -68,7 +68,8 @@ class Services:
 
     @cached_property
     def trail(self) -> Trail:
-        return Trail.open(self.home.trail, self.keys)
+        copies = self.config.audit.checkpoint_file
+        return Trail.open(self.home.trail, self.keys, Path(copies) if copies else None)
 
     @cached_property
     def recorder(self) -> Recorder:

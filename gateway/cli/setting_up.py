@@ -40,8 +40,8 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check the installation and say what to fix. The exit code is 1 when something fails."""
-    with messages().status("Looking ..."):
-        checks = list(product.examine(home_of(context), deep=deep))
+    with product.Services(home_of(context)) as services, messages().status("Looking ..."):
+        checks = list(product.examine(services, deep=deep))
     if as_json:
         show_json(checks)
     else:

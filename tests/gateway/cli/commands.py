@@ -1,6 +1,7 @@
 """Running commands in this process on a real home, with fakes where models would be."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from gateway.cli import product
 from gateway.cli.program import app
 from gateway.config import Home
 from gateway.services import Services
+from models.catalogue import Catalogue
+from models.engine import Engine
 from tests.fakes.hash_embedder import HashEmbedder
 from tests.fakes.patterns import PatternRedactor
 from tests.gateway.gated_model import GatedModel
@@ -82,6 +85,22 @@ def use_fakes(monkeypatch: pytest.MonkeyPatch, model: GatedModel) -> None:
     class FakedServices(Services):
         def __init__(self, home: Home) -> None:
             super().__init__(home)
-            vars(self).update(embedder=HashEmbedder(), redactor=PatternRedactor(), engine=model)
+            vars(self).update(embedder=HashEmbedder(), redactor=PatternRedactor())
+
+        @cached_property
+        def engine(self) -> Engine:
+            return model
 
     monkeypatch.setattr(product, "Services", FakedServices)
+
+
+def services_catalogue(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue) -> None:
+    """Commands open services with this catalogue."""
+    opened = product.Services
+
+    def with_catalogue(home: Home) -> Services:
+        services = opened(home)
+        vars(services)["catalogue"] = catalogue
+        return services
+
+    monkeypatch.setattr(product, "Services", with_catalogue)
