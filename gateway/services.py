@@ -93,18 +93,17 @@ class Services:
 
     @cached_property
     def embedder(self) -> Embedder:
-        embedder = Embedder(self.models.path(self.config.models.embedder))
-        embedder.load()
-        return embedder
+        """Not loaded yet, which takes seconds: a sync that finds nothing new never needs it."""
+        return Embedder(self.models.path(self.config.models.embedder))
 
     @cached_property
     def redactor(self) -> Redactor:
-        redactor = Redactor(self.models.path(self.config.models.recogniser))
-        redactor.load()
-        return redactor
+        """Not loaded yet, as the embedder."""
+        return Redactor(self.models.path(self.config.models.recogniser))
 
     @cached_property
     def index(self) -> PassageIndex:
+        self.embedder.load()
         index = PassageIndex(self.database, self.embedder.dimensions, self.embedder.id)
         if not index.restore(self.home.index, self.keys.derive("index-file")):
             index.rebuild()
@@ -154,6 +153,7 @@ class Services:
 
     @cached_property
     def chats(self) -> Chats:
+        self.redactor.load()
         return Chats(
             retriever=self.retriever,
             redactor=self.redactor,

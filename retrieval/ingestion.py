@@ -135,6 +135,8 @@ class Ingestion:
         report: SyncReport,
         on_progress: Callable[[SyncReport], None],
     ) -> None:
+        if batch.upserts:
+            self._embedder.load()
         known = self._known_digests(source, batch.upserts)
         relabelled: list[Upsert] = []
         parsed: list[_Parsed] = []
@@ -188,6 +190,8 @@ class Ingestion:
         self, parsed: list[_Parsed], batch: _Batch, on_progress: Callable[[SyncReport], None], report: SyncReport
     ) -> list[_Prepared]:
         """Find personal data and embed, side by side: the one is Python's work, the other is torch's."""
+        if not parsed:
+            return []
         texts = [
             index_text(item.title, piece.heading, item.document.text[piece.start : piece.end])
             for item in parsed

@@ -41,7 +41,7 @@ class Readiness:
     async def load(self) -> None:
         """Load everything, each part in its own thread, and keep trying what fails."""
         loading: dict[Part, Callable[[], Awaitable[object]]] = {
-            Part.REDACTION: lambda: asyncio.to_thread(lambda: self._services.redactor),
+            Part.REDACTION: lambda: asyncio.to_thread(lambda: self._services.redactor.load()),
             Part.INDEX: lambda: asyncio.to_thread(lambda: self._services.retriever),
             Part.MODEL: self._start_engine,
         }
