@@ -173,9 +173,8 @@ def main() -> None:
     result["handbook"] = whole_handbook(handbook, redactor)
     for name, figures in result["quality"].items():
         claimed = figures["claimed types"]
-        print(
-            f"{name:20} {claimed['fully_masked']:.1%} fully masked, {claimed['untouched']:.1%} untouched, precision {claimed['precision']:.3f}"
-        )
+        figures_of_name = " ".join(f"{what} {claimed[what]:.3f}" for what in ("fully_masked", "untouched", "precision"))
+        print(f"{name:20} {figures_of_name}")
     print(f"speed: {result['speed']['chars_per_s']} ratio {result['speed']['ratio']}")
     print(f"handbook: {result['handbook']}")
     write_result("redaction", result)

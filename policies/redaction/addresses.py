@@ -51,14 +51,15 @@ _COMPOUNDS = (
     r"|gatan|gata|gaten|vägen|vegen|veien|vej|vejen|gade|stræde|stigen|gränd|torget|katu|kuja|polku|braut|vegur"
     r"|stígur|tér|utca"
 )
-_UNIT = r"(?:(?i:apt|apartment)\b\.?|Suite|Ste\.?|Unit|Flat|Floor|Room|Bldg\.?)\s{0,2}#?\d{1,5}[A-Za-z]?\b(?!\s?%)"
+_UNIT = r"(?:(?i:apt|apartment)\b\.?|Suite|Ste\.?|Unit|Flat|Floor|Room|Bldg\.?|m\.)\s{0,2}#?\d{1,5}[A-Za-z]?\b(?!\s?%)"
 _CITY = rf"{_NAME}(?:[ -]{_NAME}){{0,3}}"
 _ZIP = r"\d{5}(?:-\d{4})?\b"
 _UK_CODE = r"[A-PR-UWYZ][A-HK-Y]?\d[A-Z\d]?\s\d[ABD-HJLNP-UW-Z]{2}\b"
 _CANADIAN_CODE = r"[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z]\s\d[ABCEGHJ-NPRSTV-Z]\d\b"
 _PART = (
     rf"(?:{_UNIT}|#\s?\d{{1,5}}[A-Za-z]?\b|{_UK_CODE}|{_CANADIAN_CODE}"
-    rf"|\(?(?:[A-Z]{{1,2}}-)?\d{{3,6}}(?:[ -]\d{{2,4}})?\b|[A-Z]{{2}}\b|\(?{_NAME}(?:\s{_PARTICLE})?\)?(?!\s?:))"
+    rf"|\(?(?:[A-Z]{{1,2}}-)?(?:\d{{3,6}}(?:[ -]\d{{2,4}})?|\d\d-\d{{3}})\b|[A-Z]{{2}}\b"
+    rf"|\(?{_NAME}(?:\s{_PARTICLE})?\)?(?!\s?:))"
 )
 # What follows a street: unit, town, code, country, in whatever order and lines they are written.
 _REST = rf"(?:(?:\s{{0,3}},\s{{0,3}}|\s{{1,3}}){_PART}){{0,12}}"

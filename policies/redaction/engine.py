@@ -15,12 +15,12 @@ from policies.errors import RedactionFailedError
 from policies.personal_data import EntityType, Span
 from policies.redaction import addresses, credentials, identifiers, phones, rules
 from policies.redaction.lexicon import Lexicon
-from policies.redaction.names import Entity, find_names
+from policies.redaction.names import Entity, find_names, may_hold_names
 from policies.redaction.normalise import View, normalise, prose, without_addresses, without_links
 from policies.redaction.placeholders import PLACEHOLDER
 from policies.redaction.segments import segments
 from policies.redaction.spans import union
-from policies.redaction.words import Word, runs_of, words_of
+from policies.redaction.words import Word, words_of
 
 MAX_TEXT_CHARS = 4_000_000
 """A longer text is refused, since it would take minutes; a long book has about a million characters."""
@@ -188,7 +188,7 @@ class _Recognition:
         view = normalise(segment)
         read = prose(view)
         words = words_of(read.text, self.lexicon)
-        nameable = bool(runs_of(read.text, words))
+        nameable = may_hold_names(read.text, words)
         return _Reading(segment, view, read, words, nameable=nameable, encoded=False, in_link=ends_in_link)
 
     def read_all(self, segments_of_text: Iterable[str]) -> list[_Reading]:
@@ -303,4 +303,4 @@ def _closed(work: Callable[[], _T]) -> _T:
         message = (
             f"Personal data could not be looked for ({type(error).__name__}), so the text was not used. Try again."
         )
-        raise RedactionFailedError(message) from error
+        raise RedactionFailedError(message) from None  # What broke may quote the text, and tracebacks are logged.

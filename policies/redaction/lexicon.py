@@ -45,9 +45,13 @@ class Lexicon:
     """Answers what kind a word is. `dictionary` holds lower-case words of ordinary language."""
 
     def __init__(self, dictionary: Collection[str], clear_words: Collection[str] = ()) -> None:
-        self._either = LISTS["given_or_word"] | (LISTS["family"] & frozenset(dictionary))
-        self._given = LISTS["given"] - LISTS["given_or_word"]
-        self._family = LISTS["family"] - frozenset(dictionary)
+        # In this order: a name that is also a word is not certain, and one that is also a product even less.
+        self._lists = (
+            (Kind.GIVEN, LISTS["given"] - LISTS["given_or_word"]),
+            (Kind.EITHER, LISTS["given_or_word"] | (LISTS["family"] & frozenset(dictionary))),
+            (Kind.CLEAR, LISTS["known_products"]),
+            (Kind.FAMILY, LISTS["family"] - frozenset(dictionary)),
+        )
         self._site = frozenset(fold(word) for word in clear_words)
         self._words = frozenset(dictionary) | LISTS["known_words"] | LISTS["titles"]
         self._endings = tuple(LISTS["family_endings"])
@@ -67,23 +71,25 @@ class Lexicon:
         folded = fold(word)
         if folded in self._site:
             return Kind.CLEAR
-        if folded in self._given:
-            return Kind.GIVEN
-        if folded in self._either:
-            return Kind.EITHER
-        if folded in LISTS["known_products"]:
-            return Kind.CLEAR
-        if folded in self._family:
-            return Kind.FAMILY
-        return self._kind_of_rest(folded)
+        if "-" in folded:
+            return self._kind_of_joined(word)
+        listed = next((kind for kind, words in self._lists if folded in words), None)
+        return listed or (Kind.WORD if self._is_word(folded) else Kind.UNKNOWN)
 
-    def _kind_of_rest(self, folded: str) -> Kind:
-        kinds = [self._kind(part) for part in folded.split("-") if part] if "-" in folded else []
+    def _kind_of_joined(self, word: str) -> Kind:
+        """The kind of a word with hyphens: a name if its parts are, as in Anna-Maria."""
+        parts = [part for part in word.split("-") if part]
+        kinds = [self._kind(part) for part in parts]
+        named = (
+            bool(parts)
+            and kinds[0] in {Kind.GIVEN, Kind.EITHER, Kind.FAMILY}
+            and all(part[0].isupper() for part in parts)
+        )
         if Kind.WORD in kinds or Kind.CLEAR in kinds:
-            return Kind.WORD
-        if kinds:
-            return kinds[0] if Kind.UNKNOWN not in kinds or kinds[0] is Kind.GIVEN else Kind.UNKNOWN
-        return Kind.WORD if self._is_word(folded) else Kind.UNKNOWN
+            return Kind.EITHER if named else Kind.WORD
+        if Kind.UNKNOWN in kinds:
+            return Kind.GIVEN if kinds[0] is Kind.GIVEN else Kind.UNKNOWN
+        return kinds[0] if kinds else Kind.WORD
 
     def _is_word(self, folded: str) -> bool:
         return folded in self._words or any(stem in self._words for stem in _stems(folded))

@@ -7,6 +7,7 @@ one piece of evidence among others: the kinds of the words (`lexicon.py`) and wh
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from policies.redaction.lexicon import LISTS, Kind, Lexicon, fold
 from policies.redaction.words import Run, Word, is_small, runs_of
@@ -18,6 +19,11 @@ _TITLE = re.compile(
     r"|\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Dame|Lord|Lady|Herr|Frau|Mme|Madame|Monsieur|Mlle|Señora?|Sra?"
     r"|Signora?|Pan[ií]|Rev|Capt|Captain|Sgt|Sergeant|Lt|Judge|Senator|President)\.?\s+$"
 )
+_TITLED = re.compile(
+    r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof)\.?\s"
+    r"(?P<name>(?:(?:van|von|de|der|den|del|della|di|da|du|la|le|al|el|bin|ibn|ter|ten)\s){0,3}[^\W\da-z_][\w'\u2019-]+)"
+)
+_LIST_START = re.compile(r"(?:\A|[:;\n])\s*\Z")
 _NAMED = re.compile(r"\b(?:name (?:is|was)|call(?:s|ed)? (?:me|him|her))\s+[\"'\u201c]?$", re.IGNORECASE)
 _PERHAPS_NAMED = re.compile(
     r"(?:\bnames?\s?:|\bname on \w+ \w+ is|\bnamed(?: (?:him|her|it|them))?|\bknown as)\s+[\"'\u201c]?$", re.IGNORECASE
@@ -27,7 +33,7 @@ _ADDRESSED = re.compile(
     r"|\b(?:my|his|her|their|your) (?:ex-?)?(?:wife|husband|partner|son|daughter|child|brother|sister|mother|father"
     r"|mom|mum|dad|aunt|uncle|cousin|friend|colleague|boss|manager|assistant|doctor|neighbou?r|fianc[ée]e?|girlfriend"
     r"|boyfriend|roommate)s?(?: is|,)?"
-    r"|\b(?:signed by|c/o|attn:?|contact(?: person)?:|from:|to:|cc:|author:|owner:|manager:|assignee:|reviewer:"
+    r"|\b(?:signed(?: by)?,?|c/o|attn:?|contact(?: person)?:|from:|to:|cc:|author:|owner:|manager:|assignee:|reviewer:"
     r"|reported by:?))\s+$",
     re.IGNORECASE,
 )
@@ -106,11 +112,16 @@ class _Candidate:
         )
 
 
+def may_hold_names(text: str, words: Sequence[Word]) -> bool:
+    """Whether the entity recogniser should be asked; where this says no, `find_names` finds none."""
+    return bool(runs_of(text, words)) or bool(_TITLED.search(text))
+
+
 def find_names(
     text: str, words: Sequence[Word], entities: Sequence[Entity], lexicon: Lexicon, known: frozenset[str]
 ) -> list[Name]:
     """The names in a text. `known` are family names, folded, that stood in full names before it."""
-    found: list[Name] = []
+    found = _listed(text, words, lexicon)
     for group in runs_of(text, words):
         run = _extended(group, words, entities)
         full = tuple(word for word in run if not word.initial and not word.particle)
@@ -120,6 +131,23 @@ def find_names(
             family = frozenset(fold(word.text) for word in full[1:] if word.kind is not Kind.WORD)
             found.append(Name(run[0].start, run[-1].end, *verdict, family))
             known |= family
+    found += [name for name in _titled(text) if not any(other.start <= name.start < other.end for other in found)]
+    return sorted(found, key=lambda name: name.start)
+
+
+def _titled(text: str) -> list[Name]:
+    """Names after a title, whatever kind of words they are."""
+    return [Name(*match.span("name"), 0.9, "title", frozenset()) for match in _TITLED.finditer(text)]
+
+
+def _listed(text: str, words: Sequence[Word], lexicon: Lexicon) -> list[Name]:
+    """Family names in front of given names, with a comma, as in lists: `Lovelace, Ada`."""
+    found = []
+    for family, given in pairwise(words):
+        if given.kind is Kind.GIVEN and given.capital and text[family.end : given.start] == ", ":
+            word = family.kind in {Kind.WORD, Kind.CLEAR} and not lexicon.has_family_ending(family.text)
+            if family.text.istitle() and not word and _LIST_START.search(text, 0, family.start):
+                found.append(Name(family.start, family.end, 0.7, "listed", frozenset()))
     return found
 
 
@@ -172,7 +200,8 @@ def _judge_many(candidate: _Candidate) -> Verdict:
         return 0.85, "given name"
     last = candidate.full[-1]
     family = last.kind is Kind.FAMILY or candidate.lexicon.has_family_ending(last.text)
-    if family and candidate.entities and first.capital:
+    certain = last.kind is Kind.FAMILY and first.kind in {Kind.FAMILY, Kind.UNKNOWN} and not candidate.looks_made_up
+    if family and first.capital and (candidate.entities or certain):
         return 0.7, "family name"
     written = first.capital or all(len(word.text) >= _SHORTEST_SMALL_NAME for word in candidate.full)
     believed = written and candidate.called_person and not candidate.looks_made_up

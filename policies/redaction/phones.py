@@ -14,7 +14,7 @@ from policies.redaction.rules import digits_of
 
 # A run is up to 15 digits (ITU-T E.164) in groups with little between them, and perhaps an extension.
 _CANDIDATE = re.compile(
-    r"(?<![\w$€£#.,/=%-])\(?\+?\(?\d++\)?(?:[ .\-/\u2011\u2013]{1,2}\(?\d++\)?){0,7}"
+    r"(?<![\w$€£#.,/=%-])\(?\+?\(?\d++(?:[ .\-/()\u2011\u2013]{1,3}\d++){0,7}\)?"
     r"(?:\s?(?:x|ext\.?|extension)\s?\d{1,6})?(?![\w%]|[.,]\d|-\w)",
     re.IGNORECASE,
 )

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -192,6 +193,17 @@ def test_any_fault_closes(redactor: Redactor, monkeypatch: pytest.MonkeyPatch, f
         redactor.find("Alan Turing")
     with pytest.raises(RedactionFailedError):
         redactor.find_many(["nothing here", "Alan Turing"])
+
+
+def test_a_fault_does_not_quote_the_text(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def quoting(*_: object, **__: object) -> Any:
+        message = "cannot read 'Alan Turing'"
+        raise ValueError(message)
+
+    monkeypatch.setattr(engine._Recognition, "patterns", quoting)
+    with pytest.raises(RedactionFailedError) as caught:
+        redactor.find("Alan Turing")
+    assert "Turing" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_lone_surrogate_closes_or_is_searched(redactor: Redactor) -> None:
