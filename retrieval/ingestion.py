@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.embedder import Embedder
 from sqlalchemy import Engine
 from sqlmodel import Session, col, delete, select
 
 from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Upsert
 from connectors.errors import ConnectorError
+from models.embedder import Embedder
 from policies.errors import RedactionFailedError
 from policies.personal_data import Span
 from policies.redaction.engine import Redactor

@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.embedder import Embedder
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from models.embedder import Embedder
 from policies.authorizer import Authorizer, RequestContext
 from policies.filters import AccessFilter, AccessFilters
 from policies.labels import Label

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -126,6 +126,10 @@ class Chats:
         self._weights = weights
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
+
+    def answer_always(self) -> None:
+        """Decline nothing, whatever the evidence: for measuring what declining is worth."""
+        self._weights = replace(self._weights, threshold=0.0)
 
     async def ask(self, question: Question) -> Answer:
         """Answer from what the asker may read, or decline.
