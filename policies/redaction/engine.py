@@ -299,7 +299,7 @@ def _closed(work: Callable[[], _T]) -> _T:
         return work()
     except RedactionFailedError:
         raise
-    except Exception as error:  # A guard: whatever breaks, the text must not pass.
+    except Exception as error:  # noqa: BLE001 - whatever breaks, the text must not pass.
         message = (
             f"Personal data could not be looked for ({type(error).__name__}), so the text was not used. Try again."
         )
