@@ -23,6 +23,8 @@ from retrieval.retriever import Narrowing
 
 MODEL_ALIAS = "muniment"
 """A model name that stays when the operator changes the model."""
+_MOST_SEED = 2**32 - 1
+"""Clients send negative seeds too; what counts is that the same one gives the same answer."""
 _PIECE_WORDS = 4
 """Words of one streamed piece: smooth to look at, and few enough frames."""
 ZonedDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -85,7 +87,7 @@ class CompletionRequest(msgspec.Struct, frozen=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     user: str | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -219,7 +221,7 @@ def read_question(request: CompletionRequest, principal: Principal) -> Question:
         keep=options.keep,
         narrowing=read_narrowing(options.sources, options.modified_after, options.modified_before),
         temperature=request.temperature or 0.0,
-        seed=request.seed or 0,
+        seed=(request.seed or 0) & _MOST_SEED,
     )
 
 

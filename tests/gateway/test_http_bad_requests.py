@@ -51,6 +51,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
         (b'{"model": "muniment", "messages": [{"role": "wizard"}]}', "`messages[0].role`"),
         (b'{"model": "muniment", "messages": [{"role": "user", "content": 3}]}', "`messages[0].content`"),
         (ASKED + b', "temperature": 9}', "`temperature`"),
+        (ASKED + b', "seed": ' + b"9" * 40 + b"}", "`seed`"),
         (ASKED + b', "muniment": {"sauces": []}}', "`sauces`"),
         (ASKED + b', "muniment": {"modified_after": "2026-01-01T00:00:00"}}', "timezone"),
     ],

@@ -107,6 +107,15 @@ async def test_fields_that_clients_add_are_passed_over(client: httpx.AsyncClient
     assert (world.model.generations[-1].temperature, world.model.generations[-1].seed) == (0.2, 7)
 
 
+@pytest.mark.parametrize("seed", [-1, -(2**63), 2**63 - 1])
+async def test_any_seed_is_one_that_the_model_can_use(client: httpx.AsyncClient, world: World, seed: int) -> None:
+    for _ in range(2):
+        await ask(client, world, "bob", TRAVEL, seed=seed)
+    first, again = (generation.seed for generation in world.model.generations)
+    assert first == again
+    assert 0 <= first < 2**32
+
+
 async def test_text_parts_are_one_question_and_system_messages_are_not_obeyed(
     client: httpx.AsyncClient, world: World
 ) -> None:
