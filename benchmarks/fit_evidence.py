@@ -9,7 +9,7 @@ question is judged by weights that never saw it.
 import argparse
 import asyncio
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,17 @@ def collect(arguments: argparse.Namespace) -> list[dict[str, object]]:
     """Ask every question, letting no answer be declined, and note signals and outcome."""
     plan = Plan(load_questions(arguments.questions), read_access(arguments.access), [arguments.model])
     with Services(Home(arguments.home)) as services:
-        given = asyncio.run(ask_each(services, plan, arguments.model))
+        given = asyncio.run(ask_each(services, plan, arguments.model, _told))
     return [
-        {"answerable": one.answerable, "right": one.outcome is Outcome.RIGHT, **asdict(signals)}
-        | {"id": one.id, "answer": one.answer, "timings_ms": one.timings_ms}
-        for one, signals in given
+        {"id": one.id, "answerable": one.answerable, "right": one.outcome is Outcome.RIGHT, **one.signals}
+        | {"answer": one.answer, "timings_ms": one.timings_ms}
+        for one in given
+        if one.signals
     ]
+
+
+def _told(what: str, done: int, of: int) -> None:
+    print(f"{what}: {done} of {of}", flush=True)
 
 
 def fit(rows: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

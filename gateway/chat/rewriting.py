@@ -1,8 +1,8 @@
 """A question that leans on the conversation, made to stand alone before documents are searched.
 
 Rewriting by the model would cost a second prompt of some hundred tokens, seconds on a small machine. Retrieval only
-needs the words, so the earlier turns lend theirs (on the ten follow-up questions of the handbook set the page came first
-for 2 without, 5 with the earlier questions, and 10 with the earlier answers too).
+needs the words, so the earlier turns lend theirs: on the ten follow-up questions of the handbook set the page came
+first for 2 without, for 5 with the earlier questions, and for 10 with the earlier answers too.
 """
 
 from collections.abc import Sequence

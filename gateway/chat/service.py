@@ -188,7 +188,7 @@ class Chats:
         run.mark("answered")
         answered = draft is not None and draft.probability >= self._weights.threshold
         text, citations = self._compose(run, reader, draft) if draft and answered else (prompt.ABSTENTION, [])
-        return await self._conclude(run, reader, entry, found, text, citations)
+        return await self._conclude(run, entry, found, text, citations)
 
     def _search(self, run: _Run) -> Found:
         access = self._retriever.access(run.question.principal, RequestContext())
@@ -281,7 +281,7 @@ class Chats:
         ]
 
     async def _conclude(
-        self, run: _Run, reader: Reader, intent: EntryRef, found: Found, text: str, citations: list[Citation]
+        self, run: _Run, intent: EntryRef, found: Found, text: str, citations: list[Citation]
     ) -> Answer:
         """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
         abstained = not citations

@@ -204,24 +204,14 @@ async def _answer_all(
     return _answers(model.id, model.sha256, given, answers), given
 
 
-async def ask_each(services: Services, plan: Plan, model: str) -> list[tuple[GivenAnswer, Signals]]:
+async def ask_each(services: Services, plan: Plan, model: str, on_progress: Advance) -> list[GivenAnswer]:
     """Ask one model every question with nothing declined, for the evidence that each answer had."""
     principals = {user: services.users.principal(user) for user in plan.access.users}
-    other = _answering_with(services, model)
-    other.chats.answer_always()
-    seen: list[Signals] = []
-    other.chats.observe = lambda _request, signals, _probability: seen.append(signals)
-    asked: list[tuple[GivenAnswer, Signals]] = []
-    await other.engine.start()
-    try:
-        for question in plan.questions:
-            user = _asker(plan, question)
-            answer = await _ask(other, plan, question, principals[user])
-            if answer and seen:
-                asked.append((_given(question, model, user, answer), seen.pop()))
-    finally:
-        await other.engine.stop()
-    return asked
+    askers = {question.id: _asker(plan, question) for question in plan.questions}
+    answering = _answering_with(services, model)
+    answering.chats.answer_always()
+    _, given = await _answer_all(answering, plan, principals, askers, on_progress)
+    return given
 
 
 async def _ask(services: Services, plan: Plan, question: EvaluationQuestion, principal: Principal) -> Answer | None:
