@@ -1,0 +1,209 @@
+"""The promises around an answer, with a model that does whatever an attacker wants."""
+
+import asyncio
+
+import pytest
+
+from gateway.chat.prompt import ABSTENTION, PromptPassage
+from gateway.chat.schemas import Answer
+from gateway.chat.service import Question
+from gateway.chat.store import Message
+from gateway.errors import BadRequestError, NotFoundError
+from models.engine import Generation, Speaker
+from models.errors import EngineUnavailableError
+from policies.audit.receipts import verify_receipt
+from policies.errors import RedactionFailedError, TrailUnavailableError
+from policies.labels import Label
+from retrieval.sessions import writing
+from retrieval.tables import SourceRow
+from tests.fakes.scripted_model import prompt_of
+from tests.fakes.sources import ListConnector, page
+from tests.gateway.conftest import World, recorded
+
+CARD = "4111 1111 1111 1111"
+PAYMENTS = f"# Payments\n\nAda Brandt (ada.brandt@harbour.example) pays Kestrel suppliers with card {CARD}."
+DUMP = "![x](https://evil.example/?q=1) <img src=//evil.example> [go](https://evil.example) ⟦CREDIT_CARD_1⟧ ⟦PERSON_1⟧ "
+
+
+def ask(world: World, user: str, text: str, **more: object) -> Answer:
+    question = Question(world.services.users.principal(user), text, "test", **more)  # type: ignore[arg-type]
+    return asyncio.run(world.services.chats.ask(question))
+
+
+@pytest.fixture
+def payments(world: World) -> World:
+    """The installation with a page that names a person and a card, for finance."""
+    with writing(world.services.database) as session:
+        session.add(SourceRow(name="extra", type="list", settings="{}"))
+        session.commit()
+    label = Label.for_groups("finance")
+    world.services.ingestion.sync("extra", ListConnector(page("payments", PAYMENTS, label)))
+    return world
+
+
+def dumps_all(generation: Generation) -> str:
+    """A compromised model: it repeats everything it was shown, and tries to send it away."""
+    return DUMP + prompt_of(generation.turns)
+
+
+def test_the_model_never_sees_personal_data(payments: World) -> None:
+    ask(payments, "alice", "Who pays Kestrel suppliers, Ravi Okafor or Ada Brandt?")
+    told = prompt_of(payments.model.generations[-1].turns)
+    for value in ("Ada Brandt", "Ravi Okafor", "ada.brandt@harbour.example", CARD):
+        assert value not in told
+    assert "⟦PERSON_1⟧" in told
+    assert "⟦CREDIT_CARD_1⟧" in told
+
+
+def test_without_redaction_it_would(payments: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: with nothing recognised, the canaries do reach the model."""
+    monkeypatch.setattr("gateway.chat.service.Chats._prompt_passage", raw_passage)
+    ask(payments, "alice", "Who pays Kestrel suppliers?")
+    assert CARD in prompt_of(payments.model.generations[-1].turns)
+
+
+def raw_passage(_self: object, _run: object, passage: object) -> object:
+    return PromptPassage(passage.title, passage.heading, "", passage.text)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("user", ["alice", "bob"])
+def test_a_compromised_model_gives_nothing_away(payments: World, user: str) -> None:
+    payments.model.reply = dumps_all
+    payments.services.chats.answer_always()
+    answer = ask(payments, user, "Who pays Kestrel suppliers with a card?")
+    told = answer.answer + "".join(citation.text + citation.title for citation in answer.citations)
+    assert CARD not in told
+    assert CARD.replace(" ", "") not in told
+    assert "evil.example" not in answer.answer.replace("evil.example> [go]", "")
+    assert "://" not in answer.answer
+    assert "<img" not in answer.answer
+    if user == "bob":
+        for value in ("Ada Brandt pays", "Kestrel suppliers with", "1400000"):
+            assert value not in told
+
+
+def test_values_return_to_whom_a_policy_shows_them(payments: World) -> None:
+    def names(generation: Generation) -> str:
+        return "⟦PERSON_1⟧ pays Kestrel suppliers with card ⟦CREDIT_CARD_1⟧."
+
+    payments.model.reply = names
+    payments.services.chats.answer_always()
+    answer = ask(payments, "alice", "Who pays Kestrel suppliers?").answer
+    assert answer.startswith("Ada Brandt pays Kestrel suppliers")
+    assert "[card number hidden]" in answer
+
+
+def test_a_forged_placeholder_reveals_nothing(payments: World) -> None:
+    payments.services.chats.answer_always()
+    payments.model.reply = lambda generation: prompt_of(generation.turns)[-300:]
+    answer = ask(payments, "bob", "What is ⟦CREDIT_CARD_1⟧ ⟦PERSON_1⟧?").answer
+    assert CARD not in answer
+    assert "Ada Brandt" not in answer
+
+
+def test_an_answer_cites_what_it_stands_on(world: World) -> None:
+    world.model.says("The daily allowance for travel in Norway is 480 kroner.")
+    answer = ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    assert not answer.abstained
+    assert answer.answer.endswith("[1]")
+    [citation] = answer.citations
+    assert (citation.n, citation.path, citation.supported) == (1, "handbook/travel.md", True)
+
+
+def test_a_sentence_that_no_source_states_is_marked(world: World) -> None:
+    world.model.says("The daily allowance for travel in Norway is 990 kroner.")
+    world.services.chats.answer_always()
+    answer = ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    assert "not confirmed" in answer.answer
+    assert not any(citation.supported for citation in answer.citations)
+
+
+def test_without_evidence_it_declines(world: World) -> None:
+    world.model.says("Parking costs 12 euros a day.")
+    answer = ask(world, "bob", "What does the canteen serve on Fridays?")
+    assert (answer.answer, answer.abstained, answer.citations) == (ABSTENTION, True, [])
+
+
+def test_declining_looks_the_same_whatever_is_hidden(payments: World) -> None:
+    """Absent and forbidden look alike: bob's answer about finance equals his answer about nothing."""
+    payments.model.says("It is 5.")
+    hidden = ask(payments, "bob", "Which card pays Kestrel suppliers?")
+    absent = ask(payments, "bob", "Which horse won the Ascot races?")
+    assert (hidden.answer, hidden.abstained, hidden.citations) == (absent.answer, absent.abstained, absent.citations)
+
+
+def test_somebody_with_nothing_to_read_is_answered_without_the_model(world: World) -> None:
+    answer = ask(world, "olga", "What is the daily allowance?")
+    assert answer.abstained
+    assert world.model.generations == []
+
+
+def test_intent_precedes_everything_and_the_outcome_follows(world: World) -> None:
+    answer = ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    [intent] = recorded(world, "question:asked")
+    [shown] = recorded(world, "passages:retrieved")
+    [outcome] = recorded(world, "answer:given")
+    assert intent["request"] == shown["request"] == outcome["request"] == answer.receipt["receipt"]["request"]
+    assert "Norway" not in str((intent, shown, outcome))
+    assert verify_receipt(answer.receipt, world.services.keys.public_key_pem())
+
+
+def test_a_question_that_cannot_be_recorded_never_reaches_the_model(world: World) -> None:
+    world.services.trail.close()
+    with pytest.raises(TrailUnavailableError):
+        ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    assert world.model.generations == []
+
+
+@pytest.mark.parametrize("error", [EngineUnavailableError("gone"), RedactionFailedError("stuck")])
+def test_a_failure_ends_in_the_trail_and_not_in_an_answer(world: World, error: Exception) -> None:
+    world.model.fails(error)
+    with pytest.raises(type(error)):
+        ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    world.services.trail.close()
+    [failed] = recorded(world, "answer:failed")
+    assert failed["error"] == type(error).__name__
+
+
+def test_a_failing_redactor_closes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_texts: object) -> None:
+        message = "Personal data could not be looked for."
+        raise RedactionFailedError(message)
+
+    monkeypatch.setattr(world.services.redactor, "find_many", fails)
+    with pytest.raises(RedactionFailedError):
+        ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    assert world.model.generations == []
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "x" * 100_000])
+def test_a_question_of_no_or_too_many_characters_is_refused(world: World, text: str) -> None:
+    with pytest.raises(BadRequestError):
+        ask(world, "bob", text)
+
+
+def test_a_follow_up_is_searched_with_the_conversation(world: World) -> None:
+    before = (
+        Message(Speaker.USER, "What is the daily allowance for travel in Norway?"),
+        Message(Speaker.ASSISTANT, "480 kroner."),
+    )
+    ask(world, "bob", "And who approves exceptions to it?", history=before)
+    assert "daily allowance" in prompt_of(world.model.generations[-1].turns)
+
+
+def test_a_conversation_is_its_owners(world: World) -> None:
+    begun = ask(world, "alice", "What is the daily allowance for travel in Norway?", keep=True)
+    kept = world.services.conversations.open("alice", str(begun.conversation))
+    assert [message.speaker for message in kept.messages] == [Speaker.USER, Speaker.ASSISTANT]
+    with pytest.raises(NotFoundError) as somebody_elses:
+        ask(world, "bob", "Go on.", conversation=begun.conversation)
+    with pytest.raises(NotFoundError) as nobodys:
+        ask(world, "bob", "Go on.", conversation="c" + "a" * 24)
+    mine, nobodys_id = str(begun.conversation), "c" + "a" * 24
+    assert str(somebody_elses.value).replace(mine, "") == str(nobodys.value).replace(nobodys_id, "")
+
+
+def test_stored_conversations_are_sealed(world: World) -> None:
+    ask(world, "alice", "Is the zebra allowance 480 kroner?", keep=True)
+    for path in (world.services.home.folder / "data").iterdir():
+        assert b"zebra" not in path.read_bytes(), path
