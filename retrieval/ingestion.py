@@ -37,9 +37,14 @@ _PIPELINE = "1"
 
 @dataclass(slots=True)
 class SyncReport:
-    """What a run did; it is also its progress while it runs."""
+    """What a run did; it is also its progress while it runs.
+
+    `seen` counts the documents the source named so far, `done` those of them that need no more work.
+    """
 
     source: str
+    seen: int = 0
+    done: int = 0
     upserted: int = 0
     relabelled: int = 0
     deleted: int = 0
@@ -122,6 +127,7 @@ class Ingestion:
                     batch = _Batch()
                 else:
                     batch.take(change)
+                    report.seen += 1
                     report.doing = getattr(change, "path", "")
                     on_progress(report)
         report.took_seconds = time.monotonic() - started
@@ -168,6 +174,7 @@ class Ingestion:
         report.relabelled += len(relabelled)
         report.skipped += len(batch.skips)
         report.passages += sum(len(item.passages) for item in prepared)
+        report.done = report.seen
         on_progress(report)
 
     def _known_digests(self, source: str, upserts: dict[str, Upsert]) -> dict[str, str]:
@@ -204,6 +211,7 @@ class Ingestion:
                 report.doing = item.upsert.path
                 on_progress(report)
                 found.append(self._personal_data(item, batch))
+                report.done += 1
             vectors = iter(embedding.result())
         prepared: list[_Prepared] = []
         for item, spans in zip(parsed, found, strict=True):

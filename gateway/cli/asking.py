@@ -80,8 +80,10 @@ def search(
         return
     for passage in result.passages:
         _show_passage(passage)
-    found = len(result.passages)
-    tell(f"{found} passages in {result.took_ms:.0f} ms" if found else "Nothing found that this user may read.", "dim")
+    if result.passages:
+        tell(f"{len(result.passages)} found in {result.took_ms:.0f} ms", "dim")
+    else:
+        tell("Nothing found that this user may read.", "dim")
 
 
 def _show_passage(passage: "SearchedPassage") -> None:

@@ -73,7 +73,7 @@ def show_entries(
     for entry in entries:
         show(f"{entry.id}  {entry.at:%Y-%m-%d %H:%M:%S} UTC  {entry.kind}", "bold")
         rows = [*entry.event.items(), ("writer", f"{entry.writer}, its entry {entry.seq}"), ("hash", entry.hash)]
-        show_table(("", ""), [(name, _value(value)) for name, value in rows], empty="")
+        show_table(("", ""), [(name, _value(value)) for name, value in rows])
 
 
 @_group.command()
@@ -149,7 +149,7 @@ def _show_report(report: "VerificationReport", newest: list["Entry"], *, against
         ("writing processes", report.writers),
         *(("newest entry", f"{entry.id}, {entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.hash}") for entry in newest),
     ]
-    show_table(("", ""), rows, empty="")
+    show_table(("", ""), rows)
     if report.ok:
         show("Nothing was altered." if against_kept else "Nothing was altered within it.", "green")
         if not against_kept:
@@ -157,7 +157,7 @@ def _show_report(report: "VerificationReport", newest: list["Entry"], *, against
         return
     columns = ("finding", "from entry", "to entry", "")
     findings = [(finding.kind.value, finding.first, finding.last, finding.detail) for finding in report.findings]
-    show_table(columns, findings, empty="", title="\nThis trail is not what was written")
+    show_table(columns, findings, title="\nThis trail is not what was written")
 
 
 def _summary(event: Mapping[str, Any]) -> str:

@@ -116,7 +116,7 @@ def _show(report: "Report") -> None:
         _ranks("follow-up", retrieval.follow_up),
     ]
     title = f"Right page found, {report.answerable} answerable questions ({report.embedder})"
-    show_table(("questions", "first", "first five", "first ten"), rows, empty="", title=title)
+    show_table(("questions", "first", "first five", "first ten"), rows, title=title)
     show("")
     _show_leaks(report.leaks)
     if report.answers:
@@ -125,9 +125,9 @@ def _show(report: "Report") -> None:
         title = (
             f"Answers, {report.answerable} answerable and {report.questions - report.answerable} unanswerable questions"
         )
-        show_table(columns, [_quality(answers) for answers in report.answers], empty="", title=title)
+        show_table(columns, [_quality(answers) for answers in report.answers], title=title)
         show("")
-        show_table(_SPEED_COLUMNS, [_speed(answers) for answers in report.answers], empty="", title="Time and tokens")
+        show_table(_SPEED_COLUMNS, [_speed(answers) for answers in report.answers], title="Time and tokens")
     machine = report.machine
     show(
         f"\n{report.took_seconds:.0f} s on {machine.processor}, {machine.cores} cores, load {machine.load_1_minute}",
@@ -140,7 +140,7 @@ def _show_leaks(leaks: "Leaks") -> None:
     show(f"{leaks.searches} searches, every question as every user: {outcome}.", "red" if leaks.unreadable else "green")
     rows = [(leak.question, leak.user, leak.path) for leak in leaks.examples]
     if rows:
-        show_table(("question", "user", "page"), rows, empty="")
+        show_table(("question", "user", "page"), rows)
 
 
 def _ranks(name: str, ranks: "Ranks") -> tuple[str, str, str, str]:
@@ -159,10 +159,10 @@ def _speed(answers: "Answers") -> tuple[str | int, ...]:
 
 
 def _share(share: "Share") -> str:
-    """`27/60 = .45 (.33 to .58)`: the interval says how much to make of it."""
+    """`27/60 0.45 (0.33-0.58)`: the interval says how much to make of it."""
     if not share.of:
         return "-"
-    return f"{share.count}/{share.of} = {share.share:.2f} ({share.low:.2f} to {share.high:.2f})"
+    return f"{share.count}/{share.of} {share.share:.2f} ({share.low:.2f}-{share.high:.2f})"
 
 
 def _spread(spread: "Spread") -> tuple[str, str]:

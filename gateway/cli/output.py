@@ -3,6 +3,7 @@
 Documents are hostile, and a terminal obeys control characters; whatever is shown passes `printable` first.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -64,8 +65,15 @@ def tell(text: str, style: str = "") -> None:
     messages().print(Text(printable(text), style=style), soft_wrap=True)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, title: str = "") -> None:
-    """Print a table, or a sentence when there is nothing in it."""
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str = "",
+    title: str = "",
+    styles: Sequence[str] = (),
+) -> None:
+    """Print a table, or a sentence when there is nothing in it; `styles` are those of its rows."""
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         tell(empty)
@@ -81,8 +89,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
     for number, name in enumerate(columns):
         numeric = all(isinstance(row[number], int | float) and not isinstance(row[number], bool) for row in cells)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(printable(str(value))) for value in row))
+    for row, style in itertools.zip_longest(cells, styles, fillvalue=""):
+        table.add_row(*(Text(printable(str(value))) for value in row), style=str(style))
     console().print(table)
 
 

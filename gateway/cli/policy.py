@@ -49,4 +49,4 @@ def explain(context: typer.Context, user: _User, document: _Document, *, as_json
         *(("label: " + name.replace("_", " "), members) for name, members in explained.label.items()),
         ("sees of personal data", explained.revealed),
     ]
-    show_table(("", ""), rows, empty="")
+    show_table(("", ""), rows)

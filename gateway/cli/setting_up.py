@@ -6,7 +6,7 @@ import typer
 
 from gateway.cli.opening import home_of, operating_system_user, product
 from gateway.cli.options import Json
-from gateway.cli.output import messages, show, show_block, show_json
+from gateway.cli.output import messages, show, show_json, show_table
 
 _NEXT = """\
 Next:
@@ -15,7 +15,6 @@ Next:
   muniment users add --from FILE            the users that the access file names
   muniment sync                             read the documents
   muniment ask "..." --as USER"""
-_FIX_INDENT = 16
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -45,9 +44,7 @@ def doctor(
     if as_json:
         show_json(checks)
     else:
-        for check in checks:
-            show(f"{check.level:5} {check.name:9} {check.detail}", _STYLES[check.level])
-            if check.fix:
-                show_block(check.fix, _FIX_INDENT)
+        rows = [(check.level.value, check.name, "\n".join(filter(None, (check.detail, check.fix)))) for check in checks]
+        show_table(("", "", ""), rows, styles=[_STYLES[check.level] for check in checks])
     if any(check.level == "fail" for check in checks):
         raise typer.Exit(1)

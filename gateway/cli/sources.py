@@ -147,7 +147,7 @@ def _sync_all(services: "Services", names: list[str]) -> tuple[list["SyncReport"
     errors: dict[str, Exception] = {}
     with _progress() as progress:
         for name in names:
-            task = progress.add_task(name, total=None, documents=0, rate="", doing="loading the models ...")
+            task = progress.add_task(name, total=None, documents="", rate="", doing="looking ...")
             try:
                 reports.append(
                     services.sources.sync(
@@ -167,7 +167,7 @@ def _progress() -> Progress:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", style="bold"),
-        TextColumn("{task.fields[documents]} documents"),
+        TextColumn("{task.fields[documents]}"),
         TextColumn("{task.fields[rate]}", style="dim"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[doing]}", style="dim"),
@@ -177,10 +177,10 @@ def _progress() -> Progress:
 
 
 def _advance(progress: Progress, task: TaskID, report: "SyncReport") -> None:
-    done = report.upserted + report.relabelled + report.deleted + report.skipped
     elapsed = progress.tasks[task].elapsed or 0
-    rate = f"{done / elapsed:.1f}/s" if elapsed and done else ""
-    progress.update(task, documents=done, rate=rate, doing=printable(report.doing))
+    rate = f"{report.done / elapsed:.1f}/s" if elapsed and report.done else ""
+    counted = f"{report.done} of {report.seen} documents"
+    progress.update(task, documents=counted, rate=rate, doing=printable(report.doing))
 
 
 def _show_reports(reports: list["SyncReport"], reasons: dict[str, Counter[str]]) -> None:
@@ -207,9 +207,7 @@ def _show_reasons(source: str, counted: Counter[str]) -> None:
     if not counted:
         return
     rows = [(count, reason) for reason, count in counted.most_common(_MOST_REASONS)]
-    show_table(
-        ("skipped", "because"), rows, empty="", title=f"\nNot readable in {source} (muniment sources skipped {source})"
-    )
+    show_table(("skipped", "because"), rows, title=f"\nNot readable in {source} (muniment sources skipped {source})")
 
 
 def _report_object(report: "SyncReport", reasons: Counter[str]) -> dict[str, object]:
