@@ -9,6 +9,7 @@ PIP_ARGS ?=
 SERVE ?= 1
 QUESTION ?= What happens to salaries in 2027?
 
+SMALL_GENERATOR := qwen2.5-coder-0.5b-instruct-q4_k_m
 BIN := .venv/bin
 STAMP := .venv/.installed
 DEMO_HOME := demo-home
@@ -37,8 +38,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# The tests ask the small generator, whichever is the default.
 models: setup
 	$(BIN)/muniment models pull
+	$(BIN)/muniment models pull $(SMALL_GENERATOR)
 
 demo: models
 	rm -rf $(DEMO_HOME)
