@@ -1,6 +1,7 @@
 """Receipts: what an answer stood on, signed. Whoever holds one can prove it, and can hold the trail to it."""
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -93,6 +94,11 @@ def verify_receipt(signed: Mapping[str, Any], public_key_pem: str) -> bool:
     except (InvalidSignature, KeyError, TypeError, ValueError):
         return False
     return bool(signed.get("key") == key_id(key))
+
+
+def receipt_digest(signed: Mapping[str, Any]) -> str:
+    """What the trail keeps of a receipt: SHA-256 of its canonical form, whatever form it is sent in."""
+    return hashlib.sha256(canonical(signed).encode()).hexdigest()
 
 
 def _signed_part(fields: Mapping[str, Any]) -> bytes:

@@ -59,7 +59,9 @@ class Trail:
         self._closing = False
         self._unsealed_since: float | None = None
         self._append_problem = ""
+        self._refused_at = 0.0
         self._seal_problem = ""
+        self._announced: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="audit-trail", daemon=True)
         self._thread.start()
 
@@ -151,47 +153,53 @@ class Trail:
         try:
             refs = self._writer.append([entry.body for entry in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, waiters must hear of it and the thread must live
-            self._append_problem = _told("audit_entries_refused", self._append_problem, error)
+            self._append_problem, self._refused_at = str(error), time.monotonic()
+            self._announce("audit_entries", self._append_problem)
             _fail(batch, self._append_problem)
             return
-        self._append_problem = _told("audit_entries_accepted", self._append_problem, None)
+        self._append_problem = ""
+        self._announce("audit_entries", "")
         self._unsealed_since = self._unsealed_since or time.monotonic()
         for entry, ref in zip(batch, refs, strict=True):
             if entry.future.set_running_or_notify_cancel():
                 entry.future.set_result(ref)
 
     def _look_after(self) -> None:
-        """Seal when it is due; after a failure, find out whether the trail can be written again."""
+        """Seal when it is due; some time after a failure, find out whether the trail can be written again."""
+        now = time.monotonic()
         if self._append_problem:
-            self._recover()
-        elif self._unsealed_since is not None and time.monotonic() - self._unsealed_since >= _SEAL_SECONDS:
+            if now - self._refused_at >= _SEAL_SECONDS:
+                self._recover()
+        elif self._unsealed_since is not None and now - self._unsealed_since >= _SEAL_SECONDS:
             self._seal()
 
     def _recover(self) -> None:
+        """Let the health say how it is; that it is well again is announced only by an entry that is taken."""
+        self._refused_at = time.monotonic()
         try:
             self._writer.recover()
         except Exception as error:  # noqa: BLE001 - as above
-            self._append_problem = _told("audit_entries_refused", self._append_problem, error)
+            self._append_problem = str(error)
         else:
-            self._append_problem = _told("audit_entries_accepted", self._append_problem, None)
+            self._append_problem = ""
 
     def _seal(self) -> None:
         try:
             self._writer.seal()
         except Exception as error:  # noqa: BLE001 - entries are durable without; the next second tries again
-            self._seal_problem = _told("audit_checkpoint_failed", self._seal_problem, error)
-            self._unsealed_since = time.monotonic()
+            self._seal_problem, self._unsealed_since = str(error), time.monotonic()
         else:
-            self._seal_problem = _told("audit_checkpoint_written", self._seal_problem, None)
-            self._unsealed_since = None
+            self._seal_problem, self._unsealed_since = "", None
+        self._announce("audit_checkpoints", self._seal_problem)
 
-
-def _told(event: str, before: str, error: Exception | None) -> str:
-    """What is wrong now; logged once when it goes wrong and once when it is well again."""
-    now = str(error) if error else ""
-    if bool(before) != bool(now):
-        _log.log(logging.ERROR if now else logging.INFO, "%s detail=%s", event, now)
-    return now
+    def _announce(self, what: str, problem: str) -> None:
+        """Log once when something goes wrong, and once when it is well again."""
+        if problem and what not in self._announced:
+            self._announced.add(what)
+            _log.error("%s_refused detail=%s", what, problem)
+        elif not problem and what in self._announced:
+            self._announced.remove(what)
+            _log.info("%s_accepted", what)
 
 
 def _fail(entries: list[_Waiting], message: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, sign_checkpoint
-from policies.audit.receipts import Receipt, Sampling, SignedReceipt, sign_receipt, verify_receipt
+from policies.audit.receipts import Receipt, Sampling, SignedReceipt, receipt_digest, sign_receipt, verify_receipt
 from policies.audit.writer import EntryRef
 from policies.errors import KeysUnusableError
 from policies.keys import Keys
@@ -54,6 +54,13 @@ def altered(value: object) -> list[Any]:
 def test_a_receipt_verifies_after_a_journey(signed: SignedReceipt, keys: Keys) -> None:
     assert verify_receipt(sent(signed), keys.public_key_pem())
     assert signed.key == keys.key_id()
+
+
+def test_the_digest_is_that_of_the_receipt_however_it_was_sent(signed: SignedReceipt) -> None:
+    received = sent(signed)
+    assert receipt_digest(received) == receipt_digest(signed.to_dict())
+    assert receipt_digest(dict(reversed(received.items()))) == receipt_digest(received)
+    assert receipt_digest(received | {"key": ""}) != receipt_digest(received)
 
 
 def test_a_receipt_says_everything_it_was_made_from(signed: SignedReceipt) -> None:

@@ -293,6 +293,21 @@ def test_a_commit_that_only_seemed_to_fail_does_not_break_the_chain(trail_file: 
     assert verify(trail_file, keys.public_key_pem()).ok
 
 
+def test_a_fault_is_logged_once_and_its_end_once(
+    trail: Trail, trail_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="policies.audit.store")
+    trail.record(asked(1), WAIT_SECONDS)
+    bring_back = move_it_away(trail, trail_file)
+    for number in range(2, 7):
+        assert trail.submit(asked(number)).exception(WAIT_SECONDS)
+    bring_back()
+    until(lambda: trail.health.ready)
+    trail.record(asked(7), WAIT_SECONDS)
+    until(lambda: len(caplog.messages) > 1)
+    assert [message.split()[0] for message in caplog.messages] == ["audit_entries_refused", "audit_entries_accepted"]
+
+
 def test_a_closed_trail_takes_nothing(trail_file: Path, keys: Keys) -> None:
     trail = Trail.open(trail_file, keys)
     trail.close()

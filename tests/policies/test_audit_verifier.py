@@ -191,7 +191,8 @@ def delete_an_entry_and_number_anew(trail: Trail) -> Found:
         connection.execute("DELETE FROM entries WHERE id = ?", (id_,))
         connection.execute("UPDATE entries SET id = -id WHERE id > ?", (id_,))
         connection.execute("UPDATE entries SET id = -id - 1 WHERE id < 0")
-    return {FindingKind.MISPLACED, FindingKind.REWRITTEN, FindingKind.CUT}, 0
+    # It depends on what the entry was to its writer: the first, one in the middle, or the last of a signed group.
+    return {FindingKind.MISPLACED, FindingKind.REWRITTEN, FindingKind.UNKNOWN_WRITER, FindingKind.CUT}, 0
 
 
 def delete_the_first_entries(trail: Trail) -> Found:
