@@ -4,6 +4,7 @@ The audit trail has a file of its own (`policies/audit/store.py`).
 """
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from gateway.errors import DatabaseUnusableError
@@ -33,6 +34,8 @@ def open_database(path: Path) -> Engine:
         event.listen(engine, "connect", _prepare_connection)
         event.listen(engine, "begin", _begin)
         _migrate(engine, path)
+        # Only now: what is wrong at opening is told better below, and what comes later comes in the midst of work.
+        event.listen(engine, "handle_error", partial(_refuse, path))
     except OSError as error:
         message = f"The database {path} cannot be opened: {error.strerror}. Check the folder's owner and free space."
         raise DatabaseUnusableError(message) from error
@@ -49,6 +52,16 @@ def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN itself, so that reads of one session see one state.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _refuse(path: Path, context: ExceptionContext) -> None:
+    """Damage, a full disk or a lock that is not given up, met while working; a broken rule of a table is a defect."""
+    error = context.original_exception
+    if type(error) in {sqlite3.DatabaseError, sqlite3.OperationalError}:
+        message = (
+            f"The database {path} cannot be used ({error}). What was not finished was undone. Run `muniment doctor`."
+        )
+        raise DatabaseUnusableError(message) from error
 
 
 def _begin(connection: Any) -> None:

@@ -228,6 +228,22 @@ def test_a_damaged_database_is_said_and_left_as_it_is(commands: Commands, damage
     assert path.read_bytes() == bytes(content)
 
 
+def test_damage_met_while_working_is_said(commands: Commands) -> None:
+    """Pages of passages are broken, which opening does not notice."""
+    path = commands.home / "data" / "muniment.db"
+    for leftover in commands.home.glob("data/muniment.db-*"):
+        leftover.unlink()
+    content = bytearray(path.read_bytes())
+    place = content.index(KESTREL_ANSWER.encode())
+    start = place - place % 4096
+    content[start : start + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    (commands.home / "index" / "passages.bin").unlink()
+    said = commands.fail("search", "Kestrel", "--as", "alice", exit_code=11)
+    assert "muniment doctor" in said
+    assert "SELECT" not in said
+
+
 def test_an_open_keys_folder_stops_everything(commands: Commands) -> None:
     (commands.home / "keys" / "master.key").chmod(0o644)
     assert "chmod 600" in commands.fail("search", "Kestrel", "--as", "alice", exit_code=10)
