@@ -26,7 +26,7 @@ _Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_MOST_ENTRIES, des
 
 
 @get("/api/v1/audit", opt={"action": Action.AUDIT_READ}, tags=["audit"], responses=error_responses())
-async def read_trail(  # noqa: PLR0913, PLR0917 - one parameter for each filter.
+async def read_trail(  # noqa: PLR0917 - one parameter for each filter.
     services: NamedDependency[Services],
     principal: NamedDependency[Principal],
     who: _Who = None,

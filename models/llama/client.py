@@ -177,14 +177,15 @@ class Worker:
 def _environment() -> dict[str, str]:
     """What the worker finds in its environment: no secrets, no configuration, only where its code is.
 
-    Threads that wait give up the core: with others at work beside it, spinning made a token ten times as dear.
+    Threads that wait for each other spin for microseconds rather than milliseconds. On two idle cores that is as fast
+    (39 tokens a second, against 30 with the passive wait policy); beside other work it is six times as fast.
     """
     libraries = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return libraries | {
+        "GOMP_SPINCOUNT": "1000",
         "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": str(_ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_WAIT_POLICY": "passive",
+        "PYTHONPATH": str(_ROOT),
     }
 
 

@@ -1,92 +1,93 @@
-"""A model that says what a test tells it to, when it tells it to, and notes who gave up waiting."""
+"""A scripted model that also waits, fails to start and dies when told to; a test never has to guess how long."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 
-from models.engine import Choice, Chunk, EngineHealth, FinishReason, Generation, Speaker
+from models.engine import Choice, Chunk, Generation, Speaker
+from tests.fakes.scripted_model import ScriptedModel
 
 
-class GatedModel:
-    """An `Engine`. Each word of an answer is a token."""
+class GatedModel(ScriptedModel):
+    """It finds an answer stated when the passages hold it to the word.
+
+    Attributes:
+        working: How many answers are being made.
+        stopped: Whether it was told to stop.
+    """
 
     def __init__(self) -> None:
-        self.generations: list[Generation] = []
-        self.cancelled = 0
-        self.working = False
+        super().__init__("The documents say so.", self._held)
+        self.working = 0
         self.stopped = False
-        self._answer = "The documents say so."
-        self._error: Exception | None = None
+        self._may_answer = asyncio.Event()
+        self._may_answer.set()
+        self._may_start = asyncio.Event()
+        self._may_start.set()
+        self._least_seconds = 0.0
         self._start_error: Exception | None = None
-        self._wait_seconds = 0.0
-        self._start_seconds = 0.0
-        self._ready = False
 
     def says(self, answer: str) -> None:
         """Answer this from now on."""
-        self._answer = answer
+        self.reply = answer
 
     def fails(self, error: Exception) -> None:
         """Raise this instead of answering."""
-        self._error = error
+        self.reply = error
 
-    def waits(self, seconds: float) -> None:
-        """Take so long before the first token."""
-        self._wait_seconds = seconds
+    def takes(self, least_seconds: float) -> None:
+        """Take at least so long before the first token."""
+        self._least_seconds = least_seconds
 
-    def starts_after(self, seconds: float) -> None:
-        """Take so long to start."""
-        self._start_seconds = seconds
+    def holds(self) -> None:
+        """Give no token until let go."""
+        self._may_answer.clear()
+
+    def lets_go(self) -> None:
+        """Give the answers that were held."""
+        self._may_answer.set()
+
+    def holds_start(self) -> None:
+        """Do not start until told to."""
+        self._may_start.clear()
+
+    def lets_start(self) -> None:
+        """Start now."""
+        self._may_start.set()
 
     def starts_with(self, error: Exception | None) -> None:
         """Raise this instead of starting."""
         self._start_error = error
 
     def dies(self) -> None:
-        """Stop answering health checks well."""
-        self._ready = False
+        """Be gone for health checks."""
+        self.running = False
 
     async def start(self) -> None:
-        """Start, or fail to."""
-        await asyncio.sleep(self._start_seconds)
+        await self._may_start.wait()
         if self._start_error is not None:
             raise self._start_error
-        self._ready = True
+        await super().start()
 
     async def stop(self) -> None:
-        """Stop."""
+        await super().stop()
         self.stopped = True
 
     async def stream(self, generation: Generation) -> AsyncIterator[Chunk]:
-        """The answer word by word."""
-        self.generations.append(generation)
-        self.working = True
+        self.working += 1
         try:
-            await asyncio.sleep(self._wait_seconds)
-            if self._error is not None:
-                raise self._error
-            words = self._answer.split(" ")
-            for word in words[:-1]:
-                yield Chunk(word + " ")
-            yield Chunk(words[-1], FinishReason.STOP, prompt_tokens=50, cached_tokens=10, completion_tokens=len(words))
+            await asyncio.sleep(self._least_seconds)
+            await self._may_answer.wait()
+            async with aclosing(super().stream(generation)) as chunks:  # type: ignore[type-var]
+                async for chunk in chunks:
+                    yield chunk
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
         finally:
-            self.working = False
+            self.working -= 1
 
-    async def odds(self, choice: Choice) -> dict[str, float]:
-        """The first reply is likely when the passages hold the answer to the word."""
-        await asyncio.sleep(0)
+    def _held(self, choice: Choice) -> Mapping[str, float]:
         told = "".join("".join(turn.parts) for turn in choice.turns if turn.speaker is Speaker.USER)
-        first = 0.98 if self._answer.rstrip(".") in told else 0.02
-        return {reply: first if reply == choice.replies[0] else 1 - first for reply in choice.replies}
-
-    async def count_tokens(self, text: str) -> int:
-        """A word is a token."""
-        await asyncio.sleep(0)
-        return len(text.split())
-
-    async def health(self) -> EngineHealth:
-        """Ready once started."""
-        await asyncio.sleep(0)
-        return EngineHealth(self._ready, "gated", 4096, 0, "" if self._ready else "The worker is gone.")
+        chance = 0.98 if str(self.reply).rstrip(".") in told else 0.02
+        return dict(zip(choice.replies, (chance, 1 - chance), strict=True))

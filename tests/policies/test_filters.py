@@ -82,7 +82,7 @@ def test_the_same_question_is_decided_once(filters: AccessFilters, counting: Cou
     ],
     ids=["no groups", "other groups", "inactive", "other user", "roles", "labels", "epoch", "earlier", "context"],
 )
-def test_whatever_changes_is_decided_anew(  # noqa: PLR0917 - the parts of a question
+def test_whatever_changes_is_decided_anew(
     filters: AccessFilters,
     counting: Counting,
     principal: Principal,
