@@ -25,7 +25,7 @@ from gateway.services import Services
 
 NAMES = [field.name for field in fields(Signals)]
 RIDGE = 1.0
-"""Pulls weights towards zero: there are some eighty questions and eight numbers to fit."""
+"""Pulls weights towards zero: there are some eighty questions and five numbers to fit."""
 
 
 def collect(arguments: argparse.Namespace) -> list[dict[str, object]]:
@@ -46,8 +46,9 @@ def _told(what: str, done: int, of: int) -> None:
 
 
 def fit(rows: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logistic regression with a ridge on everything but the intercept, by Newton's method."""
-    design = np.hstack([np.ones((len(rows), 1)), rows])
+    """Logistic regression on standardised signals with a ridge, by Newton's method; weights are for raw signals."""
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    design = np.hstack([np.ones((len(rows), 1)), (rows - mean) / deviation])
     weights = np.zeros(design.shape[1])
     ridge = np.diag([0.0, *[RIDGE] * rows.shape[1]])
     for _ in range(50):
@@ -55,7 +56,8 @@ def fit(rows: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.flo
         gradient = design.T @ (right - expected) - ridge @ weights
         curvature = (design * (expected * (1 - expected))[:, None]).T @ design + ridge
         weights = weights + np.linalg.solve(curvature, gradient)
-    return weights
+    raw = weights[1:] / deviation
+    return np.array([weights[0] - raw @ mean, *raw])
 
 
 def predict(weights: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:

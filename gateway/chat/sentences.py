@@ -1,4 +1,4 @@
-"""Text in sentences, and what in a sentence must be right: numbers, names, negations."""
+"""Text in sentences, and what a sentence shares with its source: numbers and words."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -20,8 +20,6 @@ _WORDS = dict(
     )
 )
 _WORD_NUMBER = re.compile(r"\b(" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
-_NAME = re.compile(r"⟦[A-Z_]+_\d+⟧|(?<![.!?]\s)(?<!^)\b[A-Z][\w&-]*(?:\s+[A-Z][\w&-]*)*")
-_NEGATION = re.compile(r"\b(?:not|no|never|none|cannot|without|neither|nor|\w+n[’']t)\b", re.IGNORECASE)
 
 
 def split_sentences(text: str) -> list[str]:
@@ -49,16 +47,6 @@ def _amount(match: re.Match[str]) -> Decimal | None:
     except InvalidOperation:
         return None
     return amount * _SCALE.get((match[2] or "").lower(), 1)
-
-
-def names(text: str) -> frozenset[str]:
-    """Placeholders and capitalised words inside sentences, lower-cased."""
-    return frozenset(match[0].lower() for match in _NAME.finditer(text))
-
-
-def negates(text: str) -> bool:
-    """Whether a sentence says that something is not so."""
-    return _NEGATION.search(text) is not None
 
 
 def coverage(sentence: str, source: str) -> float:

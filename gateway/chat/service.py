@@ -110,7 +110,6 @@ class Chats:
         keys: Keys,
         options: AnswerOptions,
         model: Artefact,
-        weights: evidence.Weights = evidence.DEFAULT_WEIGHTS,
     ) -> None:
         self._retriever = retriever
         self._redactor = redactor
@@ -123,7 +122,7 @@ class Chats:
         self._options = options
         self._most_tokens = options.max_words * _TOKENS_PER_WORD
         self._model = model
-        self._weights = weights
+        self._weights = evidence.weights_of(model.id)
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
 
@@ -206,15 +205,8 @@ class Chats:
         holds = await self._odds(prompt.holds_answer_turns(context, asked), domain)
         texts = [f"{passage.title}\n{passage.heading}\n{passage.text}" for passage in passages]
         sentences = check_support(text, texts)
-        signals = evidence.measure(
-            asked,
-            text,
-            texts,
-            sentences,
-            similarity=max(passage.similarity for passage in run.passages),
-            holds=holds,
-            stands=stands,
-        )
+        similarity = max(passage.similarity for passage in run.passages)
+        signals = evidence.measure(sentences, similarity=similarity, holds=holds, stands=stands)
         probability = evidence.probability(signals, self._weights)
         self.observe(run.id, signals, probability)
         return _Draft(text, sentences, probability)

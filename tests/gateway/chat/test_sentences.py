@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.chat.sentences import coverage, names, negates, numbers, split_sentences
+from gateway.chat.sentences import coverage, numbers, split_sentences
 
 
 def test_sentences_are_split_at_ends_and_lines_not_at_abbreviations() -> None:
@@ -26,16 +26,6 @@ def test_sentences_are_split_at_ends_and_lines_not_at_abbreviations() -> None:
 )
 def test_numbers(text: str, amounts: set[str]) -> None:
     assert numbers(text) == {Decimal(amount) for amount in amounts}
-
-
-def test_names_are_placeholders_and_capitalised_words_inside_a_sentence() -> None:
-    assert names("Ask ⟦PERSON_1⟧ in Orange County about it.") == {"⟦person_1⟧", "orange county"}
-
-
-def test_negation() -> None:
-    assert negates("You may not expense it.")
-    assert negates("It doesn't count.")
-    assert not negates("You may expense it.")
 
 
 def test_coverage_is_a_share_of_terms() -> None:
