@@ -36,6 +36,8 @@ DOCUMENTS = {
 MEMBERSHIPS = {"alice": frozenset({"everyone", "finance"}), "bob": frozenset({"everyone"})}
 SPECIAL = {"audra": Role.AUDITOR, "mona": Role.MONITOR, "olga": Role.OPERATOR}
 RULES = [{"prefix": "handbook/", "groups": ["everyone"]}, {"prefix": "finance/", "groups": ["finance"]}]
+SETTINGS = "[audit]\ndeadline_seconds = 60\n"
+"""A machine busy with other things is no reason for a test to see no answer."""
 KESTREL_ANSWER = "The Kestrel budget for 2027 is 1400000 euros."
 TRAVEL_ANSWER = "The daily allowance for travel in Norway is 480 kroner."
 
@@ -87,7 +89,7 @@ def build_home(folder: Path, settings: str, opened: Callable[[Path], Services]) 
 @pytest.fixture(scope="session")
 def built_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A home made once; each test works on a copy."""
-    return build_home(tmp_path_factory.mktemp("built"), "", lambda home: open_services(home, GatedModel()))
+    return build_home(tmp_path_factory.mktemp("built"), SETTINGS, lambda home: open_services(home, GatedModel()))
 
 
 @contextlib.contextmanager
@@ -151,7 +153,7 @@ async def until_ready(client: httpx.AsyncClient) -> None:
     await eventually(ready)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Wait until something is so; fail when it is not in time."""
     until = time.monotonic() + seconds
     for pause in itertools.chain([0.0], itertools.repeat(0.005)):

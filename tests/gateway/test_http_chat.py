@@ -18,6 +18,7 @@ from models.errors import EngineUnavailableError
 from policies.errors import TrailUnavailableError
 from tests.gateway.conftest import (
     KESTREL_ANSWER,
+    SETTINGS,
     TRAVEL_ANSWER,
     World,
     client_of,
@@ -242,7 +243,7 @@ async def test_a_slow_answer_keeps_the_connection_open_with_comments(
 ) -> None:
     monkeypatch.setattr(routes, "HEARTBEAT_SECONDS", 0.05)
     world.model.says(TRAVEL_ANSWER)
-    world.model.waits(0.4)
+    world.model.takes(0.4)
     response = await ask(client, world, "bob", TRAVEL, stream=True)
     assert response.text.startswith(": ")
     assert response.text.index(": ") < response.text.index("data: ")
@@ -253,7 +254,7 @@ async def test_an_error_after_the_first_byte_is_an_event(
     client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(routes, "HEARTBEAT_SECONDS", 0.05)
-    world.model.waits(0.3)
+    world.model.takes(0.3)
     world.model.fails(EngineUnavailableError("/somewhere/worker.sock is gone"))
     response = await ask(client, world, "bob", TRAVEL, stream=True)
     (event,) = events(response.text)
@@ -263,34 +264,49 @@ async def test_an_error_after_the_first_byte_is_an_event(
 
 
 async def test_each_person_has_a_bounded_number_of_questions_at_once(client: httpx.AsyncClient, world: World) -> None:
-    world.model.waits(0.5)
-    tries = [client.post(PATH, json=question(TRAVEL), headers=world.headers("bob")) for _ in range(6)]
-    asked = asyncio.gather(*tries)
-    await asyncio.sleep(0.1)
-    hers = await client.post(PATH, json=question(TRAVEL), headers=world.headers("alice"))
-    answers = await asked
+    world.model.holds()
+    his = [asyncio.create_task(ask_plainly(client, world, "bob")) for _ in range(6)]
+    await eventually(lambda: done(his, 2))
+    hers = asyncio.create_task(ask_plainly(client, world, "alice"))
+    await eventually(lambda: working(world, 5))
+    world.model.lets_go()
+    answers = await asyncio.gather(*his)
     assert sorted(answer.status_code for answer in answers) == [200] * 4 + [429] * 2
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert error_of(refused)["code"] == "too_many_requests"
     assert refused.headers["retry-after"]
-    assert hers.status_code == 200
-    assert (await ask(client, world, "bob", TRAVEL)).status_code == 200
+    assert (await hers).status_code == 200
+    assert (await ask_plainly(client, world, "bob")).status_code == 200
 
 
 async def test_all_together_have_a_bounded_number_of_questions(world: World) -> None:
-    world.services.home.config_file.write_text("[server]\nquestions_at_once = 2\n")
+    world.services.home.config_file.write_text(SETTINGS + "[server]\nquestions_at_once = 2\n")
+    world.model.holds()
     async with client_of(create_app(world.services)) as client:
         await until_ready(client)
-        world.model.waits(0.5)
-        users = ["alice", "bob", "alice"]
-        asked = [client.post(PATH, json=question(TRAVEL), headers=world.headers(user)) for user in users]
+        asked = [asyncio.create_task(ask_plainly(client, world, user)) for user in ("alice", "bob", "alice")]
+        await eventually(lambda: done(asked, 1))
+        await eventually(lambda: working(world, 2))
+        world.model.lets_go()
         answers = await asyncio.gather(*asked)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 429]
 
 
+async def ask_plainly(client: httpx.AsyncClient, world: World, user: str) -> httpx.Response:
+    return await client.post(PATH, json=question(TRAVEL), headers=world.headers(user), timeout=120)
+
+
+async def done(tasks: list[asyncio.Task[httpx.Response]], count: int) -> bool:
+    return sum(task.done() for task in tasks) == count
+
+
+async def working(world: World, count: int) -> bool:
+    return world.model.working == count
+
+
 async def test_a_caller_who_leaves_ends_the_work(world: World, app: Litestar) -> None:
     """More often than one person may ask at once, so that a place that stays taken would show."""
-    world.model.waits(30)
+    world.model.holds()
     for times in range(1, 7):
         await leave_during(app, world, question(TRAVEL, stream=times % 2 == 0))
         assert world.model.cancelled == times
@@ -304,12 +320,9 @@ async def test_a_caller_who_leaves_ends_the_work(world: World, app: Litestar) ->
 async def leave_during(app: Litestar, world: World, body: dict[str, Any]) -> None:
     """Send a request over ASGI and disconnect while the model works."""
 
-    async def working() -> bool:
-        return world.model.working
-
     async def receive() -> AsyncIterator[Any]:
         yield {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
-        await eventually(working)
+        await eventually(lambda: working(world, 1))
         while True:
             yield {"type": "http.disconnect"}
 
@@ -332,14 +345,15 @@ async def leave_during(app: Litestar, world: World, body: dict[str, Any]) -> Non
 
     async with client_of(app) as client:
         await until_ready(client)
-        await asyncio.wait_for(app(scope, lambda: anext(messages), send), 10)
+        await asyncio.wait_for(app(scope, lambda: anext(messages), send), 60)
 
 
 async def test_questions_are_refused_until_everything_is_loaded(world: World, app: Litestar) -> None:
-    world.model.starts_after(0.3)
+    world.model.holds_start()
     async with client_of(app) as client:
         response = await client.post(PATH, json=question(TRAVEL), headers=world.headers("bob"))
         assert (response.status_code, error_of(response)["code"]) == (503, "not_ready")
+        world.model.lets_start()
         await until_ready(client)
         assert (await ask(client, world, "bob", TRAVEL)).status_code == 200
 

@@ -20,7 +20,7 @@ def parts_of(body: Any) -> dict[str, bool]:
 
 
 async def test_a_service_that_starts_is_alive_and_not_ready(world: World, app: Litestar) -> None:
-    world.model.starts_after(0.3)
+    world.model.holds_start()
     async with client_of(app) as client:
         assert (await client.get("/health/live")).json() == {"status": "alive"}
         response = await client.get("/health/ready")
@@ -28,6 +28,7 @@ async def test_a_service_that_starts_is_alive_and_not_ready(world: World, app: L
         assert "model" in error_of(response)["message"]
         assert parts_of(response.json())["model"] is False
         assert response.headers["retry-after"]
+        world.model.lets_start()
         await until_ready(client)
         body = (await client.get("/health/ready")).json()
     assert body["status"] == "ready"

@@ -13,7 +13,7 @@ from gateway.security import Refusals, RequireAction, allowed_hosts, host_name
 from policies.actions import Action
 from policies.decisions import Decision
 from policies.errors import TrailUnavailableError
-from tests.gateway.conftest import World, client_of, error_of, question, recorded, until_ready
+from tests.gateway.conftest import SETTINGS, World, client_of, error_of, question, recorded, until_ready
 
 OPEN = {"/health/live", "/health/ready"}
 
@@ -232,7 +232,7 @@ async def no_body() -> Any:
 
 
 async def test_configured_host_names_are_answered_to(world: World) -> None:
-    (world.services.home.config_file).write_text('[server]\nnames = ["Muniment.Harbour.example"]\n')
+    world.services.home.config_file.write_text(SETTINGS + '[server]\nnames = ["Muniment.Harbour.example"]\n')
     async with client_of(create_app(world.services)) as client:
         for host in ("muniment.harbour.example", "MUNIMENT.harbour.example:443", "localhost:8400", "[::1]:8400"):
             assert (await client.get("/health/live", headers={"Host": host})).status_code == 200
