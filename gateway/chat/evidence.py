@@ -41,6 +41,9 @@ class Weights:
 
 
 WEIGHTS: dict[str, Weights] = {
+    "qwen2.5-coder-0.5b-instruct-q4_k_m": Weights(
+        intercept=-6.7, similarity=5.2, holds=-2.4, stands=6.5, support=1.9, threshold=0.32
+    ),
     "qwen2.5-coder-1.5b-instruct-q4_k_m": Weights(
         intercept=-10.0, similarity=2.3, holds=5.9, stands=5.3, support=1.3, threshold=0.44
     ),
