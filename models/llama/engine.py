@@ -204,7 +204,9 @@ class LlamaEngine:
                 request.done = True
         except EngineUnavailableError as error:
             await worker.end()
-            message = f"{worker.ending()} while loading {self._load.path}." if worker.gone else str(error)
+            if str(error) != GONE_TEXT:
+                raise
+            message = f"{worker.ending()} while loading {self._load.path}."
             raise EngineUnavailableError(message) from error
         except BaseException:
             await worker.end()
