@@ -74,5 +74,5 @@ lint: setup
 # After a dependency was changed and tried: what is installed becomes what everybody gets.
 constraints:
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable --exclude muniment \
-	  | sed -e 's/ @ .*llama_cpp_python-\([0-9.]*\)-.*/==\1/' -e 's/+cpu$$//'; } > .constraints.new
+	  | sed -e 's/^llama_cpp_python/llama-cpp-python/' -e 's/ @ .*llama_cpp_python-\([0-9.]*\)-.*/==\1/' -e 's/+cpu$$//'; } > .constraints.new
 	@mv .constraints.new constraints.txt
