@@ -25,7 +25,7 @@ help:
 	@echo "make bench      measure"
 	@echo "make lint       check style, types and imports"
 	@echo "make setup      the virtual environment and the libraries"
-	@echo "make models     the model files, about 1.3 GB once for all installations of this user"
+	@echo "make models     the model files, about 1.8 GB once for all installations of this user"
 
 setup: $(STAMP)
 
