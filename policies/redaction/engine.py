@@ -28,9 +28,10 @@ MAX_TEXT_CHARS = 4_000_000
 _LOOK_BACK_CHARS = 100
 _BATCH = 256
 _DIGIT = re.compile(r"\d")
-# No word is this long. Encoded data are, and whatever they hold is hidden unread, since patterns are slow on them;
-# so are links, which are read.
+# No word is this long. Encoded data are, and whatever they hold is hidden unread, since patterns are slow on them.
+# Links are too, and are read up to some two thousand characters.
 _UNBROKEN = re.compile(r"[^\s\u3001\u3002\uff0c]{300,}")
+_LONGEST_LINK_SEGMENTS = 5
 _LINK_TO_THE_END = re.compile(r"://\S*\Z")
 _SPELT_OUT = re.compile(r"\bat\b\W", re.IGNORECASE)
 _SPELT_OUT_EMAIL = rules.Rule(
@@ -53,7 +54,7 @@ class _Reading:
     """A segment in the forms that recognisers read.
 
     `nameable` says that the entity recogniser should look at it; `encoded` that it holds encoded data, or nothing,
-    and is not read; `in_link` that it ends within a link.
+    and is not read; `in_link` counts the segments, this one included, of a link that goes on at its end.
     """
 
     text: str
@@ -62,7 +63,7 @@ class _Reading:
     words: list[Word]
     nameable: bool
     encoded: bool
-    in_link: bool
+    in_link: int
 
 
 class Redactor:
@@ -137,7 +138,7 @@ class Scanner:
         self._recognition = recognition
         self._before = ""
         self._known: frozenset[str] = frozenset()
-        self._in_link = False
+        self._in_link = 0
 
     def find(self, segment: str) -> list[Span]:
         """The personal data in the next segment of the text, as `segments` cuts it.
@@ -178,24 +179,24 @@ class _Recognition:
         self._lock = threading.Lock()
         self.lexicon = lexicon
 
-    def read(self, segment: str, *, in_link: bool) -> _Reading:
-        """A segment in the forms that recognisers read; `in_link` says that a link from before goes on in it."""
+    def read(self, segment: str, *, in_link: int) -> _Reading:
+        """A segment in the forms that recognisers read; `in_link` is that of the segment before."""
+        link = "://" in segment or 0 < in_link < _LONGEST_LINK_SEGMENTS
+        if segment.isspace() or (_UNBROKEN.search(segment) and not link):
+            return _Reading(segment, _NOTHING, _NOTHING, [], nameable=False, encoded=True, in_link=0)
         goes_on = in_link and not any(map(str.isspace, segment))
-        ends_in_link = goes_on or bool(_LINK_TO_THE_END.search(segment))
-        encoded = _UNBROKEN.search(segment) and "://" not in segment and not in_link
-        if encoded or segment.isspace():
-            return _Reading(segment, _NOTHING, _NOTHING, [], nameable=False, encoded=True, in_link=False)
+        links = in_link + 1 if goes_on else int(bool(_LINK_TO_THE_END.search(segment)))
         view = normalise(segment)
         read = prose(view)
         words = words_of(read.text, self.lexicon)
         nameable = may_hold_names(read.text, words)
-        return _Reading(segment, view, read, words, nameable=nameable, encoded=False, in_link=ends_in_link)
+        return _Reading(segment, view, read, words, nameable=nameable, encoded=False, in_link=links)
 
     def read_all(self, segments_of_text: Iterable[str]) -> list[_Reading]:
         """The segments of one text in order."""
         readings: list[_Reading] = []
         for segment in segments_of_text:
-            readings.append(self.read(segment, in_link=bool(readings) and readings[-1].in_link))
+            readings.append(self.read(segment, in_link=readings[-1].in_link if readings else 0))
         return readings
 
     def entities(self, readings: Sequence[_Reading]) -> dict[str, list[Entity]]:

@@ -137,8 +137,9 @@ class Pseudonyms:
     def may_show(self, kind: EntityType, value: str, may_reveal: MayReveal) -> bool:
         """Whether a value that the model wrote itself is one that this reader may see."""
         key = _key(kind, value)
-        entry = self._by_key.get((kind, key))
-        return entry is not None and any(_key(kind, info.value) == key and may_reveal(info) for info in entry.infos())
+        entry = self._by_key.get((kind, key)) or (self._person(key) if kind is EntityType.PERSON else None)
+        infos = entry.infos() if entry else ()
+        return any(_says_no_more(kind, key, _key(kind, info.value)) and may_reveal(info) for info in infos)
 
     def known_in(self, text: str) -> list[Span]:
         """Where values of this conversation stand in a text word for word; single names are left to recognition."""
@@ -242,10 +243,15 @@ def _key(kind: EntityType, value: str) -> str:
 def _same_person(one: str, other: str) -> bool:
     """Whether two keys can name one person: a family or given name alone, middle names, or an initial."""
     short, long = sorted((one.split(), other.split()), key=len)
-    if len(short) == 1:
-        return len(long) > 1 and len(short[0]) > 1 and short[0] in {long[0], long[-1]}
+    if len(short) <= 1:
+        return len(long) > 1 and len(one) > 1 < len(other) and short[:1] in (long[:1], long[-1:])
     first = short[0] == long[0] or (1 in {len(short[0]), len(long[0])} and short[0][0] == long[0][0])
     return first and short[-1] == long[-1]
+
+
+def _says_no_more(kind: EntityType, key: str, revealed: str) -> bool:
+    """Whether a value tells only what a revealed one tells: the same, or for people some of its words."""
+    return key == revealed or (kind is EntityType.PERSON and set(key.split()) <= set(revealed.split()))
 
 
 def _fullness(value: str) -> tuple[int, int, int]:

@@ -20,6 +20,8 @@ from policies.personal_data import EntityType, Span
 _TIMEOUT_S = 0.5
 _SURE = 0.5
 _LOOK_BACK_CHARS = 60
+# Presidio's own pattern takes a whole query string for the name before the @ sign.
+_EMAIL = Pattern("e-mail", r"[\w.!#$%'*+^`{|}~-]{1,64}@\w+(?:-+\w+)*(?:\.\w+(?:-+\w+)*)+\b", 0.5)
 # Names of hosts inside companies, which the public suffix list does not know.
 _PRIVATE_SUFFIXES = (
     ".local",
@@ -116,7 +118,7 @@ def load_recognisers() -> dict[str, Sequence[Recogniser]]:
     """The recognisers, by what a text must hold for them to find anything: `at` an @ sign, `digit` a digit."""
     national = EntityType.NATIONAL_ID
     return {
-        "at": [_recogniser(OfflineEmailRecognizer(), EntityType.EMAIL_ADDRESS)],
+        "at": [_recogniser(OfflineEmailRecognizer([_EMAIL]), EntityType.EMAIL_ADDRESS)],
         "digit": [
             _recogniser(MachineIpRecognizer(), EntityType.IP_ADDRESS),
             _recogniser(predefined.CryptoRecognizer(), EntityType.CRYPTO),

@@ -149,12 +149,32 @@ def test_a_megabyte_of_one_character_is_handled_or_refused_in_time(redactor: Red
 
 @pytest.mark.parametrize(
     "text",
-    ["a." * 5_000, "@" * 10_000, "1-" * 5_000, "A " * 5_000, "Ab " * 3_400, "<a" * 5_000, "[](" * 3_400, "**" * 5_000],
+    [
+        "a." * 5_000,
+        "@" * 10_000,
+        "1-" * 5_000,
+        "A " * 5_000,
+        "Ab " * 3_400,
+        "<a" * 5_000,
+        "[](" * 3_400,
+        "**" * 5_000,
+        "x://" + "a1" * 20_000,
+    ],
 )
 def test_hostile_text_is_quick(redactor: Redactor, text: str) -> None:
     began = time.process_time()
     redactor.find(text)
     assert time.process_time() - began < 2
+
+
+def test_encoded_data_are_hidden_unread_and_links_are_read(redactor: Redactor) -> None:
+    text = "Logo: " + "iVBORw0KGgo" * 60 + " by Alan Turing"
+    kinds = [kind for _, kind in found(redactor, text)]
+    assert EntityType.SECRET in kinds
+    assert kinds[-1] is EntityType.PERSON
+    link = "See https://example.org/" + "section-" * 60 + "?to=alan@example.org for more."
+    assert found(redactor, link) == [("alan@example.org", EntityType.EMAIL_ADDRESS)]
+    assert found(redactor, "| " + "-" * 700 + " |") == []
 
 
 def test_too_long_a_text_is_refused(redactor: Redactor) -> None:

@@ -156,7 +156,15 @@ def test_what_the_model_wrote_itself_may_be_shown_by_the_same_rule() -> None:
     replace(pseudonyms, "Lovelace", "user", PERSON="Lovelace")
     assert pseudonyms.may_show(EntityType.PERSON, "ada lovelace", from_origin("d1"))
     assert not pseudonyms.may_show(EntityType.PERSON, "Ada Lovelace", from_origin("user"))
+    assert pseudonyms.may_show(EntityType.PERSON, "Lovelace", from_origin("d1"))
     assert not pseudonyms.may_show(EntityType.PERSON, "Grace Hopper", anyone)
+    assert not pseudonyms.may_show(EntityType.PERSON, "Ada King Lovelace", anyone)
+
+
+def test_values_without_letters_are_nobody_else() -> None:
+    pseudonyms = Pseudonyms()
+    assert replace(pseudonyms, "Ada Lovelace ...", PERSON="...") == "Ada Lovelace ⟦PERSON_1⟧"
+    assert replace(pseudonyms, "Ada Lovelace", PERSON="Ada Lovelace") == "⟦PERSON_2⟧"
 
 
 def test_a_conversation_goes_on_after_it_was_stored() -> None:

@@ -62,13 +62,21 @@ def test_what_identifies_nobody_is_left_alone(loaded: dict[str, Sequence[Recogni
 
 
 def test_no_suffix_list_is_fetched(loaded: dict[str, Sequence[Recogniser]], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        pytest.fail("tldextract asked for a list")
+    import tldextract.remote  # noqa: PLC0415 - only to watch it
+    import tldextract.suffix_list  # noqa: PLC0415
 
-    import tldextract.suffix_list  # noqa: PLC0415 - only to watch it
+    asked: list[str] = []
 
-    monkeypatch.setattr(tldextract.suffix_list, "find_first_response", refuse)
+    def watched(_: object, urls: Sequence[str], **__: object) -> str:
+        asked.extend(urls)
+        raise tldextract.suffix_list.SuffixListNotFound(list(urls))
+
+    monkeypatch.setattr(tldextract.suffix_list, "find_first_response", watched)
+    monkeypatch.setattr(recognisers._SUFFIXES, "_extractor", None)  # As before its first use.
     assert found(loaded, "ada@example.com")
+    assert asked == []
+    tldextract.TLDExtract(cache_dir=None)("example.com")
+    assert asked, "negative control: the library's own default would ask"
 
 
 class _Slow:

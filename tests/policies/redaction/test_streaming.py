@@ -1,6 +1,7 @@
 """An answer guarded while it streams equals the answer guarded whole, and shows nobody more than policy does."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -82,18 +83,34 @@ def chunked(text: str, source: random.Random) -> list[str]:
 
 
 class Remembering(Redactor):
-    """The redactor with its entity recogniser's answers kept, so that thousands of streams take minutes."""
+    """The redactor with its answers about segments kept, so that thousands of streams take minutes.
+
+    A segment that a chunking cuts otherwise than the whole is a new one, and is looked at afresh.
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         recognition = redactor._loaded()
         super().__init__(redactor._folder)
-        kept: dict[str, Any] = {}
+        kept: dict[Any, Any] = {}
+
+        def remembered(key: Any, work: Callable[[], Any]) -> Any:
+            if key not in kept:
+                kept[key] = work()
+            return kept[key]
 
         class Kept(type(recognition)):  # type: ignore[misc]
+            def read(self, segment: str, *, in_link: int) -> Any:
+                return remembered((segment, in_link), lambda: recognition.read(segment, in_link=in_link))
+
             def entities(self, readings: Any) -> Any:
-                new = [reading for reading in readings if reading.prose.text not in kept]
-                kept.update(recognition.entities(new))
-                return kept
+                return {each.prose.text: self.entities_of(each) for each in readings}
+
+            def entities_of(self, reading: Any) -> Any:
+                text = reading.prose.text
+                return remembered(text, lambda: recognition.entities([reading]).get(text, []))
+
+            def patterns(self, view: Any, before: str) -> Any:
+                return remembered((view.text, before), lambda: recognition.patterns(view, before))
 
         self._recognition = Kept(recognition._nlp, recognition.lexicon, recognition._presidio)
 
