@@ -185,8 +185,9 @@ class Chats:
         run.passages = cut(found.passages, self._options.passages, self._options.passage_tokens)
         draft = await self._draft(run) if run.passages else None
         run.mark("answered")
-        answered = draft is not None and draft.probability >= self._weights.threshold
-        text, citations = self._compose(run, reader, draft) if draft and answered else (prompt.ABSTENTION, [])
+        text, citations = prompt.ABSTENTION, list[Citation]()
+        if draft is not None and draft.probability >= self._weights.threshold:
+            text, citations = await asyncio.to_thread(self._compose, run, reader, draft)
         return await self._conclude(run, entry, found, text, citations)
 
     def _search(self, run: _Run) -> Found:

@@ -1,6 +1,7 @@
 """Sources, runs, search and answers at the command line."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_an_answer_for_people_names_its_sources(commands: Commands) -> None:
     assert "finance/budget.md" in said
     assert "modified 20" in said
     assert "Receipt r" in said
-    assert "50 tokens read, 10 of them again" in said
+    assert re.search(r"\d+ tokens read, 0 of them again", said)
     assert "\x1b" not in said
 
 
