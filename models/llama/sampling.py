@@ -9,6 +9,7 @@ Logits = npt.NDArray[np.float32]
 
 # The rest of the vocabulary carries noise; the usual figure, and what makes sampling cheap.
 _CANDIDATES = 40
+_SEED_BITS = 2**64 - 1
 
 
 class Sampler:
@@ -17,7 +18,8 @@ class Sampler:
     def __init__(self, temperature: float, top_p: float, seed: int) -> None:
         self._temperature = temperature
         self._top_p = top_p
-        self._random = np.random.default_rng(seed)
+        # Any whole number is a seed; the generator itself takes no negative one, and raising here would end the worker.
+        self._random = np.random.default_rng(seed & _SEED_BITS)
 
     def pick(self, logits: Logits) -> int:
         """The next token."""

@@ -49,3 +49,10 @@ def test_odds_add_up_to_one_and_ignore_all_other_tokens() -> None:
     assert reply_odds(logits, [2, 1]) == pytest.approx(softmax(np.array([2.0, 1.0])))
     with pytest.raises(ValueError, match="begin with the same token"):
         reply_odds(logits, [1, 1])
+
+
+@pytest.mark.parametrize("seed", [-1, 0, -(2**63), 2**63 - 1])
+def test_any_whole_number_is_a_seed(seed: int) -> None:
+    logits = np.linspace(0, 1, 50).astype(np.float32)
+    picks = [[Sampler(1.0, 1.0, seed).pick(logits) for _ in range(3)] for _ in range(2)]
+    assert picks[0] == picks[1]
