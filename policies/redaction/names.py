@@ -196,7 +196,8 @@ def _judge_many(candidate: _Candidate) -> Verdict:
         return 0.7, "initials"
     if fold(first.text) in LISTS["places"] and not candidate.called_person:
         return None
-    if any(word.kind is Kind.GIVEN for word in candidate.full):
+    shouted = all(word.text.isupper() for word in candidate.full)
+    if any(word.kind is Kind.GIVEN and (shouted or not word.acronym) for word in candidate.full):
         return 0.85, "given name"
     last = candidate.full[-1]
     family = last.kind is Kind.FAMILY or candidate.lexicon.has_family_ending(last.text)

@@ -23,18 +23,18 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`|\])]+|\bwww\.[^\s<>\"'
 # What prose is dressed in and no name is part of: tags, link targets, addresses, code-like words.
 _NO_PROSE = re.compile(
     r"</?[a-z][a-z0-9-]*(?:\s[^<>\n]{0,200})?/?>"
-    r"|(?<=\])\([^()\s]{1,300}(?:\s\"[^\"\n]{0,100}\")?\)"
     r"|(?:[a-z][a-z0-9+.-]{1,20}://|www\.|mailto:)[^\s<>\"'`|\])]+"
     r"|&[a-z]{2,8};"
     r"|(?<![\w.+-])[\w.+-]++@[\w.-]+"
-    r"|[#/~\\$][\w./:@#-]+|@"
+    r"|(?<!\w)[#/~\\$][\w./:@#-]+"
     r"|(?<![a-z0-9.-])[a-z0-9.-]++(?:[/\\][\w.-]+)+"
     r"|(?<!\w)[^\W_]*+_[\w.-]+"
     r"|[\[\]{}<>^\\]|[-=_]{3,}"
 )
 _SHORT_LINE_CHARS = 50
-# A cell of a table, or the end of a line that is too short to be wrapped prose.
-_CELL = re.compile(rf"\||(?<![^\n]{{{_SHORT_LINE_CHARS}}})\n")
+# Names do not go on over the target of a link, an at-sign, the wall of a table's cell, or a short line's end.
+_BREAK_LINK = re.compile(r"(?<=\])\([^()\s]{1,300}(?:\s\"[^\"\n]{0,100}\")?\)")
+_BREAK = re.compile(rf"[@|]|(?<![^\n]{{{_SHORT_LINE_CHARS}}})\n")
 _SPACES = re.compile(r"\s{2,}|[\n\r\t]")
 
 
@@ -89,8 +89,8 @@ def without_links(text: str) -> str:
 
 
 def prose(view: View) -> View:
-    """What is left to read aloud: no tags, link targets, addresses or code; table cells divided by semicolons."""
-    return view.replaced(_NO_PROSE, " ").replaced(_CELL, "; ").replaced(_SPACES, " ")
+    """What is left to read aloud: no tags, link targets, addresses or code; semicolons where nothing goes on."""
+    return view.replaced(_BREAK_LINK, "; ").replaced(_NO_PROSE, " ").replaced(_BREAK, "; ").replaced(_SPACES, " ")
 
 
 def _blank_path(url: str) -> str:
