@@ -78,9 +78,9 @@ def show_table(
     if not cells:
         tell(empty)
         return
+    if title:
+        show(title, "italic")
     table = Table(
-        title=title or None,
-        title_justify="left",
         box=None,
         pad_edge=False,
         header_style="bold",
