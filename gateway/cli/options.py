@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,4 +12,3 @@ AsUser = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Limit = Annotated[int, typer.Option("-k", "--limit", min=1, help="How many at most.")]
-ReadableFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
