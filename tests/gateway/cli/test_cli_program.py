@@ -149,7 +149,9 @@ def test_an_interrupt_is_no_error_of_ours(capsys: pytest.CaptureFixture[str]) ->
 def test_ctrl_c_ends_a_real_command_cleanly(tmp_path: Path) -> None:
     """`redact` waits for its standard input, which is when the signal comes."""
     code = (
-        "import sys, time\nfrom gateway.cli import redact\n"
+        # Shells start background jobs with this signal ignored, and children inherit that.
+        "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from gateway.cli import redact\n"
         "def wait(file):\n    print('waiting', flush=True)\n    time.sleep(60)\n"
         "redact._read = wait\nfrom gateway.cli.program import main\nsys.argv[1:] = ['redact']\nmain()"
     )
