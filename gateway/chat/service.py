@@ -14,8 +14,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import msgspec
-
 from gateway.chat import evidence, prompt
 from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
 from gateway.chat.output import clean
@@ -31,7 +29,7 @@ from gateway.recording import Recorder, decisions_digest, new_request_id, passag
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
-from policies.audit.receipts import Receipt, Sampling, sign_receipt
+from policies.audit.receipts import Receipt, Sampling, receipt_digest, sign_receipt
 from policies.audit.store import EntryRef
 from policies.authorizer import Authorizer, RequestContext
 from policies.keys import Keys
@@ -286,7 +284,7 @@ class Chats:
                 cited=tuple(citation.document for citation in citations),
                 redactions=dict(run.redactions),
                 output_sha256=_sha256(text),
-                receipt_sha256=_sha256(msgspec.json.encode(receipt).decode()),
+                receipt_sha256=receipt_digest(receipt),
             )
         )
         if run.question.keep or run.question.conversation is not None:
