@@ -35,7 +35,7 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which models are used (ids of `models/catalogue.toml`) and where they come from.
 
-    `mirror` is a folder or an https address asked before anything else; `threads` 0 means every core.
+    `mirror` is a folder or an https address asked instead of the catalogue's; `threads` 0 means every core.
     """
 
     generator: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
