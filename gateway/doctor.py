@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.config import is_loopback
-from gateway.errors import translate
-from gateway.services import Services
+from gateway.errors import DatabaseUnusableError, translate
+from gateway.services import Services, require_part
 from models.errors import ModelsError
 from policies.audit.checkpoints import last_exported
 from policies.audit.verifier import verify
@@ -119,12 +119,7 @@ def _keys(services: Services) -> Finding:
 def _database(services: Services) -> Finding:
     """Whole according to SQLite, and of this version (opening it migrates it)."""
     path = services.home.database
-    if not path.exists():
-        return (
-            Level.FAIL,
-            f"There is no database at {path}",
-            "Restore it from a backup; without one, run any command and sync.",
-        )
+    require_part(path, "database", DatabaseUnusableError)
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         try:
             problems = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]

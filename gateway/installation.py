@@ -3,12 +3,14 @@
 import shutil
 from importlib.metadata import version
 
-from gateway.config import Home
+from gateway.config import Home, load_config
+from gateway.database import open_database
 from gateway.errors import ConfigurationError, ConflictError
 from gateway.services import Services
 from gateway.settings_file import settings_template
-from policies.audit.events import HomeCreated
-from policies.keys import create_keys
+from policies.audit.events import HomeCreated, HomePartsMade
+from policies.audit.store import Trail
+from policies.keys import create_keys, open_keys
 
 
 def create_home(home: Home, by: str) -> None:
@@ -45,10 +47,34 @@ def _fill(home: Home, by: str) -> None:
     except OSError as error:
         message = f"{home} cannot be written: {error.strerror}. Choose another folder with --home."
         raise ConfigurationError(message) from error
-    create_keys(home.keys)
+    keys = create_keys(home.keys)
+    open_database(home.database).dispose()
+    Trail.open(home.trail, keys).close()
     with Services(home) as services:
-        _ = services.database
         services.recorder.record_now(HomeCreated(by=by, version=version("muniment")))
+
+
+def make_missing_parts(home: Home, by: str) -> list[str]:
+    """Make the database or the trail of an existing home anew where it is missing; returns which were made.
+
+    Raises:
+        HomeMissingError: There is no installation.
+        KeysUnusableError: Its keys are missing: what they sealed and signed cannot be had again by making others.
+        DatabaseUnusableError: The database cannot be made.
+        TrailUnavailableError: The trail cannot be written.
+    """
+    load_config(home)
+    keys = open_keys(home.keys)
+    parts = {"database": home.database, "trail": home.trail}
+    missing = [name for name, path in parts.items() if not path.exists() or not path.stat().st_size]
+    if "trail" in missing:
+        Trail.open(home.trail, keys).close()
+    if "database" in missing:
+        open_database(home.database).dispose()
+    if missing:
+        with Services(home) as services:
+            services.recorder.record_now(HomePartsMade(by=by, parts=tuple(missing), version=version("muniment")))
+    return missing
 
 
 def _empty(home: Home, *, remove: bool) -> None:

@@ -15,6 +15,7 @@ from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config
 from gateway.database import open_database
+from gateway.errors import DatabaseUnusableError
 from gateway.recording import Recorder
 from gateway.search.service import Searches
 from gateway.sources.service import Sources
@@ -25,6 +26,7 @@ from models.llama.engine import LlamaEngine
 from models.store import ModelStore
 from policies.audit.store import Trail
 from policies.authorizer import Authorizer
+from policies.errors import TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
 from policies.redaction.engine import Redactor
@@ -33,6 +35,27 @@ from retrieval.ingestion import Ingestion
 from retrieval.retriever import Retriever
 
 _log = logging.getLogger(__name__)
+
+
+def require_part(path: Path, what: str, missing: type[Exception]) -> None:
+    """Refuse to go on without a file that `muniment init` made: an empty one in its place would hide that it is gone.
+
+    Raises:
+        missing: The file is not there, or is empty.
+    """
+    try:
+        there = path.stat().st_size > 0
+    except FileNotFoundError:
+        there = False
+    except OSError as error:
+        message = f"The {what} {path} cannot be looked at: {error.strerror}. Check the folder's owner and mode."
+        raise missing(message) from error
+    if not there:
+        message = (
+            f"The {what} {path} is missing. Restore it from a backup. If there is none, "
+            "`muniment init --missing` makes a new, empty one and says so in the trail."
+        )
+        raise missing(message)
 
 
 class Services:
@@ -64,10 +87,12 @@ class Services:
 
     @cached_property
     def database(self) -> Database:
+        require_part(self.home.database, "database", DatabaseUnusableError)
         return open_database(self.home.database)
 
     @cached_property
     def trail(self) -> Trail:
+        require_part(self.home.trail, "audit trail", TrailUnavailableError)
         copies = self.config.audit.checkpoint_file
         return Trail.open(self.home.trail, self.keys, Path(copies) if copies else None)
 

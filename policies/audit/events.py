@@ -126,6 +126,19 @@ class HomeCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class HomePartsMade:
+    """Parts of an installation were missing and made anew, empty: `database`, `trail` or both.
+
+    What stood in them before is gone from here; a trail that begins with this entry followed another one.
+    """
+
+    kind: ClassVar[str] = "home:parts-made"
+    by: str
+    parts: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAdded:
     """A source was configured; `type` names its connector."""
 
@@ -257,6 +270,7 @@ Event = (
     | AccessDenied
     | SignInFailed
     | HomeCreated
+    | HomePartsMade
     | SourceAdded
     | SourceRemoved
     | SyncFinished
