@@ -48,11 +48,15 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much is read for an answer, and how long it may be."""
+    """How much is read for an answer, and how long it may be.
+
+    An answer has at most `max_words`, or `most_words` where the question asks for detail or names a number of words.
+    """
 
     passages: _Positive = 4
     passage_tokens: _Positive = 700
     max_words: _Positive = 80
+    most_words: _Positive = 250
     question_characters: _Positive = 8000
 
 

@@ -56,9 +56,7 @@ def context_parts(passages: Sequence[PromptPassage], mark: str) -> tuple[str, ..
     return tuple(passage_part(number, passage, mark) for number, passage in enumerate(passages, start=1))
 
 
-def answer_turns(
-    context: tuple[str, ...], history: str, question: str, sentences: str = "two sentences"
-) -> tuple[Turn, ...]:
+def answer_turns(context: tuple[str, ...], history: str, question: str, sentences: str) -> tuple[Turn, ...]:
     """The turns that ask for an answer."""
     spoken = f"\nThe conversation so far:\n{history}\n" if history else ""
     task = f"\n{_TASK.format(sentences=sentences)}{spoken}\nQuestion: {question}"

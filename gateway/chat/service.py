@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from gateway.chat import evidence, prompt
 from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
+from gateway.chat.length import Length, wanted_length
 from gateway.chat.output import clean
 from gateway.chat.passages import cut
 from gateway.chat.rewriting import recent_turns, retrieval_query
@@ -23,9 +24,9 @@ from gateway.chat.schemas import Answer, Citation, Usage
 from gateway.chat.store import Conversation, Conversations, Message, new_conversation
 from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
-from gateway.errors import BadRequestError
 from gateway.reading import Reader
 from gateway.recording import Recorder, decisions_digest, new_request_id, passages_retrieved
+from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
@@ -74,6 +75,7 @@ class _Run:
     question: Question
     id: str
     conversation: Conversation
+    length: Length
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
     redactions: Counter[str] = field(default_factory=Counter)
@@ -118,7 +120,6 @@ class Chats:
         self._keys = keys
         self._mark_key = keys.derive("passage-marks")
         self._options = options
-        self._most_tokens = options.max_words * _TOKENS_PER_WORD
         self._model = model
         self._weights = evidence.weights_of(model.id)
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
@@ -139,7 +140,8 @@ class Chats:
             RedactionFailedError: Personal data could not be looked for.
         """
         self._validate(question)
-        run = _Run(question, new_request_id(), await asyncio.to_thread(self._conversation, question))
+        conversation = await asyncio.to_thread(self._conversation, question)
+        run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options))
         intent = self._recorder.submit(self._intent(run))
         try:
             return await self._answer(run, intent)
@@ -149,13 +151,7 @@ class Chats:
             raise
 
     def _validate(self, question: Question) -> None:
-        if not question.text.strip():
-            message = "The question is empty. Ask something."
-            raise BadRequestError(message)
-        if len(question.text) > self._options.question_characters:
-            most = self._options.question_characters
-            message = f"The question has {len(question.text)} characters; at most {most} are taken. Shorten it."
-            raise BadRequestError(message)
+        require_text(question.text, "question", self._options.question_characters)
 
     def _conversation(self, question: Question) -> Conversation:
         if question.conversation is not None:
@@ -198,7 +194,7 @@ class Chats:
         asked, history, passages = await asyncio.to_thread(self._pseudonymise, run)
         domain = f"user/{run.question.principal.id}"
         context = prompt.context_parts(passages, prompt.passage_mark(self._mark_key, domain))
-        turns = prompt.answer_turns(context, history, asked)
+        turns = prompt.answer_turns(context, history, asked, run.length.sentences)
         text = await self._generate(run, turns, domain)
         stands = await self._odds(prompt.stands_in_turns(turns, text), domain)
         holds = await self._odds(prompt.holds_answer_turns(context, asked), domain)
@@ -240,7 +236,7 @@ class Chats:
         generation = Generation(
             turns,
             domain,
-            max_tokens=self._most_tokens,
+            max_tokens=run.length.words * _TOKENS_PER_WORD,
             temperature=run.question.temperature,
             seed=run.question.seed,
         )
@@ -251,7 +247,7 @@ class Chats:
                     run.mark("first_token")
                 pieces.append(chunk.text)
                 run.last = chunk
-        return shorten(strip_markers("".join(pieces)), self._options.max_words)
+        return shorten(strip_markers("".join(pieces)), run.length.words)
 
     async def _odds(self, turns: tuple[Turn, ...], domain: str) -> float:
         return (await self._engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
@@ -315,7 +311,9 @@ class Chats:
             redactions=dict(run.redactions),
             model=self._model.id,
             model_sha256=self._model.sha256,
-            sampling=Sampling(str(run.question.temperature), "1", run.question.seed, self._most_tokens),
+            sampling=Sampling(
+                str(run.question.temperature), "1", run.question.seed, run.length.words * _TOKENS_PER_WORD
+            ),
             output_sha256=_sha256(text),
             intent=intent,
         )
