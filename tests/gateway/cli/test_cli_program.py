@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import failures, output
 from gateway.cli.program import _home_first, app
+from tests.gateway.cli.commands import Commands
 
 COMMAND = [sys.executable, "-m", "gateway.cli"]
 
