@@ -203,7 +203,7 @@ class PassageIndex:
 
 def _entry(row: PassageRow, document: DocumentRow) -> _Entry:
     counts = term_counts(index_text(document.title, row.heading, row.text))
-    return _Entry(row.id or 0, document.id, row.ordinal, document.label_id, counts, row.vector)
+    return _Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, row.vector)
 
 
 def is_authentic(path: Path, mac_key: bytes) -> bool:

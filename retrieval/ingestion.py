@@ -10,11 +10,13 @@ import time
 from base64 import b32encode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, select, update
 
 from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Upsert
 from connectors.errors import ConnectorError
@@ -27,6 +29,7 @@ from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
 from retrieval.labels import intern_label, next_epoch
 from retrieval.parsing import ParsedDocument, UnparsableError, parse
+from retrieval.parts import Matched, cut_by_parts, document_label, part_keys, passage_label
 from retrieval.sessions import writing
 from retrieval.spans import spans_within, write_spans
 from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow, utc_now
@@ -85,6 +88,7 @@ class _Parsed:
     document: ParsedDocument
     title: str
     chunks: list[Chunk]
+    parts: list[Matched]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Ingestion:
             SyncBusyError: Another run is reading this source.
             SyncFailedError: The source cannot be read; what was committed before stands.
         """
-        started = time.monotonic()
+        started, began = time.monotonic(), utc_now()
         report = SyncReport(source)
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"):
             with Session(self._database) as session:
@@ -130,6 +134,7 @@ class Ingestion:
                     report.seen += 1
                     report.doing = getattr(change, "path", "")
                     on_progress(report)
+            self._note_access_read(source, began)
         report.took_seconds = time.monotonic() - started
         return report
 
@@ -177,6 +182,14 @@ class Ingestion:
         report.done = report.seen
         on_progress(report)
 
+    def _note_access_read(self, source: str, began: datetime) -> None:
+        """A run came to its end: every permission is at least as new as its beginning."""
+        with writing(self._database) as session:
+            row = session.get_one(SourceRow, source)
+            row.access_read_at = began
+            session.add(row)
+            session.commit()
+
     def _known_digests(self, source: str, upserts: dict[str, Upsert]) -> dict[str, str]:
         ids = {self.document_id(source, external): external for external in upserts}
         with Session(self._database) as session:
@@ -185,13 +198,19 @@ class Ingestion:
             return {ids[id_]: digest for id_, digest in rows}
 
     def _digest(self, upsert: Upsert) -> str:
-        about = f"{_PIPELINE}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}"
+        cuts = "\n".join(sorted(part_keys(upsert.parts)))
+        about = f"{_PIPELINE}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}\0{cuts}"
         return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
 
     def _parse(self, upsert: Upsert, digest: str) -> _Parsed:
         document = parse(upsert.content, upsert.media_type, upsert.path)
-        title = upsert.title or document.title
-        return _Parsed(upsert, digest, document, title, chunk(document, self._embedder.count_tokens))
+        chunks: list[Chunk] = []
+        parts: list[Matched] = []
+        for matched, stretch in cut_by_parts(document, part_keys(upsert.parts)):
+            pieces = chunk(stretch, self._embedder.count_tokens)
+            chunks += pieces
+            parts += [matched] * len(pieces)
+        return _Parsed(upsert, digest, document, upsert.title or document.title, chunks, parts)
 
     def _prepare(
         self, parsed: list[_Parsed], batch: _Batch, on_progress: Callable[[SyncReport], None], report: SyncReport
@@ -243,6 +262,7 @@ class Ingestion:
         parsed, upsert = item.parsed, item.parsed.upsert
         id_ = self.document_id(source, upsert.id)
         session.exec(delete(PassageRow).where(col(PassageRow.document_id) == id_))
+        label = document_label(replace(upsert.label, source=source), upsert.parts, set(chain(*parsed.parts)))
         session.merge(
             DocumentRow(
                 id=id_,
@@ -255,20 +275,31 @@ class Ingestion:
                 author=upsert.author,
                 media_type=upsert.media_type,
                 modified=upsert.modified,
-                label_id=intern_label(session, upsert.label),
+                label_id=intern_label(session, label),
                 content_digest=parsed.digest,
                 epoch=epoch,
                 deleted=False,
             )
         )
         session.flush()
-        for passage in item.passages:
-            passage.document_id = id_
+        numbers = {
+            matched: intern_label(session, passage_label(label, upsert.parts, matched)) for matched in set(parsed.parts)
+        }
+        for passage, matched in zip(item.passages, parsed.parts, strict=True):
+            passage.document_id, passage.label_id = id_, numbers[matched]
             session.add(passage)
 
     def _relabel(self, session: Session, source: str, upsert: Upsert, epoch: int) -> None:
         row = session.get_one(DocumentRow, self.document_id(source, upsert.id))
-        row.label_id, row.epoch = intern_label(session, upsert.label), epoch
+        of_document = col(PassageRow.document_id) == row.id
+        stored = session.exec(select(PassageRow.parts).where(of_document).distinct()).all()
+        present = {key for parts in stored for key in parts.splitlines()}
+        label = document_label(replace(upsert.label, source=source), upsert.parts, present)
+        for parts in stored:
+            number = intern_label(session, passage_label(label, upsert.parts, parts.splitlines()))
+            of_parts = update(PassageRow).where(of_document, col(PassageRow.parts) == parts)
+            session.exec(of_parts.values(label_id=number))
+        row.label_id, row.epoch = intern_label(session, label), epoch
         row.url, row.author, row.modified = upsert.url, upsert.author, upsert.modified
         session.add(row)
 
@@ -316,6 +347,8 @@ def _passages(
         PassageRow(
             document_id="",
             ordinal=ordinal,
+            label_id=0,
+            parts="\n".join(item.parts[ordinal]),
             heading=piece.heading,
             heading_spans=write_spans(heading),
             text=item.document.text[piece.start : piece.end],

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -31,8 +32,18 @@ class Sources:
         self._database = database
         self._recorder = recorder
 
-    def add(self, name: str, type_: str, settings: Mapping[str, str], access_file: Path | None, by: str) -> None:
+    def add(
+        self,
+        name: str,
+        type_: str,
+        settings: Mapping[str, str],
+        access_file: Path | None,
+        by: str,
+        max_acl_age: timedelta = timedelta(0),
+    ) -> None:
         """Configure a source after having checked that it can be read.
+
+        With `max_acl_age`, nobody is shown its documents once its permissions were read longer ago than that.
 
         Raises:
             BadRequestError: The name is not usable.
@@ -48,9 +59,10 @@ class Sources:
                 raise ConflictError(message)
         access = str(access_file.absolute()) if access_file else ""
         saved = json.dumps(settings_to_save(type_, settings))
-        row = SourceRow(name=name, type=type_, settings=saved, access_file=access)
+        age = int(max_acl_age.total_seconds())
+        row = SourceRow(name=name, type=type_, settings=saved, access_file=access, max_acl_age_seconds=age)
         _connector(row).check()
-        self._recorder.record_now(SourceAdded(by=by, source=name, type=type_))
+        self._recorder.record_now(SourceAdded(by=by, source=name, type=type_, max_acl_age_seconds=age))
         with writing(self._database) as session:
             session.add(row)
             session.commit()
@@ -69,6 +81,8 @@ class Sources:
                     documents.get(row.name, 0),
                     skipped.get(row.name, 0),
                     row.synced_at,
+                    row.access_read_at,
+                    row.max_acl_age_seconds,
                 )
                 for row in rows
             ]

@@ -140,12 +140,13 @@ class HomePartsMade:
 
 @dataclass(frozen=True, slots=True)
 class SourceAdded:
-    """A source was configured; `type` names its connector."""
+    """A source was configured; `type` names its connector; 0 seconds mean that its permissions never grow too old."""
 
     kind: ClassVar[str] = "source:added"
     by: str
     source: str
     type: str
+    max_acl_age_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
