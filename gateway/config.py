@@ -51,6 +51,7 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much is read for an answer, and how long it may be.
 
     An answer has at most `max_words`, or `most_words` where the question asks for detail or names a number of words.
+    What the model said to the same prompt of the same person is remembered for `remembered_seconds` (0: not at all).
     """
 
     passages: _Positive = 4
@@ -58,6 +59,7 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_words: _Positive = 80
     most_words: _Positive = 250
     question_characters: _Positive = 8000
+    remembered_seconds: Annotated[int, msgspec.Meta(ge=0)] = 900
 
 
 class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
 from models.llama.engine import LlamaEngine
+from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.store import Trail
 from policies.authorizer import Authorizer
@@ -183,7 +184,7 @@ class Services:
             retriever=self.retriever,
             redactor=self.redactor,
             authorizer=self.authorizer,
-            engine=self.engine,
+            engine=RememberingEngine(self.engine, self.config.answers.remembered_seconds),
             recorder=self.recorder,
             conversations=self.conversations,
             keys=self.keys,
