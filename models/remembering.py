@@ -1,9 +1,9 @@
 """An engine that remembers, for a short while, what the model said to the very same prompt of the very same person.
 
 The prompt holds everything that shapes an answer: instructions, passages, history, question. Whoever asks again has
-their passages searched and checked anew, and only if exactly the same ones come of it is the prompt the same. So what is
-remembered has passed today's checks, and a right that was taken away changes the prompt. The access domain is part of
-the key: nobody's answer, nor how fast it comes, tells of somebody else's question.
+their passages searched and checked anew, and only if exactly the same ones come of it is the prompt the same. So what
+is remembered has passed today's checks, and a right that was taken away changes the prompt. The access domain is part
+of the key: nobody's answer, nor how fast it comes, tells of somebody else's question.
 """
 
 import hashlib
