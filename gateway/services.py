@@ -150,7 +150,8 @@ class Services:
     @cached_property
     def ingestion(self) -> Ingestion:
         key = self.keys.derive("document-identity")
-        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks)
+        models = f"{self.config.models.embedder}/{self.config.models.recogniser}"
+        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, models)
 
     @cached_property
     def sources(self) -> Sources:

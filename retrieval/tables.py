@@ -38,8 +38,10 @@ class LabelRow(SQLModel, table=True):
 class SourceRow(SQLModel, table=True):
     """A configured source: a connector's type and settings, and how far it has been read.
 
-    `access_read_at` is when a run last read all permissions to the end; older than `max_acl_age_seconds` (0 for no
-    limit), they are not relied on, and nobody reads the source's documents.
+    `read_with` names the rules and models that all its documents were read with; when it is not what would be used now,
+    or a document has to be tried again, the next run reads everything. `access_read_at` is when a run last read all
+    permissions to the end; older than `max_acl_age_seconds` (0 for no limit), they are not relied on, and nobody reads
+    the source's documents.
     """
 
     __tablename__ = "source"
@@ -52,6 +54,7 @@ class SourceRow(SQLModel, table=True):
     synced_at: datetime | None = None
     max_acl_age_seconds: int = 0
     access_read_at: datetime | None = None
+    read_with: str = ""
 
 
 class DocumentRow(SQLModel, table=True):

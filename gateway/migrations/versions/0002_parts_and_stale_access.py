@@ -18,6 +18,7 @@ def upgrade() -> None:
     with op.batch_alter_table("source") as source:
         source.add_column(sa.Column("max_acl_age_seconds", sa.Integer(), nullable=False, server_default="0"))
         source.add_column(sa.Column("access_read_at", sa.DateTime(timezone=True), nullable=True))
+        source.add_column(sa.Column("read_with", sa.String(), nullable=False, server_default=""))
     with op.batch_alter_table("passage") as passage:
         passage.add_column(sa.Column("label_id", sa.Integer(), nullable=False, server_default="0"))
         passage.add_column(sa.Column("parts", sa.String(), nullable=False, server_default=""))
@@ -31,6 +32,7 @@ def upgrade() -> None:
         passage.alter_column("parts", server_default=None)
     with op.batch_alter_table("source") as source:
         source.alter_column("max_acl_age_seconds", server_default=None)
+        source.alter_column("read_with", server_default=None)
 
 
 def _name_sources() -> None:
