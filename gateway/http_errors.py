@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 1_000_000
 RETRY_AFTER_SECONDS = 5
 """What a caller is told to wait after 429 and 503: about the time a question takes."""
 _MESSAGE_CHARACTERS = 500
-_BAD_REQUEST, _UNAUTHORISED, _TOO_MANY, _DEFECT, _UNAVAILABLE = 400, 401, 429, 500, 503
+_BAD_REQUEST, _UNAUTHORISED, _CONFLICT, _TOO_MANY, _DEFECT, _UNAVAILABLE = 400, 401, 409, 429, 500, 503
 _HTTP_ERRORS: dict[int, tuple[str, str]] = {
     401: ("not_authenticated", "This needs an API key. Send `Authorization: Bearer KEY`."),
     403: ("not_allowed", "You may not do this."),
@@ -111,7 +111,11 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def _description(status: int) -> str:
-    descriptions = {_BAD_REQUEST: "The request cannot be understood.", _DEFECT: "A defect in the service."}
+    descriptions = {
+        _BAD_REQUEST: "The request cannot be understood.",
+        _CONFLICT: "The thing is in a state that forbids this.",
+        _DEFECT: "A defect in the service.",
+    }
     return descriptions.get(status) or _HTTP_ERRORS[status][1]
 
 

@@ -52,7 +52,7 @@ class ConversationDetail(msgspec.Struct, frozen=True):
     opt={"action": Action.CHAT_ASK},
     status_code=200,
     tags=["chat"],
-    responses={200: ResponseSpec(openai.Completion, generate_examples=False), **error_responses(404, 413, 429)},
+    responses={200: ResponseSpec(openai.Completion, generate_examples=False), **error_responses(404, 409, 413, 429)},
 )
 async def complete(
     request: Request[Any, Any, Any],

@@ -5,10 +5,11 @@ it is complete, checked and recorded: answers are short, so almost all of the wa
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from gateway.chat.schemas import Answer, Citation, Usage
 from gateway.chat.store import Conversation, Conversations, Message, new_conversation
 from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
+from gateway.errors import ConflictError
 from gateway.reading import Reader
 from gateway.recording import Recorder, decisions_digest, new_request_id, passages_retrieved
 from gateway.texts import require_text
@@ -33,6 +35,7 @@ from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
 from policies.audit.receipts import Receipt, Sampling, receipt_digest, sign_receipt
 from policies.audit.store import EntryRef
 from policies.authorizer import Authorizer, RequestContext
+from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 from policies.principals import Principal
 from policies.redaction.engine import Redactor
@@ -122,6 +125,7 @@ class Chats:
         self._options = options
         self._model = model
         self._weights = evidence.weights_of(model.id)
+        self._open: set[tuple[str, str]] = set()
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
 
@@ -135,11 +139,16 @@ class Chats:
         Raises:
             BadRequestError: The question is empty or too long.
             NotFoundError: The asker has no such conversation.
+            ConflictError: A question in that conversation is still being answered.
             TrailUnavailableError: It could not be recorded, so there is no answer.
             EngineUnavailableError: The model is gone for the moment.
             RedactionFailedError: Personal data could not be looked for.
         """
         self._validate(question)
+        with self._alone(question.principal.id, question.conversation):
+            return await self._ask(question)
+
+    async def _ask(self, question: Question) -> Answer:
         conversation = await asyncio.to_thread(self._conversation, question)
         run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options))
         intent = self._recorder.submit(self._intent(run))
@@ -147,8 +156,25 @@ class Chats:
             return await self._answer(run, intent)
         except (Exception, asyncio.CancelledError) as error:
             # The trail must say how each question ended; then the error goes on to whoever can act on it.
-            self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
+            with contextlib.suppress(TrailUnavailableError):
+                self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
             raise
+
+    @contextlib.contextmanager
+    def _alone(self, principal: str, conversation: str | None) -> Iterator[None]:
+        """One question at a time in a conversation: two would give out the same placeholders for different values."""
+        if conversation is None:
+            yield
+            return
+        asking = (principal, conversation)
+        if asking in self._open:
+            message = "A question in this conversation is still being answered. Wait for its answer, then ask again."
+            raise ConflictError(message)
+        self._open.add(asking)
+        try:
+            yield
+        finally:
+            self._open.remove(asking)
 
     def _validate(self, question: Question) -> None:
         require_text(question.text, "question", self._options.question_characters)
@@ -182,6 +208,8 @@ class Chats:
         text, citations = prompt.ABSTENTION, list[Citation]()
         if draft is not None and draft.probability >= self._weights.threshold:
             text, citations = await asyncio.to_thread(self._compose, run, reader, draft)
+        if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
+            text, citations = prompt.ABSTENTION, []
         return await self._conclude(run, entry, found, text, citations)
 
     def _search(self, run: _Run) -> Found:
