@@ -96,6 +96,11 @@ class Corpus:
     def close(self) -> None:
         self.database.dispose()
 
+    def remove(self) -> None:
+        """Close it and delete its files: thousands are made."""
+        self.close()
+        shutil.rmtree(self.folder)
+
 
 def new_corpus(folder: Path) -> Corpus:
     """A corpus on a database of its own."""
@@ -189,6 +194,21 @@ def search(worker: Retriever, principal: Principal, query: Query) -> Found:
     """As the gateway does it: access first, then the search."""
     access = worker.access(principal, RequestContext())
     return worker.search(query.text, access, query.limit, narrowing_of(query))
+
+
+def rebuild_index(worker: Retriever) -> None:
+    worker._index.rebuild()
+
+
+def save_index(worker: Retriever, file: Path) -> None:
+    worker._index.refresh()
+    worker._index.save(file, KEY)
+
+
+def restore_index(worker: Retriever, file: Path) -> None:
+    """As a process does when it starts: the file if it will do, else the database."""
+    if not worker._index.restore(file, KEY):
+        worker._index.rebuild()
 
 
 def seen(passages: Iterable[FoundPassage]) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ class Examination:
             for _ in range(queries):
                 self._compare(world, person, random_query(chance), ask, privates[same][1], allowed)
         for corpus in [shared, *(private for private, _ in privates.values())]:
-            corpus.close()
+            corpus.remove()
         self.tally.worlds += 1
 
     def _compare(
