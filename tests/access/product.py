@@ -7,7 +7,7 @@ survives a power cut is not the subject.
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from gateway.services import Services
 from gateway.sources.service import Sources
 from models.engine import Engine as Model
 from policies.authorizer import Authorizer, RequestContext
-from policies.filters import AccessFilters
+from policies.filters import AccessFilter, AccessFilters
 from policies.groups import effective_groups
 from policies.keys import create_keys
 from policies.labels import Classification, Label
@@ -46,8 +46,8 @@ faiss.omp_set_num_threads(1)
 
 KEY = b"k" * 32
 EMPLOYEE = frozenset({Role.EMPLOYEE})
-NOT_SEEN = ("passage_id", "label")
-"""Fields of a found passage that no reader is ever shown."""
+SEEN = tuple(each.name for each in fields(FoundPassage) if each.name not in {"passage_id", "label"})
+"""Fields of a found passage but those that no reader is ever shown."""
 
 
 class QuietRecorder:
@@ -192,7 +192,10 @@ def narrowing_of(query: Query) -> Narrowing | None:
 
 def search(worker: Retriever, principal: Principal, query: Query) -> Found:
     """As the gateway does it: access first, then the search."""
-    access = worker.access(principal, RequestContext())
+    return search_with(worker, worker.access(principal, RequestContext()), query)
+
+
+def search_with(worker: Retriever, access: AccessFilter, query: Query) -> Found:
     return worker.search(query.text, access, query.limit, narrowing_of(query))
 
 
@@ -213,14 +216,11 @@ def restore_index(worker: Retriever, file: Path) -> None:
 
 def seen(passages: Iterable[FoundPassage]) -> list[dict[str, Any]]:
     """All that a reader can observe of passages, scores to 4 decimals."""
-    return [
-        {
-            name: round(value, 4) if isinstance(value, float) else value
-            for name, value in asdict(passage).items()
-            if name not in NOT_SEEN
-        }
-        for passage in passages
-    ]
+    return [{name: rounded(getattr(passage, name)) for name in SEEN} for passage in passages]
+
+
+def rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 # Whole installations, for what is asked over HTTP and through services.

@@ -27,9 +27,9 @@ from tests.access.worlds import WORDS, Query, random_label, some
 
 USERS, GROUPS, SOURCES = ["ada", "bo", "cleo"], ["staff", "finance", "legal"], ["mail", "wiki"]
 QUICK_INTERLEAVINGS, DEEP_INTERLEAVINGS = 300, 10_000
-STEPS = 8
+STEPS = 5
 TOGETHER = 10
-"""Interleavings on one database."""
+"""Interleavings that go on from one another on one database."""
 LABELS = [random_label(random.Random(seed), USERS, GROUPS) for seed in range(30)]
 """Few, so that a document comes back to a label it had, and two share one; yet often one is seen for the first time."""
 
@@ -84,21 +84,16 @@ class Site:
         self.workers[1].corpus.close()
         self.workers[0].corpus.remove()
 
-    def begin(self, seed: int) -> None:
-        """Start from nothing, on the same database."""
+    def settle(self, seed: int) -> None:
+        """The first people and documents."""
         self.chance = random.Random(seed)
-        self.done = [f"seed {seed}"]
+        self.done = [f"site {seed}"]
         corpus = self.workers[0].corpus
-        for source in SOURCES:
-            corpus.add_source(source)
-            corpus.remove_source(source)
         groups = {user: frozenset(some(self.chance, GROUPS, 0, 2)) for user in USERS}
         corpus.users.add(groups, product.EMPLOYEE, by="test")
-        for user in USERS:
-            product.enable(corpus.database, user)
-        people = {user: Person(user, tuple(groups[user])) for user in USERS}
+        self.truth.people = {user: Person(user, tuple(groups[user])) for user in USERS}
         documents = [self.new_document(number) for number in range(self.chance.randint(3, 7))]
-        self.truth = Truth(people, {product.path_of(each): each for each in documents})
+        self.truth.documents = {product.path_of(each): each for each in documents}
         corpus.load(documents)
 
     def new_document(self, number: int) -> Document:
@@ -106,8 +101,14 @@ class Site:
         return Document(source, f"n{number}", text, **self.chance.choice(LABELS))
 
     def run(self, seed: int, steps: int = STEPS) -> None:
-        """One interleaving."""
-        self.begin(seed)
+        """One interleaving, which goes on from where the last one ended; whoever was disabled comes back before it."""
+        if not self.truth.people:
+            self.settle(seed)
+        self.chance = random.Random(seed)
+        for user, person in self.truth.people.items():
+            if not person.active:
+                product.enable(self.workers[0].corpus.database, user)
+                self.truth.people[user] = replace(person, active=True)
         for _ in range(steps):
             step = self.chance.choice(STEPS_THERE_ARE)
             user, worker = self.chance.choice(USERS), self.chance.randrange(2)
@@ -383,7 +384,7 @@ def test_answers_begun_after_the_acknowledgement_never_show_what_it_took(
     tmp_path: Path, kind: Callable[[Site], list[Callable[[], None]]]
 ) -> None:
     site = Site(tmp_path)
-    site.begin(5)
+    site.settle(5)
     findings, asked, changes = wrong_at_once(site, 4, kind(site))
     site.close()
     assert findings == []
@@ -393,7 +394,7 @@ def test_answers_begun_after_the_acknowledgement_never_show_what_it_took(
 def test_an_acknowledgement_before_the_commit_is_noticed_at_once(tmp_path: Path) -> None:
     """Negative control of the test above."""
     site = Site(tmp_path, users=lambda corpus: Hasty(corpus.users))
-    site.begin(5)
+    site.settle(5)
     findings, _, _ = wrong_at_once(site, 3, changed_groups(site))
     site.close()
     assert {finding.split(":")[0] for finding in findings} >= {"stale"}

@@ -17,6 +17,7 @@ import pytest
 
 from policies.authorizer import Authorizer, RequestContext
 from policies.decisions import Decision
+from policies.filters import AccessFilter
 from policies.labels import Label
 from policies.principals import Principal
 from retrieval.retriever import Retriever
@@ -26,7 +27,7 @@ from tests.access.ranking import exhaustive_scores
 from tests.access.worlds import BEGINNING, Query, World, random_query, random_world
 
 QUICK_WORLDS, QUICK_QUERIES = 42, 13
-DEEP_WORLDS, DEEP_QUERIES = 520, 33
+DEEP_WORLDS, DEEP_QUERIES = 510, 36
 
 SEARCHING = RequestContext(purpose="search")
 Seen = list[dict[str, Any]]
@@ -89,31 +90,38 @@ class Examination:
         self.tally = Tally()
 
     def examine(self, world: World, queries: int) -> None:
+        """Let everybody in a world ask the same questions."""
         chance = random.Random(world.seed + 1)
+        asked = [random_query(chance) for _ in range(queries)]
         shared = self._corpus(world.documents)
         ask = self._broken(shared, world) if self._broken else asking(shared.worker())
-        privates: dict[frozenset[str], tuple[product.Corpus, Ask]] = {}
+        privates: dict[frozenset[str], list[Seen]] = {}
         for person in world.people:
             allowed = {product.path_of(each): each for each in readable(person, world.documents, world.nesting)}
-            same = frozenset(allowed)
+            principal, same = product.principal_of(person, world.nesting), frozenset(allowed)
             if same not in privates:
-                private = self._corpus(allowed.values())
-                privates[same] = private, asking(private.worker())
-            for _ in range(queries):
-                self._compare(world, person, random_query(chance), ask, privates[same][1], allowed)
-        for corpus in [shared, *(private for private, _ in privates.values())]:
-            corpus.remove()
+                privates[same] = self._private(principal, allowed, asked)
+            for query, private in zip(asked, privates[same], strict=True):
+                self._compare(world, person, query, ask(principal, query), private, allowed)
+        shared.remove()
         self.tally.worlds += 1
 
+    def _private(self, principal: Principal, allowed: Mapping[str, Document], asked: list[Query]) -> list[Seen]:
+        """What an index of only these documents gives to one who may read them all; nothing, when there are none."""
+        if not allowed:
+            return [[] for _ in asked]
+        corpus = self._corpus(allowed.values())
+        ask = asking(corpus.worker())
+        found = [ask(principal, query) for query in asked]
+        corpus.remove()
+        return found
+
     def _compare(
-        self, world: World, person: Person, query: Query, ask: Ask, private: Ask, allowed: Mapping[str, Document]
+        self, world: World, person: Person, query: Query, got: Seen, private: Seen, allowed: Mapping[str, Document]
     ) -> None:
-        principal = product.principal_of(person, world.nesting)
-        got = ask(principal, query)
-        # Who is disabled or nameless could not ask a private index either: the oracle lets them read nothing.
-        findings = [*judged(got, private(principal, query), allowed, query)]
-        if not self._broken and unambiguous(world.documents):
-            findings += misranked(got, allowed, query) if allowed else []
+        findings = [*judged(got, private, allowed, query)]
+        if not self._broken and allowed and unambiguous(world.documents):
+            findings += misranked(got, allowed, query)
         self.tally.triples += 1
         self.tally.found += len(got)
         self.tally.hidden += len(world.documents) - len(allowed)
@@ -127,7 +135,15 @@ class Examination:
 
 
 def asking(worker: Retriever) -> Ask:
-    return lambda principal, query: product.seen(product.search(worker, principal, query).passages)
+    """How a worker answers; what somebody may read is asked for once, since nothing changes here."""
+    access: dict[Principal, AccessFilter] = {}
+
+    def ask(principal: Principal, query: Query) -> Seen:
+        if principal not in access:
+            access[principal] = worker.access(principal, SEARCHING)
+        return product.seen(product.search_with(worker, access[principal], query).passages)
+
+    return ask
 
 
 def unambiguous(documents: tuple[Document, ...]) -> bool:
