@@ -118,10 +118,8 @@ class Ingestion:
         started = time.monotonic()
         report = SyncReport(source)
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"):
-            with Session(self._database) as session:
-                cursor = session.get_one(SourceRow, source).cursor
             batch = _Batch()
-            for change in _translated(source, connector.changes(cursor)):
+            for change in _translated(source, connector.changes(self._cursor(source))):
                 if isinstance(change, Checkpoint):
                     self._commit(source, batch, change.cursor, report, on_progress)
                     batch = _Batch()
@@ -132,6 +130,14 @@ class Ingestion:
                     on_progress(report)
         report.took_seconds = time.monotonic() - started
         return report
+
+    def _cursor(self, source: str) -> str | None:
+        with Session(self._database) as session:
+            row = session.get(SourceRow, source)
+        if row is None:
+            message = f"Source {source} has been removed, so it was not read. Add it again to have its documents back."
+            raise SyncFailedError(message)
+        return row.cursor
 
     def _commit(
         self,
@@ -291,12 +297,16 @@ class Ingestion:
         )
 
     def forget(self, source: str) -> int:
-        """Remove a source with all its documents; returns how many there were."""
+        """Remove a source with all its documents; returns how many there were.
+
+        Source and documents go together: a run between the two would bring documents back that no source then owns.
+        """
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), writing(self._database) as session:
             epoch = next_epoch(session)
             query = select(DocumentRow.external_id).where(DocumentRow.source == source)
             removed = sum([self._remove(session, source, id_, epoch) for id_ in session.exec(query).all()])
             session.exec(delete(SkipRow).where(col(SkipRow.source) == source))
+            session.exec(delete(SourceRow).where(col(SourceRow.name) == source))
             session.commit()
             return removed
 

@@ -20,6 +20,7 @@ from policies.authorizer import Authorizer, RequestContext
 from policies.filters import AccessFilter, AccessFilters
 from policies.labels import Label
 from policies.principals import Principal, Role
+from retrieval.errors import SyncFailedError
 from retrieval.retriever import Retriever
 from tests.access import product
 from tests.access.oracle import Document, Person, may_read
@@ -240,6 +241,35 @@ def test_no_grant_is_stale_in_full(tmp_path: Path) -> None:
     findings, asked = interleaved(tmp_path, DEEP_INTERLEAVINGS, first=100_000)
     assert findings == []
     assert asked >= DEEP_INTERLEAVINGS * STEPS * 2
+
+
+def test_a_sync_beside_the_removal_of_its_source_brings_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process syncs at the worst moment: when the documents have gone and the removal has not returned."""
+    corpus = product.new_corpus(tmp_path / "site")
+    other = product.reopened(corpus)
+    document = Document("wiki", "n", "hotel", allow_groups=frozenset({"staff"}))
+    corpus.load([document])
+    forget = type(corpus.ingestion).forget
+    refused: list[str] = []
+
+    def meanwhile(ingestion: Any, source: str) -> int:
+        removed = forget(ingestion, source)
+        try:
+            other.ingestion.sync("wiki", product.ListConnector(product.upsert(document)))
+        except SyncFailedError as error:
+            refused.append(str(error))
+        return removed
+
+    monkeypatch.setattr(type(corpus.ingestion), "forget", meanwhile)
+    assert corpus.sources.remove("wiki", corpus.ingestion, by="test") == 1
+    assert refused == ["Source wiki has been removed, so it was not read. Add it again to have its documents back."]
+    reader = Principal("ada", frozenset({"staff"}))
+    for worker in (corpus.worker(), other.worker()):
+        assert product.search(worker, reader, Query("hotel", 5)).passages == ()
+    other.close()
+    corpus.close()
 
 
 class RememberingByName(AccessFilters):
