@@ -54,13 +54,12 @@ def is_identifier(name: str, value: str) -> bool:
 
 
 def identifiers(value: Any) -> list[tuple[str, str]]:
-    """Every identifier in a body that is random, with the field it stood in, in order."""
+    """Every random identifier in a body, with its kind, in order."""
     if isinstance(value, Mapping):
-        own = [(name, each) for name, each in value.items() if name in IDENTIFIERS and isinstance(each, str)]
-        return own + [found for each in value.values() for found in identifiers(each)]
+        return [found for each in value.values() for found in identifiers(each)]
     if isinstance(value, list):
         return [found for each in value for found in identifiers(each)]
-    return []
+    return [(kind, value) for kind in IDENTIFIERS if isinstance(value, str) and is_identifier(kind, value)]
 
 
 def look_counted(ids: Sequence[str]) -> bool:
