@@ -4,6 +4,8 @@ Random interleavings of everything that changes who may read what, on one databa
 and filters of its own. After each change somebody asks each worker, and gets exactly what the oracle says.
 """
 
+import contextlib
+import itertools
 import random
 import threading
 import time
@@ -13,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from connectors.contract import Delete
 from gateway.admin.service import Users
+from gateway.app import create_app
+from gateway.cli.program import app as program
 from policies.authorizer import Authorizer, RequestContext
 from policies.filters import AccessFilter, AccessFilters
 from policies.labels import Label
@@ -24,7 +29,9 @@ from retrieval.errors import SyncFailedError
 from retrieval.retriever import Retriever
 from tests.access import product
 from tests.access.oracle import Document, Person, may_read
+from tests.access.parrot import Parrot
 from tests.access.worlds import WORDS, Query, random_label, some
+from tests.gateway.conftest import client_of, until_ready
 
 USERS, GROUPS, SOURCES = ["ada", "bo", "cleo"], ["staff", "finance", "legal"], ["mail", "wiki"]
 QUICK_INTERLEAVINGS, DEEP_INTERLEAVINGS = 300, 10_000
@@ -241,6 +248,56 @@ def test_no_grant_is_stale_in_full(tmp_path: Path) -> None:
     findings, asked = interleaved(tmp_path, DEEP_INTERLEAVINGS, first=100_000)
     assert findings == []
     assert asked >= DEEP_INTERLEAVINGS * STEPS * 2
+
+
+async def test_commands_take_effect_at_the_next_request_to_either_of_two_gateways(tmp_path: Path) -> None:
+    """Over HTTP and the command line: each gateway is a process's worth of services over the same home."""
+    home = tmp_path / "home"
+    keys = product.make_home(home, {"ada": ["staff"]})
+    budget = Document("wiki", "n", "The hotel costs a quokka and some kroner.", allow_groups=frozenset({"board"}))
+
+    def command(*line: str) -> None:
+        result = CliRunner().invoke(program, ["--home", str(home), *line])
+        assert result.exit_code == 0, result.output
+
+    async with contextlib.AsyncExitStack() as stack:
+        gateways = []
+        for _ in range(2):
+            services = stack.enter_context(product.open_home(home, Parrot()))
+            gateways.append(await stack.enter_async_context(client_of(create_app(services))))
+            await until_ready(gateways[-1])
+
+        async def shown(*statuses: int) -> list[bool]:
+            """Whether a search and an answer of each gateway show the secret."""
+            told = []
+            for client, (path, body) in itertools.product(gateways, REQUESTS.items()):
+                response = await client.post(path, json=body, headers={"Authorization": f"Bearer {keys['ada']}"})
+                assert response.status_code in (statuses or (200,))
+                told.append("quokka" in response.text)
+            return told
+
+        product.ingest(services, "wiki", product.upsert(budget))
+        assert await shown() == [False] * 4
+        command("users", "add", "ada", "--group", "board")
+        assert await shown() == [True] * 4
+        command("users", "add", "ada", "--group", "staff")
+        assert await shown() == [False] * 4
+        command("users", "add", "ada", "--group", "board")
+        assert await shown() == [True] * 4
+        product.ingest(services, "wiki", product.upsert(replace(budget, deny_users=frozenset({"ada"}))))
+        assert await shown() == [False] * 4
+        product.ingest(services, "wiki", product.upsert(budget))
+        assert await shown() == [True] * 4
+        command("sources", "remove", "wiki")
+        assert await shown() == [False] * 4
+        command("users", "disable", "ada")
+        assert await shown(401) == [False] * 4
+
+
+REQUESTS = {
+    "/api/v1/search": {"query": "hotel kroner"},
+    "/v1/chat/completions": {"model": "muniment", "messages": [{"role": "user", "content": "hotel kroner"}]},
+}
 
 
 def test_a_sync_beside_the_removal_of_its_source_brings_nothing_back(
