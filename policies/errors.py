@@ -21,6 +21,10 @@ class TextTooLongError(RedactionFailedError):
     """A text is longer than is ever searched for personal data: it is split or left out; trying again is of no use."""
 
 
+class TooManyGroupsError(PoliciesError):
+    """A principal is in more groups than can be decided on: they are denied; the operator mends the groups."""
+
+
 class TrailUnavailableError(PoliciesError):
     """The audit trail did not accept an entry: nothing may be answered; the caller retries later."""
 

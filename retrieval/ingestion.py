@@ -205,7 +205,12 @@ class Ingestion:
         would not tell which documents are gone.
         """
         with writing(self._database) as session:
-            row = session.get_one(SourceRow, source)
+            row = session.get(SourceRow, source)
+            if row is None:
+                message = (
+                    f"Source {source} has been removed, so it was not read. Add it again to have its documents back."
+                )
+                raise SyncFailedError(message)
             if row.cursor is None:
                 row.read_with = self._read_with
                 session.add(row)
@@ -379,12 +384,16 @@ class Ingestion:
         )
 
     def forget(self, source: str) -> int:
-        """Remove a source with all its documents; returns how many there were."""
+        """Remove a source with all its documents; returns how many there were.
+
+        Source and documents go together: a run between the two would bring documents back that no source then owns.
+        """
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), writing(self._database) as session:
             epoch = next_epoch(session)
             query = select(DocumentRow.external_id).where(DocumentRow.source == source)
             removed = sum([self._remove(session, source, id_, epoch) for id_ in session.exec(query).all()])
             session.exec(delete(SkipRow).where(col(SkipRow.source) == source))
+            session.exec(delete(SourceRow).where(col(SourceRow.name) == source))
             session.commit()
             return removed
 

@@ -136,11 +136,7 @@ class Sources:
         """
         self._row(name)
         self._recorder.record_now(SourceRemoved(by=by, source=name))
-        removed = ingestion.forget(name)
-        with writing(self._database) as session:
-            session.delete(session.get_one(SourceRow, name))
-            session.commit()
-        return removed
+        return ingestion.forget(name)
 
     def _row(self, name: str) -> SourceRow:
         with Session(self._database) as session:
