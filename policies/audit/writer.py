@@ -106,7 +106,8 @@ class ChainWriter:
         """Sign a checkpoint over all entries of all writers, unless the newest one covers them; copy it if configured.
 
         Raises:
-            TrailUnavailableError: It was not written, or not copied; both are tried again the next time.
+            TrailUnavailableError: It was not written, or not copied; both are tried again the next time. Or the newest
+                checkpoint is not one that we signed over entries that are there, and nothing is signed after it.
         """
         try:
             if self._in_doubt:
@@ -151,22 +152,19 @@ class ChainWriter:
 
     def _last_sealed(self) -> _Rooted:
         """Where the newest checkpoint leaves off; without one of ours, the roots begin at the first entry."""
-        found = self._newest()
-        try:
-            signed = SignedCheckpoint.from_parts(found.body, found.signature) if found else None
-        except ValueError:
-            signed = None
-        if signed and signed.checkpoint.log == self.log and signed.is_signed_by(self._keys.signing.public_key()):
-            return _Rooted(signed.checkpoint.count, bytes.fromhex(signed.checkpoint.root))
-        return _Rooted(0, EMPTY_ROOT)
+        newest = self._newest()
+        ours = self._ours(newest) if newest else None
+        return _Rooted(ours.checkpoint.count, bytes.fromhex(ours.checkpoint.root)) if ours else _Rooted(0, EMPTY_ROOT)
 
     def _new_checkpoint(self) -> SignedCheckpoint | None:
+        newest = self._newest()
+        if newest:
+            self._vouch_for(newest)
         count, root = self._rooted
         query = "SELECT id, hash FROM entries WHERE id > ? ORDER BY id"
         for id_, hash_ in self._connection.execute(query, (count,)):
             count, root = id_, next_root(root, hash_)
         self._rooted = _Rooted(count, root)
-        newest = self._newest()
         if count <= (newest.entries if newest else 0):
             return None
         previous = digest(newest.body, newest.signature) if newest else ""
@@ -181,6 +179,31 @@ class ChainWriter:
         query = "SELECT count, body, signature FROM checkpoints ORDER BY count DESC LIMIT 1"
         row = self._connection.execute(query).fetchone()
         return _Stored(*row) if row else None
+
+    def _ours(self, stored: _Stored) -> SignedCheckpoint | None:
+        """The checkpoint of a row, if it is one of this trail that this installation signed."""
+        try:
+            signed = SignedCheckpoint.from_parts(stored.body, stored.signature)
+        except ValueError:
+            return None
+        same = (signed.checkpoint.log, signed.checkpoint.count) == (self.log, stored.entries)
+        return signed if same and signed.is_signed_by(self._keys.signing.public_key()) else None
+
+    def _vouch_for(self, newest: _Stored) -> None:
+        """Refuse to go on from a checkpoint that is not ours: one put in far ahead would keep us from ever signing."""
+        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
+        if self._ours(newest) is None:
+            what = f"holds a checkpoint at entry {newest.entries} that this installation did not sign"
+        elif newest.entries > last:
+            what = f"lacks entries {last + 1} to {newest.entries}, which were signed"
+        else:
+            return
+        message = (
+            f"The audit trail {self._path} {what}, so its entries are no longer signed. Keep a copy of the file and "
+            "run `muniment audit verify`; then restore the trail from a backup, or move it away and run "
+            "`muniment init --missing`."
+        )
+        raise TrailUnavailableError(message)
 
     def _replaced(self) -> TrailUnavailableError:
         return TrailUnavailableError(
