@@ -160,7 +160,7 @@ def put_in_a_checkpoint(file: Path, keys: Keys, other_keys: Keys, forgery: str) 
 
 @pytest.mark.parametrize("forgery", ["noise", "other key", "other trail", "other count"])
 @pytest.mark.parametrize("running", [True, False])
-def test_a_newest_checkpoint_that_is_not_ours_is_said(  # noqa: PLR0917 - fixtures and the two choices.
+def test_a_newest_checkpoint_that_is_not_ours_is_said(
     trail_file: Path, keys: Keys, other_keys: Keys, tmp_path: Path, forgery: str, *, running: bool
 ) -> None:
     """Were it trusted, nothing would be signed or copied any more, and entries cut after it would not be missed."""
