@@ -31,7 +31,7 @@ def open_files() -> set[str]:
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            found.add(os.readlink(entry))
+            found.add(str(entry.readlink()))
         except FileNotFoundError:
             continue  # The one that reads the folder itself.
     return {name for name in found if name.startswith(("socket:", "pipe:"))}
