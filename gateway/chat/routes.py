@@ -52,7 +52,10 @@ class ConversationDetail(msgspec.Struct, frozen=True):
     opt={"action": Action.CHAT_ASK},
     status_code=200,
     tags=["chat"],
-    responses={200: ResponseSpec(openai.Completion, generate_examples=False), **error_responses(404, 409, 413, 429)},
+    responses={
+        200: ResponseSpec(openai.Completion, generate_examples=False),
+        **error_responses(404, 409, 410, 413, 429),
+    },
 )
 async def complete(
     request: Request[Any, Any, Any],
@@ -123,7 +126,7 @@ def list_conversations(services: NamedDependency[Services], principal: NamedDepe
     "/api/v1/conversations/{conversation_id:str}",
     opt={"action": Action.CONVERSATIONS_READ},
     tags=["conversations"],
-    responses=error_responses(404),
+    responses=error_responses(404, 410),
     sync_to_thread=True,
 )
 def show_conversation(
