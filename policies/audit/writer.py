@@ -4,6 +4,7 @@ A commit that fails changes nothing here, so the chain goes on where the disk st
 explained (another file in the trail's place, acknowledged entries gone) is never written over: it stays an error.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from policies.audit.chain import EMPTY_ROOT, entry_hash, genesis, new_id, next_root, timestamp
-from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, append_to, digest, sign_checkpoint
+from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, append_to, digest, last_exported, sign_checkpoint
 from policies.audit.database import open_to_write, read_log_id, writing
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
@@ -60,6 +61,7 @@ class ChainWriter:
             self.writer = new_id()
             self._head = _Head(0, genesis(self.log, self.writer))
             self._rooted = self._last_sealed()
+            self._make_up_for_a_missing_copy()
         except (sqlite3.Error, OSError) as error:
             self._connection.close()
             raise self._unavailable(error) from error
@@ -117,9 +119,7 @@ class ChainWriter:
                 signed = self._new_checkpoint()
             self._in_doubt = False
             self._to_copy = signed or self._to_copy
-            if self._to_copy and self._checkpoint_file:
-                append_to(self._checkpoint_file, self._to_copy)
-            self._to_copy = None
+            self._copy()
         except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
         return signed is not None
@@ -155,6 +155,32 @@ class ChainWriter:
         newest = self._newest()
         ours = self._ours(newest) if newest else None
         return _Rooted(ours.checkpoint.count, bytes.fromhex(ours.checkpoint.root)) if ours else _Rooted(0, EMPTY_ROOT)
+
+    def _make_up_for_a_missing_copy(self) -> None:
+        """Copy the newest checkpoint where the file lacks it: it was named later, or could not be written then.
+
+        A file that speaks of more entries, or of another trail, is left as it is: that is what it is kept for.
+        """
+        newest = self._newest()
+        ours = self._ours(newest) if newest else None
+        if ours is None or self._checkpoint_file is None:
+            return
+        try:
+            kept = last_exported(self._checkpoint_file)
+        except FileNotFoundError:
+            kept = None
+        except OSError:
+            return  # A file that can only be written to; the next checkpoint is copied all the same.
+        if kept and (kept.checkpoint.log != self.log or kept.checkpoint.count >= ours.checkpoint.count):
+            return
+        self._to_copy = ours
+        with contextlib.suppress(OSError):
+            self._copy()  # What fails here fails again when sealing, and is told there.
+
+    def _copy(self) -> None:
+        if self._to_copy and self._checkpoint_file:
+            append_to(self._checkpoint_file, self._to_copy)
+        self._to_copy = None
 
     def _new_checkpoint(self) -> SignedCheckpoint | None:
         newest = self._newest()

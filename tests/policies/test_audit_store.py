@@ -116,6 +116,36 @@ def test_checkpoints_are_copied_elsewhere(trail_file: Path, keys: Keys, tmp_path
     assert verify(trail_file, keys.public_key_pem(), last).ok
 
 
+def test_a_copy_is_made_up_for_where_it_is_missing(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+    """At opening where that works, else as soon as it does; nothing new needs to be recorded for it."""
+    with Trail.open(trail_file, keys) as trail:
+        trail.record(asked(), WAIT_SECONDS)
+    copy, unmounted = tmp_path / "later.jsonl", tmp_path / "unmounted" / "kept.jsonl"
+    Trail.open(trail_file, keys, copy).close()
+    Trail.open(trail_file, keys, copy).close()
+    assert len(copy.read_text(encoding="utf-8").splitlines()) == 1
+    with Trail.open(trail_file, keys, unmounted) as trail:
+        until(lambda: "kept.jsonl" in trail.health.detail)
+        unmounted.parent.mkdir()
+        until(unmounted.exists)
+    assert unmounted.read_bytes() == copy.read_bytes()
+
+
+def test_a_copy_that_knows_more_is_left_as_it_is(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+    """Negative control: an older checkpoint after a newer one would hide that the trail was rolled back."""
+    copy = tmp_path / "elsewhere.jsonl"
+    with Trail.open(trail_file, keys) as trail:
+        trail.record(asked(), WAIT_SECONDS)
+    older = trail_file.read_bytes()
+    with Trail.open(trail_file, keys, copy) as trail:
+        trail.record(asked(), WAIT_SECONDS)
+    trail_file.write_bytes(older)
+    before = copy.read_bytes()
+    Trail.open(trail_file, keys, copy).close()
+    assert copy.read_bytes() == before
+    assert not verify(trail_file, keys.public_key_pem(), last_exported(copy)).ok
+
+
 def test_a_copy_that_cannot_be_written_is_said_and_made_later(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "unmounted" / "checkpoints.jsonl"
     with Trail.open(trail_file, keys, copy) as trail:
