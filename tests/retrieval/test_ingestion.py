@@ -202,3 +202,19 @@ def test_a_crash_in_the_middle_of_a_commit_leaves_the_old_state(
     assert corpus.search("hotels", OWEN).passages[0].text == "Hotels."
     with Session(corpus.database) as session:
         assert session.get_one(SourceRow, "pages").cursor == "1"
+
+
+def test_more_pages_go_at_once_than_a_statement_takes_variables(corpus: Corpus) -> None:
+    corpus.sync(page("kept", "Hotels.", EVERYONE), page("gone", "Lasers.", EVERYONE))
+    corpus.sync_from(ListConnector(Skip("odd", "odd.pdf", "It is encrypted.")))
+    many = [Delete(f"page-{number}") for number in range(33_000)]
+    report = corpus.sync_from(ListConnector(*many, Delete("odd"), Delete("gone")))
+    assert report.deleted == 1
+    with Session(corpus.database) as session:
+        assert session.exec(select(SkipRow)).all() == []
+
+
+def test_more_pages_are_looked_up_at_once_than_a_statement_takes_variables(corpus: Corpus) -> None:
+    corpus.sync(page("kept", "Hotels.", EVERYONE))
+    many = {f"page-{number}": page("x", "", EVERYONE) for number in range(33_000)}
+    assert set(corpus.ingestion._known_digests("pages", many | {"kept": page("kept", "", EVERYONE)})) == {"kept"}
