@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -119,7 +119,7 @@ def show_model(services: NamedDependency[Services], name: FromPath[str]) -> open
 def list_conversations(services: NamedDependency[Services], principal: NamedDependency[Principal]) -> ConversationList:
     """List the caller's own conversations, newest first."""
     listed = services.conversations.listed(principal.id)
-    return ConversationList([ConversationSummary(id_, _utc(created_at)) for id_, created_at in listed])
+    return ConversationList([ConversationSummary(id_, created_at) for id_, created_at in listed])
 
 
 @get(
@@ -139,8 +139,3 @@ def show_conversation(
 
 def _model_names(services: Services) -> list[str]:
     return [openai.MODEL_ALIAS, services.generator.id]
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite gives times back without their zone; all of ours are UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
