@@ -223,16 +223,17 @@ def _trail(services: Services) -> Finding:
     if not report.ok:
         detail = f"The trail is not what was written: {report.findings[0].detail}"
         return Level.FAIL, detail, "muniment audit verify"
-    if kept is None and kept_in:
-        detail = f"{report.entries} entries hang together, and no checkpoint has been copied to {kept_in} so far"
-        return Level.WARN, detail, f"See that {Path(kept_in).parent} is there and can be written."
     if kept is None:
-        return (
-            Level.WARN,
-            f"{report.entries} entries hang together, and no checkpoint is kept elsewhere",
-            _KEEP_CHECKPOINTS,
-        )
+        return _without_a_copy(report.entries, kept_in)
     return _ok(f"{report.entries} entries, all as written up to the checkpoint of {kept.checkpoint.at}")
+
+
+def _without_a_copy(entries: int, kept_in: str) -> Finding:
+    """A sound trail whose end nobody else vouches for, because no place for that was named or it holds nothing yet."""
+    if kept_in:
+        detail = f"{entries} entries hang together, and no checkpoint has been copied to {kept_in} so far"
+        return Level.WARN, detail, f"See that {Path(kept_in).parent} is there and can be written."
+    return Level.WARN, f"{entries} entries hang together, and no checkpoint is kept elsewhere", _KEEP_CHECKPOINTS
 
 
 def _egress(services: Services) -> Iterator[Finding]:
