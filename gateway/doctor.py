@@ -1,7 +1,7 @@
 """`muniment doctor`: looks at every part of an installation and says what to fix.
 
 Each check is a function that gives a finding; an error of ours that a part raises is the finding of that part, since
-its text already says what to do. Nothing is changed, apart from what opening the database always does.
+its text already says what to do. Nothing is changed, apart from what opening the database and the trail always does.
 """
 
 import asyncio
@@ -211,6 +211,8 @@ def _trail(services: Services) -> Finding:
     kept_in = services.config.audit.checkpoint_file
     try:
         kept = last_exported(Path(kept_in)) if kept_in else None
+    except FileNotFoundError:
+        kept = None
     except OSError as error:
         return (
             Level.FAIL,
@@ -222,12 +224,16 @@ def _trail(services: Services) -> Finding:
         detail = f"The trail is not what was written: {report.findings[0].detail}"
         return Level.FAIL, detail, "muniment audit verify"
     if kept is None:
-        return (
-            Level.WARN,
-            f"{report.entries} entries hang together, and no checkpoint is kept elsewhere",
-            _KEEP_CHECKPOINTS,
-        )
+        return _without_a_copy(report.entries, kept_in)
     return _ok(f"{report.entries} entries, all as written up to the checkpoint of {kept.checkpoint.at}")
+
+
+def _without_a_copy(entries: int, kept_in: str) -> Finding:
+    """A sound trail whose end nobody else vouches for, because no place for that was named or it holds nothing yet."""
+    if kept_in:
+        detail = f"{entries} entries hang together, and no checkpoint has been copied to {kept_in} so far"
+        return Level.WARN, detail, f"See that {Path(kept_in).parent} is there and can be written."
+    return Level.WARN, f"{entries} entries hang together, and no checkpoint is kept elsewhere", _KEEP_CHECKPOINTS
 
 
 def _egress(services: Services) -> Iterator[Finding]:

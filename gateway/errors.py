@@ -16,7 +16,13 @@ from models.errors import (
     PromptTooLongError,
     PullFailedError,
 )
-from policies.errors import KeysUnusableError, PoliciesError, RedactionFailedError, TrailUnavailableError
+from policies.errors import (
+    KeysUnusableError,
+    PoliciesError,
+    RedactionFailedError,
+    TrailUnavailableError,
+    VaultUnreadableError,
+)
 from retrieval.errors import RetrievalError, SyncBusyError
 
 
@@ -34,6 +40,10 @@ class HomeMissingError(ConfigurationError):
 
 class DatabaseUnusableError(GatewayError):
     """The database cannot be opened: the operator restores it or follows the text."""
+
+
+class DatabaseBusyError(GatewayError):
+    """Another process has been writing to the database for too long: the caller tries again in a moment."""
 
 
 class BadRequestError(GatewayError):
@@ -100,6 +110,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(NotFoundError, "not_found", 404, 5),
     Translation(ConflictError, "conflict", 409, 6),
     Translation(SyncBusyError, "busy", 409, 6),
+    Translation(
+        VaultUnreadableError,
+        "conversation_unreadable",
+        410,
+        5,
+        "This conversation can no longer be read. Start a new conversation.",
+    ),
     Translation(TooManyRequestsError, "too_many_requests", 429, 8),
     Translation(NotReadyError, "not_ready", 503, 8),
     Translation(
@@ -130,6 +147,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(ModelsError, "model_failed", 500, 9, _ASK_OPERATOR),
     Translation(HomeMissingError, "home_missing", 500, 10, _ASK_OPERATOR),
     Translation(ConfigurationError, "configuration_invalid", 500, 10, _ASK_OPERATOR),
+    Translation(DatabaseBusyError, "database_busy", 503, 8, "The database is busy. Try again in a moment."),
     Translation(DatabaseUnusableError, "database_unusable", 503, 11, _ASK_OPERATOR),
     Translation(KeysUnusableError, "keys_unusable", 500, 10, _ASK_OPERATOR),
     Translation(ConnectorError, "source_failed", 502, 12, _ASK_OPERATOR),

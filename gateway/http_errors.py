@@ -28,6 +28,7 @@ _HTTP_ERRORS: dict[int, tuple[str, str]] = {
     403: ("not_allowed", "You may not do this."),
     404: ("not_found", "There is nothing at this address. /schema lists what there is."),
     405: ("method_not_allowed", "This address does not take that method; the header Allow names those it takes."),
+    410: ("conversation_unreadable", "The conversation can no longer be read. Start a new conversation."),
     413: ("too_large", f"The request is larger than {MAX_BODY_BYTES} bytes. Send less."),
     429: ("too_many_requests", "There are too many requests now. Wait a little and try again."),
     503: ("not_ready", "The service is not ready. Try again in a moment."),
@@ -67,7 +68,7 @@ def log_error(error: Exception, request: str) -> None:
         # Frames without the error's text: a text may quote a question or a document.
         frames = "".join(traceback.format_tb(error.__traceback__))
         _log.error("request_defect request=%s error=%s\n%s", request, type(error).__name__, frames)
-    elif row is not None and row.status >= _DEFECT:
+    elif row is not None and (row.status >= _DEFECT or row.public is not None):
         _log.error("request_failed request=%s code=%s reason=%s", request, row.code, error)
 
 

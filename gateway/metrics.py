@@ -30,7 +30,7 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "muniment_http_request_seconds",
-            "Time until a response was sent.",
+            "Time until a response began; a streamed answer goes on after it.",
             ["route"],
             buckets=_REQUEST_SECONDS,
             registry=self.registry,

@@ -30,7 +30,7 @@ from retrieval.files import exclusive
 from retrieval.labels import intern_label, next_epoch
 from retrieval.parsing import ParsedDocument, UnparsableError, parse
 from retrieval.parts import Matched, cut_by_parts, document_label, part_keys, passage_label
-from retrieval.sessions import writing
+from retrieval.sessions import batched, writing
 from retrieval.spans import spans_within, write_spans
 from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow, utc_now
 
@@ -253,9 +253,11 @@ class Ingestion:
     def _known_digests(self, source: str, upserts: dict[str, Upsert]) -> dict[str, str]:
         ids = {self.document_id(source, external): external for external in upserts}
         with Session(self._database) as session:
-            query = select(DocumentRow.id, DocumentRow.content_digest)
-            rows = session.exec(query.where(col(DocumentRow.id).in_(ids), col(DocumentRow.deleted).is_(False)))
-            return {ids[id_]: digest for id_, digest in rows}
+            query = select(DocumentRow.id, DocumentRow.content_digest).where(col(DocumentRow.deleted).is_(False))
+            found = chain.from_iterable(
+                session.exec(query.where(col(DocumentRow.id).in_(some))).all() for some in batched(list(ids))
+            )
+            return {ids[id_]: digest for id_, digest in found}
 
     def _digest(self, upsert: Upsert) -> str:
         cuts = "\n".join(sorted(part_keys(upsert.parts)))
@@ -377,8 +379,8 @@ class Ingestion:
         return 1
 
     def _note_skips(self, session: Session, source: str, batch: _Batch) -> None:
-        seen = [*batch.upserts, *batch.deletes, *batch.skips]
-        session.exec(delete(SkipRow).where(col(SkipRow.source) == source, col(SkipRow.external_id).in_(seen)))
+        for some in batched([*batch.upserts, *batch.deletes, *batch.skips]):
+            session.exec(delete(SkipRow).where(col(SkipRow.source) == source, col(SkipRow.external_id).in_(some)))
         session.add_all(
             SkipRow(source=source, external_id=s.id, path=s.path, reason=s.reason) for s in batch.skips.values()
         )

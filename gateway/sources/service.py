@@ -11,13 +11,11 @@ from sqlmodel import Session, col, func, select
 
 from connectors.access import load_access
 from connectors.contract import Connector
-from connectors.errors import ConnectorError
 from connectors.registry import create, settings_to_save
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.recording import Recorder
 from gateway.sources.schemas import Source
-from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished
-from retrieval.errors import SyncFailedError
+from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished, SyncStarted
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.sessions import writing
 from retrieval.tables import DocumentRow, SkipRow, SourceRow
@@ -107,12 +105,16 @@ class Sources:
 
         Raises:
             NotFoundError: There is no such source.
+            SyncBusyError: Another run is reading it.
             SyncFailedError: It could not be read to its end.
+            TrailUnavailableError: The run could not be recorded, so nothing was read.
         """
         row = self._row(name)
+        self._recorder.record_now(SyncStarted(by=by, source=name))
         try:
             report = ingestion.sync(name, _connector(row), on_progress)
-        except (SyncFailedError, ConnectorError) as error:
+        except BaseException as error:
+            # Also a full disk or Ctrl-C: what was committed before stands, and the trail must say that this run was.
             self._recorder.record_now(SyncFailed(by=by, source=name, error=type(error).__name__))
             raise
         self._recorder.record_now(

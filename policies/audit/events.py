@@ -159,6 +159,15 @@ class SourceRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncStarted:
+    """A run over a source is about to read it; without an end in the trail, it was killed and may have changed much."""
+
+    kind: ClassVar[str] = "sync:started"
+    by: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class SyncFinished:
     """A run over a source ended; counts are of documents, `epoch` is the state that it left."""
 
@@ -274,6 +283,7 @@ Event = (
     | HomePartsMade
     | SourceAdded
     | SourceRemoved
+    | SyncStarted
     | SyncFinished
     | SyncFailed
     | UserAdded

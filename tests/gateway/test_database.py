@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from sqlmodel import Session, SQLModel, select
 
 import gateway.admin.store
 import gateway.chat.store
+import gateway.database
 import retrieval.labels
 import retrieval.tables
 from gateway.database import _alembic, open_database
-from gateway.errors import DatabaseUnusableError
+from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 from policies.labels import Label
 
 TABLES = (gateway.admin.store, gateway.chat.store, retrieval.tables)
@@ -48,6 +50,18 @@ def test_a_damaged_file_is_said_and_kept(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnusableError, match="Restore it from a backup"):
         open_database(path)
     assert path.read_bytes() == before
+
+
+def test_a_lock_at_opening_means_later_and_not_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "muniment.db"
+    open_database(path).dispose()
+    monkeypatch.setattr(gateway.database, "_BUSY_SECONDS", 0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseBusyError, match="try again later"):
+            open_database(path)
+        other.execute("ROLLBACK")
+    open_database(path).dispose()
 
 
 def test_a_newer_version_is_not_touched(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A run commits at checkpoints, does nothing twice, and leaves out what it cannot vouch for."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import Session, select
 
 from connectors.contract import Change, Checkpoint, Delete, Skip, Upsert
@@ -202,3 +204,28 @@ def test_a_crash_in_the_middle_of_a_commit_leaves_the_old_state(
     assert corpus.search("hotels", OWEN).passages[0].text == "Hotels."
     with Session(corpus.database) as session:
         assert session.get_one(SourceRow, "pages").cursor == "1"
+
+
+@pytest.fixture
+def few_variables(corpus: Corpus) -> int:
+    """How many variables a statement takes from now on: builds of SQLite differ in that."""
+    most = 1000
+    corpus.database.dispose()
+    event.listen(corpus.database, "connect", lambda made, _: made.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, most))
+    return most
+
+
+def test_more_pages_go_at_once_than_a_statement_takes_variables(corpus: Corpus, few_variables: int) -> None:
+    corpus.sync(page("kept", "Hotels.", EVERYONE), page("gone", "Lasers.", EVERYONE))
+    corpus.sync_from(ListConnector(Skip("odd", "odd.pdf", "It is encrypted.")))
+    many = [Delete(f"page-{number}") for number in range(few_variables)]
+    report = corpus.sync_from(ListConnector(*many, Delete("odd"), Delete("gone")))
+    assert report.deleted == 1
+    with Session(corpus.database) as session:
+        assert session.exec(select(SkipRow)).all() == []
+
+
+def test_more_pages_are_looked_up_at_once_than_a_statement_takes_variables(corpus: Corpus, few_variables: int) -> None:
+    corpus.sync(page("kept", "Hotels.", EVERYONE))
+    many = {f"page-{number}": page("x", "", EVERYONE) for number in range(few_variables)}
+    assert set(corpus.ingestion._known_digests("pages", many | {"kept": page("kept", "", EVERYONE)})) == {"kept"}

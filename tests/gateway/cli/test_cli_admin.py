@@ -162,7 +162,15 @@ def test_that_the_trail_was_read_is_in_the_trail(commands: Commands) -> None:
     assert commands.recorded("trail:read")[0]["operation"] == "list"
 
 
-@pytest.mark.parametrize("arguments", [["list", "--since", "yesterday"], ["list", "-n", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--since", "yesterday"],
+        ["list", "--since", "0001-01-01T00:00:00+14:00"],
+        ["list", "-n", "0"],
+        ["list", "-n", "9" * 20],
+    ],
+)
 def test_wrong_filters_are_refused(commands: Commands, arguments: list[str]) -> None:
     commands.fail("audit", *arguments, exit_code=2)
 
@@ -170,6 +178,8 @@ def test_wrong_filters_are_refused(commands: Commands, arguments: list[str]) -> 
 def test_what_the_trail_does_not_hold_is_said(commands: Commands) -> None:
     commands.fail("audit", "show", "99999", exit_code=5)
     commands.fail("audit", "show", "rnothing", exit_code=5)
+    for digits in (18, 19, 20, 5000):
+        commands.fail("audit", "show", "9" * digits, exit_code=5)
 
 
 def test_a_whole_trail_verifies(commands: Commands) -> None:

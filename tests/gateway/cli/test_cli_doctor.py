@@ -121,7 +121,12 @@ def listen_to_all(commands: Commands) -> None:
 
 
 def lose_checkpoints(commands: Commands) -> None:
-    (commands.home / "muniment.toml").write_text('[audit]\ncheckpoint_file = "/nonexistent/kept"\n')
+    (commands.home / "kept").mkdir()
+    keep_checkpoints_in(commands, commands.home / "kept")
+
+
+def keep_checkpoints_in(commands: Commands, file: Path) -> None:
+    (commands.home / "muniment.toml").write_text(f'[audit]\ncheckpoint_file = "{file}"\n')
 
 
 @pytest.mark.parametrize(
@@ -151,6 +156,21 @@ def test_each_fault_is_found_where_it_is(
     assert len(faults) == 1
     assert faults[0]["detail"]
     assert faults[0]["fix"] or ". " in faults[0]["detail"]  # Our errors say what to do in their own text.
+
+
+def test_a_place_for_checkpoints_that_was_named_later_gets_the_newest(commands: Commands, tmp_path: Path) -> None:
+    keep_checkpoints_in(commands, tmp_path / "kept.jsonl")
+    assert levels(examine(commands))["trail"] == {"ok"}
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 1
+    examine(commands)
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 1, "it is copied once"
+
+
+def test_checkpoints_that_cannot_be_copied_yet_are_no_loss(commands: Commands, tmp_path: Path) -> None:
+    keep_checkpoints_in(commands, tmp_path / "unmounted" / "kept.jsonl")
+    (check,) = examine(commands)["trail"]
+    assert (check["level"], str(tmp_path / "unmounted") in check["fix"]) == ("warn", True)
+    assert "so far" in check["detail"]
 
 
 def test_without_a_home_the_doctor_says_so(empty: Commands) -> None:
