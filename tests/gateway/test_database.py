@@ -8,13 +8,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-import gateway.admin.store
 import gateway.chat.store
+import gateway.identity.store
 import retrieval.tables
 from gateway.database import open_database
 from gateway.errors import DatabaseUnusableError
 
-TABLES = (gateway.admin.store, gateway.chat.store, retrieval.tables)
+TABLES = (gateway.identity.store, gateway.chat.store, retrieval.tables)
 """Imported so that their classes are known."""
 
 
