@@ -73,6 +73,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     _open(services)
     options = options or services.config.server
     metrics, readiness, refusals, workers = Metrics(), Readiness(services), Refusals(), Workers()
+    provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
     services.recorder.observe = metrics.trail_append_seconds.observe
     return Litestar(
@@ -87,12 +88,13 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             "caller": Provide(_caller, sync_to_thread=False),
             "metrics": _given(metrics),
             "principal": Provide(_principal, sync_to_thread=False),
+            "provider_workers": _given(provider_workers),
             "readiness": _given(readiness),
             "refusals": _given(refusals),
             "services": _given(services),
             "workers": _given(workers),
         },
-        lifespan=[lambda _app: _running(readiness, workers)],
+        lifespan=[lambda _app: _running(readiness, workers, provider_workers)],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
@@ -130,7 +132,7 @@ def _open(services: Services) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _running(readiness: Readiness, workers: Workers) -> AsyncIterator[None]:
+async def _running(readiness: Readiness, *workers: Workers) -> AsyncIterator[None]:
     loading = asyncio.create_task(readiness.load())
     try:
         yield
@@ -139,7 +141,8 @@ async def _running(readiness: Readiness, workers: Workers) -> AsyncIterator[None
         with contextlib.suppress(asyncio.CancelledError):
             await loading
         await readiness.stop()
-        workers.close()
+        for threads in workers:
+            threads.close()
 
 
 def _given(value: object) -> Provide:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,6 +22,7 @@ from gateway.errors import ConfigurationError, NotAuthenticatedError, ProviderUn
 from gateway.identity.options import OidcOptions
 from gateway.identity.tokens import TokenRefusedError, strict_json
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 5.0
 _DEADLINE_SECONDS = 10.0
@@ -32,6 +33,8 @@ _KEYS_SECONDS = 300.0
 """How long fetched keys are used: a key that the provider withdrew is not trusted for longer."""
 _REFETCH_SECONDS = 60.0
 """How often an unknown `kid` may have the keys fetched: anybody can make up such tokens."""
+_DOWN_SECONDS = 5.0
+"""How long a provider that did not answer is not asked again: whoever waited meanwhile need not wait once more."""
 _OK, _BAD_REQUEST, _UNAUTHORISED = 200, 400, 401
 _REFUSED = "The identity provider did not accept the sign-in, so you are not signed in. Begin again."
 
@@ -93,6 +96,7 @@ class Provider:
         self._lock = threading.Lock()
         self._endpoints: tuple[Endpoints, float] | None = None
         self._keys: tuple[list[Mapping[str, Any]], float] | None = None
+        self._failed: tuple[str, float] | None = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -106,7 +110,7 @@ class Provider:
         """
         with self._lock:
             if self._endpoints is None or self._clock() - self._endpoints[1] > _DOCUMENT_SECONDS:
-                self._endpoints = self._discover(), self._clock()
+                self._endpoints = self._fetched(self._discover), self._clock()
             return self._endpoints[0]
 
     def keys(self, *, again: bool = False) -> Sequence[Mapping[str, Any]]:
@@ -119,7 +123,7 @@ class Provider:
         with self._lock:
             age = self._clock() - self._keys[1] if self._keys else _KEYS_SECONDS
             if self._keys is None or age >= (_REFETCH_SECONDS if again else _KEYS_SECONDS):
-                self._keys = self._fetch_keys(address), self._clock()
+                self._keys = self._fetched(lambda: self._fetch_keys(address)), self._clock()
             return self._keys[0]
 
     def exchange(self, code: str, verifier: str) -> Tokens:
@@ -146,6 +150,16 @@ class Provider:
             self._fail(f"its token endpoint answered {status} {_shown(answer.get('error'))}")
         access_token = answer.get("access_token")
         return Tokens(answer.get("id_token"), access_token if isinstance(access_token, str) else None)
+
+    def _fetched(self, fetch: Callable[[], _T]) -> _T:
+        """Fetch something, unless that failed a moment ago."""
+        if self._failed is not None and self._clock() - self._failed[1] < _DOWN_SECONDS:
+            raise ProviderUnavailableError(self._failed[0])
+        try:
+            return fetch()
+        except ProviderUnavailableError as error:
+            self._failed = str(error), self._clock()
+            raise
 
     def _discover(self) -> Endpoints:
         address = f"{self._options.issuer.rstrip('/')}/.well-known/openid-configuration"

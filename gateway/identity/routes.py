@@ -76,7 +76,7 @@ async def sign_out(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
     caller: NamedDependency[Caller],
-    workers: NamedDependency[Workers],
+    provider_workers: NamedDependency[Workers],
 ) -> SignedOut:
     """End the session this came with; without one there is nothing to end. Says where to sign out at the provider."""
     keep_cookie(request.scope, clear_cookie(SESSION_COOKIE))
@@ -86,7 +86,7 @@ async def sign_out(
     await asyncio.to_thread(services.sessions.end, caller.session.id, user, "signed-out", user)
     if caller.session.method != "oidc" or not services.config.oidc.issuer:
         return SignedOut()
-    return SignedOut(await workers.run(services.single_sign_on.sign_out_address))
+    return SignedOut(await provider_workers.run(services.single_sign_on.sign_out_address))
 
 
 @get(
@@ -203,11 +203,11 @@ def end_session(
 async def begin_single_sign_on(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
-    workers: NamedDependency[Workers],
+    provider_workers: NamedDependency[Workers],
     return_to: _ReturnTo = "/",
 ) -> Response[None]:
     """Send the browser to the identity provider; `return_to` is the path it comes back to in the end."""
-    address, carried = await workers.run(services.single_sign_on.begin, return_to)
+    address, carried = await provider_workers.run(services.single_sign_on.begin, return_to)
     keep_cookie(request.scope, set_cookie(FLOW_COOKIE, carried, FLOW_SECONDS))
     return Response(None, status_code=_SEE_OTHER, headers={"Location": address})
 
@@ -222,7 +222,7 @@ async def finish_single_sign_on(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
     caller: NamedDependency[Caller],
-    workers: NamedDependency[Workers],
+    provider_workers: NamedDependency[Workers],
     metrics: NamedDependency[Metrics],
     refusals: NamedDependency[Refusals],
 ) -> Response[None]:
@@ -231,7 +231,7 @@ async def finish_single_sign_on(
     carried = read_cookie(request.scope["headers"], FLOW_COOKIE)
     keep_cookie(request.scope, clear_cookie(FLOW_COOKIE))
     try:
-        session, return_to = await workers.run(sign_on.finish, _answer(request), carried)
+        session, return_to = await provider_workers.run(sign_on.finish, _answer(request), carried)
     except NotAuthenticatedError as error:
         await record_refusal(services, metrics, refusals, error, "oidc")
         raise
@@ -250,7 +250,7 @@ async def finish_single_sign_on(
 async def end_by_provider(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
-    workers: NamedDependency[Workers],
+    provider_workers: NamedDependency[Workers],
     metrics: NamedDependency[Metrics],
     refusals: NamedDependency[Refusals],
 ) -> Response[None]:
@@ -258,7 +258,7 @@ async def end_by_provider(
     sign_on = services.single_sign_on
     token = _logout_token(request.headers.get("content-type", ""), await request.body())
     try:
-        await workers.run(sign_on.back_channel, token)
+        await provider_workers.run(sign_on.back_channel, token)
     except NotAuthenticatedError as error:
         await record_refusal(services, metrics, refusals, error, "oidc")
         message = "The logout token was not accepted."
