@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.identity import tokens
 from gateway.identity.options import Algorithm
 from gateway.identity.tokens import Expected, TokenRefusedError, read_id_token, read_logout_token
 from tests.gateway.identity import forgeries
@@ -73,6 +74,36 @@ def test_a_naive_verifier_accepts_forgeries_of_most_kinds() -> None:
     assert {"alg 'nOnE', no signature", "jwk of the attacker", "logout token", "aud 'muniment2'"} <= names
     assert len(fooled) > 60
     assert forgeries.naive(token(claims()), provider_keys())
+
+
+@pytest.mark.parametrize(
+    ("check", "instead"),
+    [
+        ("_REFUSED_HEADERS", frozenset()),
+        ("_check_access_token", lambda *_: None),
+        ("_check_authentication", lambda *_: None),
+        ("_check_parties", lambda *_: None),
+        ("_check_times", lambda *_: None),
+        ("_fits", lambda *_: True),
+        ("_text", lambda said, name: str(said.get(name))),
+        ("_time", lambda said, name: float(said.get(name) or 0)),
+        ("_without_doubles", dict),
+        ("_MOST_CHARACTERS", 10**9),
+    ],
+)
+def test_without_any_one_of_the_checks_some_forgery_is_accepted(
+    check: str, instead: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control: no check is there in vain, and these tests notice when one is lost."""
+    monkeypatch.setattr(tokens, check, instead)
+    accepted = []
+    for _, name, forged in FORGED:
+        try:
+            read(forged)
+            accepted.append(name)
+        except Exception:  # noqa: BLE001 - a reader without one of its checks may break in any way
+            continue
+    assert accepted
 
 
 @pytest.mark.parametrize(
