@@ -12,7 +12,14 @@ from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from gateway.errors import BadRequestError, NotAllowedError, NotAuthenticatedError
+from gateway.errors import (
+    BadRequestError,
+    NotAllowedError,
+    NotAuthenticatedError,
+    NotFoundError,
+    ProviderUnavailableError,
+    TooManyRequestsError,
+)
 from gateway.http_errors import error_responses
 from gateway.identity.callers import Caller, is_foreign
 from gateway.identity.cookies import FLOW_COOKIE, SESSION_COOKIE, clear_cookie, read_cookie, set_cookie
@@ -79,14 +86,15 @@ async def sign_out(
     provider_workers: NamedDependency[Workers],
 ) -> SignedOut:
     """End the session this came with; without one there is nothing to end. Says where to sign out at the provider."""
+    await _end(services, caller, "signed-out")
+    # Only now: a browser must not forget a session that could not be ended.
     keep_cookie(request.scope, clear_cookie(SESSION_COOKIE))
-    if caller.session is None:
+    if caller.session is None or caller.session.method != "oidc" or not services.config.oidc.issuer:
         return SignedOut()
-    user = caller.principal.id
-    await asyncio.to_thread(services.sessions.end, caller.session.id, user, "signed-out", user)
-    if caller.session.method != "oidc" or not services.config.oidc.issuer:
-        return SignedOut()
-    return SignedOut(await provider_workers.run(services.single_sign_on.sign_out_address))
+    try:
+        return SignedOut(await provider_workers.run(services.single_sign_on.sign_out_address))
+    except (ProviderUnavailableError, TooManyRequestsError):
+        return SignedOut()  # The session is over here, which is what was asked for.
 
 
 @get(
@@ -296,11 +304,17 @@ async def _refused_evenly(metrics: Metrics) -> AsyncIterator[None]:
 
 async def _take_over(request: Request[Any, Any, Any], services: Services, caller: Caller, session: OpenSession) -> None:
     """Give the browser its new session, and end the one it had: no token from before a sign-in means anything after."""
-    if caller.session is not None:
-        user = caller.principal.id
-        await asyncio.to_thread(services.sessions.end, caller.session.id, user, "signed-in-again", user)
+    await _end(services, caller, "signed-in-again")
     left = int((session.expires_at - utc_now()).total_seconds())
     keep_cookie(request.scope, set_cookie(SESSION_COOKIE, session.token, left))
+
+
+async def _end(services: Services, caller: Caller, reason: str) -> None:
+    """End the session a request came with, if it came with one and that was not ended meanwhile."""
+    if caller.session is not None:
+        user = caller.principal.id
+        with contextlib.suppress(NotFoundError):
+            await asyncio.to_thread(services.sessions.end, caller.session.id, user, reason, user)
 
 
 def _signed_in(principal: Principal, session: OpenSession | None) -> SignedIn:

@@ -78,8 +78,10 @@ class PasswordSignIn:
             TrailUnavailableError: It could not be recorded, so nobody is signed in.
         """
         with self._tried(name, password, address) as (principal, stored):
+            # Hashed before the transaction: nobody else writes meanwhile.
+            fresh = hash_password(password) if is_outdated(stored) else stored
             session = self._sessions.begin(
-                principal, "password", also=lambda writing_: self._settle(writing_, name, stored, password)
+                principal, "password", also=lambda writing_: self._settle(writing_, name, stored, fresh)
             )
         return principal, session
 
@@ -169,13 +171,12 @@ class PasswordSignIn:
             seconds = 0 if until == UNTIL_UNLOCKED else int((until - attempt.last_at).total_seconds())
             self._recorder.record_now(SignInLocked(user=user, failures=attempt.failures, seconds=seconds))
 
-    def _settle(self, session: Session, name: str, stored: str, password: str) -> None:
+    def _settle(self, session: Session, name: str, stored: str, fresh: str) -> None:
         """Within the session's transaction: the password must still be that one; failures are forgotten."""
         row = self._unchanged(session, name, stored)
         self._forget_failures(session, name)
-        if is_outdated(row.hash):
-            row.hash = hash_password(password)
-            session.add(row)
+        row.hash = fresh
+        session.add(row)
 
     def _set(self, user_id: str, password: str, by: str, session_id: str, was: str | None = None) -> None:
         hashed = hash_password(password)

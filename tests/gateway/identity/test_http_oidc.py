@@ -551,6 +551,18 @@ async def test_signing_out_says_where_to_sign_out_at_the_provider(browser: Brows
     assert await browser.who() == ""
 
 
+async def test_signing_out_here_does_not_wait_for_the_provider(
+    browser: Browser, provider: FakeProvider, world: World
+) -> None:
+    await signed_in(browser, provider)
+    browser.csrf = (await browser.get("/auth/session")).json()["csrf_token"]
+    world.services.single_sign_on._provider._endpoints = None
+    provider.answers["/.well-known/openid-configuration"] = raw(503, b"")
+    response = await browser.post("/auth/sign-out")
+    assert (response.status_code, response.json(), browser.cookies) == (200, {"provider": ""}, {})
+    assert world.services.sessions.listed("alice") == []
+
+
 async def logged_out(browser: Browser, token: str, **more: Any) -> int:
     response = await browser.client.post("/auth/oidc/back-channel-logout", **{"data": {"logout_token": token}} | more)
     assert response.headers["cache-control"] == "no-store"

@@ -14,6 +14,7 @@ from gateway.identity.callers import is_foreign, is_forged
 from gateway.identity.cookies import SESSION_COOKIE, read_cookie
 from gateway.identity.keys import ApiKeys
 from gateway.identity.store import SessionRow
+from policies.errors import TrailUnavailableError
 from policies.principals import Role
 from tests.gateway.conftest import World, error_of, open_services, recorded, running
 from tests.gateway.gated_model import GatedModel
@@ -164,6 +165,28 @@ async def test_signing_out_ends_the_session_for_every_copy_of_the_cookie(browser
     assert (await browser.get("/auth/session", headers=copy)).status_code == 401
     assert (await browser.post("/auth/sign-out")).status_code == 200, "nobody may sign out, too"
     assert recorded(world, "session:ended")[0]["reason"] == "signed-out"
+
+
+async def test_signing_out_twice_at_once_is_signing_out(browser: Browser, world: World) -> None:
+    await browser.sign_in("alice")
+    answers = await asyncio.gather(*(browser.post("/auth/sign-out") for _ in range(4)))
+    # Whoever came after the session was over had no session whose CSRF token could be asked for.
+    assert {answer.status_code for answer in answers} == {200}
+    assert world.services.sessions.listed("alice") == []
+
+
+async def test_a_session_that_cannot_be_ended_is_kept(
+    browser: Browser, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        message = "the disk is full"
+        raise TrailUnavailableError(message)
+
+    await browser.sign_in("alice")
+    with monkeypatch.context() as broken:
+        broken.setattr(world.services.recorder, "record_now", fail)
+        assert (await browser.post("/auth/sign-out")).status_code == 503
+    assert await browser.who() == "alice"
 
 
 async def test_a_session_ends_when_nobody_uses_it(browser: Browser, world: World, clock: Clock) -> None:
