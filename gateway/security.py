@@ -98,7 +98,7 @@ class Authentication(ASGIMiddleware):
             try:
                 return await asyncio.to_thread(callers.by_key, presented)
             except NotAuthenticatedError as error:
-                await self._record(error, "key")
+                await self._record(scope, error, "key")
                 raise
         token = session_token(scope["headers"])
         if token is None:
@@ -107,11 +107,11 @@ class Authentication(ASGIMiddleware):
             return await asyncio.to_thread(callers.by_session, token)
         except NotAuthenticatedError as error:
             # Browsers send a cookie to every address, so one that is over is no reason to refuse what needs none.
-            await self._record(error, "session")
+            await self._record(scope, error, "session")
             return NOBODY
 
-    async def _record(self, error: NotAuthenticatedError, method: str) -> None:
-        await record_refusal(self._services, self._metrics, self._refusals, error, method)
+    async def _record(self, scope: Scope, error: NotAuthenticatedError, method: str) -> None:
+        await record_refusal(self._services, self._metrics, self._refusals, scope, error, method)
 
     async def _refuse_forged(self, scope: Scope, principal: Principal, reason: str) -> None:
         self._metrics.access_denied.inc()
@@ -122,12 +122,25 @@ class Authentication(ASGIMiddleware):
 
 
 async def record_refusal(
-    services: Services, metrics: Metrics, refusals: "Refusals", error: NotAuthenticatedError, method: str
+    services: Services,
+    metrics: Metrics,
+    refusals: "Refusals",
+    scope: Scope,
+    error: NotAuthenticatedError,
+    method: str,
 ) -> None:
     """Count credentials that were not accepted, and record them while there is room for that."""
     metrics.sign_ins_failed.inc()
     if refusals.recorded():
-        event = SignInFailed(channel=CHANNEL, reason=error.reason, key_id=error.key_id, method=method, user=error.user)
+        address = client_address(scope)
+        event = SignInFailed(
+            channel=CHANNEL,
+            reason=error.reason,
+            key_id=error.key_id,
+            method=method,
+            user=error.user,
+            address_hmac=services.recorder.digest(address) if address else "",
+        )
         await services.recorder.record(event)
 
 
@@ -217,6 +230,12 @@ def add_security_headers(message: Message, scope: Scope) -> None:
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     headers["X-Request-Id"] = request_id(scope)
+
+
+def client_address(scope: Scope) -> str:
+    """Who the other end of the connection is: a proxy, where one stands in front; empty where there is no network."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -28,7 +28,7 @@ from gateway.identity.schemas import PasswordRequest, SessionList, SignedIn, Sig
 from gateway.identity.sessions import OpenSession
 from gateway.identity.workers import Workers
 from gateway.metrics import Metrics
-from gateway.security import Refusals, keep_cookie, record_refusal
+from gateway.security import Refusals, client_address, keep_cookie, record_refusal
 from gateway.services import Services
 from policies.actions import Action
 from policies.principals import Principal
@@ -61,7 +61,7 @@ async def sign_in(
     _require_own_page(request, services)
     async with _refused_evenly(metrics):
         principal, session = await workers.run(
-            services.password_sign_in.sign_in, data.user, data.password, _address(request)
+            services.password_sign_in.sign_in, data.user, data.password, client_address(request.scope)
         )
     await _take_over(request, services, caller, session)
     return _signed_in(principal, session)
@@ -128,7 +128,12 @@ async def change_password(
     session_id = caller.session.id if caller.session else ""
     async with _refused_evenly(metrics):
         await workers.run(
-            services.password_sign_in.change, caller.principal, data.old, data.new, _address(request), session_id
+            services.password_sign_in.change,
+            caller.principal,
+            data.old,
+            data.new,
+            client_address(request.scope),
+            session_id,
         )
     return _signed_in(caller.principal, caller.session)
 
@@ -241,7 +246,7 @@ async def finish_single_sign_on(
     try:
         session, return_to = await provider_workers.run(sign_on.finish, _answer(request), carried)
     except NotAuthenticatedError as error:
-        await record_refusal(services, metrics, refusals, error, "oidc")
+        await record_refusal(services, metrics, refusals, request.scope, error, "oidc")
         raise
     await _take_over(request, services, caller, session)
     return Response(None, status_code=_SEE_OTHER, headers={"Location": return_to})
@@ -268,7 +273,7 @@ async def end_by_provider(
     try:
         await provider_workers.run(sign_on.back_channel, token)
     except NotAuthenticatedError as error:
-        await record_refusal(services, metrics, refusals, error, "oidc")
+        await record_refusal(services, metrics, refusals, request.scope, error, "oidc")
         message = "The logout token was not accepted."
         raise BadRequestError(message) from error
     return Response(None, status_code=200)
@@ -329,10 +334,6 @@ def _require_own_page(request: Request[Any, Any, Any], services: Services) -> No
     if is_foreign(request.scope["headers"], services.config.sign_in.origins):
         message = "The request is from a page elsewhere. Sign in on this service's own page."
         raise NotAllowedError(message)
-
-
-def _address(request: Request[Any, Any, Any]) -> str:
-    return request.client.host if request.client else ""
 
 
 def _answer(request: Request[Any, Any, Any]) -> Answer:

@@ -114,27 +114,24 @@ class Sessions:
         self._recorder.record_now(
             SessionBegun(principal=principal.id, session=id_, method=method, issuer=provider.issuer)
         )
-        with writing(self._database) as session:
-            if also is not None:
-                also(session)
-            over = or_(col(SessionRow.expires_at) < now - _KEPT, col(SessionRow.ended_at) < now - _KEPT)
-            session.exec(delete(SessionRow).where(over))
-            session.add(
-                SessionRow(
-                    id=id_,
-                    user_id=principal.id,
-                    token_sha256=digest(token),
-                    rotated_at=now,
-                    created_at=now,
-                    seen_at=now,
-                    expires_at=expires_at,
-                    method=method,
-                    issuer=provider.issuer,
-                    subject=provider.subject,
-                    provider_session=provider.session,
-                )
-            )
-            session.commit()
+        row = SessionRow(
+            id=id_,
+            user_id=principal.id,
+            token_sha256=digest(token),
+            rotated_at=now,
+            created_at=now,
+            seen_at=now,
+            expires_at=expires_at,
+            method=method,
+            issuer=provider.issuer,
+            subject=provider.subject,
+            provider_session=provider.session,
+        )
+        try:
+            self._add(row, now, also)
+        except BaseException:
+            self._recorder.record_now(SessionEnded(by="system", user=principal.id, session=id_, reason="not-begun"))
+            raise
         return OpenSession(id_, method, expires_at, self._csrf_token(id_), token)
 
     def authenticate(self, token: str) -> tuple[Principal, OpenSession]:
@@ -206,6 +203,15 @@ class Sessions:
             rows = session.exec(query).all()
         self._end(rows, "provider", "back-channel")
         return len(rows)
+
+    def _add(self, row: SessionRow, now: datetime, also: Callable[[Session], None] | None) -> None:
+        with writing(self._database) as session:
+            if also is not None:
+                also(session)
+            over = or_(col(SessionRow.expires_at) < now - _KEPT, col(SessionRow.ended_at) < now - _KEPT)
+            session.exec(delete(SessionRow).where(over))
+            session.add(row)
+            session.commit()
 
     def _end(self, rows: Sequence[SessionRow], by: str, reason: str) -> None:
         for row in rows:

@@ -147,7 +147,8 @@ class SessionEnded:
     """A session was ended before its time.
 
     `reason` is `signed-out`, `signed-in-again`, `ended` (from the list of sessions), `password-changed`,
-    `back-channel` (the provider said so) or `replayed` (an old cookie came back: it was copied).
+    `back-channel` (the provider said so), `replayed` (an old cookie came back: it was copied) or `not-begun` (something
+    failed after it was announced).
     """
 
     kind: ClassVar[str] = "session:ended"

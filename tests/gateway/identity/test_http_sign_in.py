@@ -305,6 +305,9 @@ async def test_a_sign_in_with_the_old_password_does_not_outlive_the_change(
     monkeypatch.setattr(password_service, "is_right", slow)
     assert (await browser.sign_in("alice")).status_code == 401
     assert world.services.sessions.listed("alice") == []
+    announced = [entry["session"] for entry in recorded(world, "session:begun")]
+    ended = {entry["session"]: entry["reason"] for entry in recorded(world, "session:ended")}
+    assert [ended[session] for session in announced] == ["not-begun"]
 
 
 async def test_too_much_hashing_at_once_is_refused_and_forgotten_when_done() -> None:
