@@ -13,6 +13,7 @@ import msgspec
 import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
+from gateway.identity.options import OidcOptions, SignInOptions
 
 CONFIG_NAME = "muniment.toml"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -76,6 +77,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: ModelOptions = ModelOptions()
     answers: AnswerOptions = AnswerOptions()
     audit: AuditOptions = AuditOptions()
+    sign_in: SignInOptions = SignInOptions()
+    oidc: OidcOptions = OidcOptions()
 
 
 class Home:

@@ -23,6 +23,7 @@ from gateway.services import Services, require_part
 from models.errors import ModelsError
 from policies.audit.checkpoints import last_exported
 from policies.audit.verifier import verify
+from policies.principals import SEPARATE_ROLES
 from retrieval.index import is_authentic
 
 _LITTLE_DISK_BYTES = 2 * 10**9
@@ -156,11 +157,25 @@ def _index(services: Services) -> Finding:
     return _ok(f"{path.stat().st_size / 1e6:.1f} MB, made under this installation's key")
 
 
-def _users(services: Services) -> Finding:
+def _users(services: Services) -> Iterator[Finding]:
     users = services.users.listed()
     if not any(user.active for user in users):
-        return Level.WARN, "There is no active user", "muniment users add --from FILE"
-    return _ok(f"{sum(user.active for user in users)} active of {len(users)}")
+        yield Level.WARN, "There is no active user", "muniment users add --from FILE"
+    else:
+        yield _ok(f"{sum(user.active for user in users)} active of {len(users)}")
+    for user in users:
+        if user.active and user.roles >= SEPARATE_ROLES:  # From before these roles excluded each other.
+            fix = f"muniment users add {user.id} with one of the two roles, and with their groups"
+            yield Level.FAIL, f"{user.id} is both auditor and operator (NIST SP 800-53, AU-9(4))", fix
+
+
+def _sign_in(services: Services) -> Finding:
+    options = services.config.oidc
+    by_password = "with passwords" if services.config.sign_in.passwords else "without passwords"
+    if not options.issuer:
+        return _ok(f"People sign in {by_password}; single sign-on is not set up")
+    _ = services.single_sign_on
+    return _ok(f"People sign in through {options.issuer}, and {by_password}; the provider was not called")
 
 
 def _sources(services: Services) -> Iterator[Finding]:
@@ -241,7 +256,10 @@ def _egress(services: Services) -> Iterator[Finding]:
     config = services.config
     mirror = config.models.mirror
     where = mirror or "the sources that models/catalogue.toml names"
-    yield _ok(f"Only `muniment models pull` connects anywhere: to {where}")
+    yield _ok(f"`muniment models pull` connects to {where}")
+    if config.oidc.issuer:
+        yield _ok(f"Signing in connects to {', '.join([config.oidc.issuer, *config.oidc.hosts])}")
+    yield _ok("Nothing else connects anywhere")
     if not is_loopback(config.server.host):
         detail = f"The gateway listens on {config.server.host}, without encryption"
         yield Level.WARN, detail, "Put TLS in front, or set server.host to 127.0.0.1."
@@ -274,5 +292,6 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("index", _index),
     ("sources", _sources),
     ("users", _users),
+    ("sign-in", _sign_in),
     ("network", _egress),
 )

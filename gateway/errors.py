@@ -51,15 +51,17 @@ class BadRequestError(GatewayError):
 
 
 class NotAuthenticatedError(GatewayError):
-    """No valid key came with the request: the caller presents one.
+    """No valid credentials came with the request: the caller presents some.
 
-    `reason` and `key_id` are for the trail and are not part of the text: why a key is not valid is not said.
+    `reason`, `key_id` and `user` are for the trail and are not part of the text: why credentials are not valid is not
+    said.
     """
 
-    def __init__(self, message: str, reason: str = "missing", key_id: str = "") -> None:
+    def __init__(self, message: str, reason: str = "missing", key_id: str = "", user: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.key_id = key_id
+        self.user = user
 
 
 class NotAllowedError(GatewayError):
@@ -84,6 +86,10 @@ class TooManyRequestsError(GatewayError):
 
 class NotReadyError(GatewayError):
     """The service is still starting, or a part of it does not work: the caller tries again in a moment."""
+
+
+class ProviderUnavailableError(GatewayError):
+    """The identity provider cannot be reached, or does not answer as one: nobody is signed in; try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
     ),
     Translation(TooManyRequestsError, "too_many_requests", 429, 8),
     Translation(NotReadyError, "not_ready", 503, 8),
+    Translation(
+        ProviderUnavailableError,
+        "provider_unavailable",
+        503,
+        8,
+        "The identity provider does not answer as it should, so nobody can be signed in by it. Try again later.",
+    ),
     Translation(
         TrailUnavailableError,
         "trail_unavailable",

@@ -24,7 +24,7 @@ RETRY_AFTER_SECONDS = 5
 _MESSAGE_CHARACTERS = 500
 _BAD_REQUEST, _UNAUTHORISED, _CONFLICT, _TOO_MANY, _DEFECT, _UNAVAILABLE = 400, 401, 409, 429, 500, 503
 _HTTP_ERRORS: dict[int, tuple[str, str]] = {
-    401: ("not_authenticated", "This needs an API key. Send `Authorization: Bearer KEY`."),
+    401: ("not_authenticated", "This needs an API key or a session. Send `Authorization: Bearer KEY`, or sign in."),
     403: ("not_allowed", "You may not do this."),
     404: ("not_found", "There is nothing at this address. /schema lists what there is."),
     405: ("method_not_allowed", "This address does not take that method; the header Allow names those it takes."),

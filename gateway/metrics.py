@@ -64,7 +64,7 @@ class Metrics:
             registry=self.registry,
         )
         self.sign_ins_failed = Counter(
-            "muniment_sign_ins_failed", "Requests with a key that is not valid.", registry=self.registry
+            "muniment_sign_ins_failed", "Credentials that were not accepted.", registry=self.registry
         )
         self.access_denied = Counter("muniment_access_denied", "Requests that policy refused.", registry=self.registry)
 

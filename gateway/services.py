@@ -10,12 +10,18 @@ from typing import Self
 
 from sqlalchemy import Engine as Database
 
-from gateway.admin.service import Users
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config
 from gateway.database import open_database
 from gateway.errors import DatabaseUnusableError
+from gateway.identity.callers import Callers
+from gateway.identity.keys import ApiKeys
+from gateway.identity.last_use import LastUse
+from gateway.identity.oidc import SingleSignOn, open_provider
+from gateway.identity.service import PasswordSignIn
+from gateway.identity.sessions import Sessions
+from gateway.identity.users import Users
 from gateway.recording import Recorder
 from gateway.search.service import Searches
 from gateway.sources.service import Sources
@@ -73,6 +79,10 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened; the engine is stopped by whoever started it."""
+        if "single_sign_on" in self.__dict__:
+            self.single_sign_on.close()
+        if "last_use" in self.__dict__:
+            self.last_use.close()
         if "trail" in self.__dict__:
             self.trail.close()
         if "database" in self.__dict__:
@@ -108,6 +118,29 @@ class Services:
     @cached_property
     def users(self) -> Users:
         return Users(self.database, self.recorder)
+
+    @cached_property
+    def last_use(self) -> LastUse:
+        return LastUse(self.database)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.database, self.recorder, self.keys, self.config.sign_in, self.last_use)
+
+    @cached_property
+    def callers(self) -> Callers:
+        return Callers(ApiKeys(self.database, self.last_use), self.sessions)
+
+    @cached_property
+    def password_sign_in(self) -> PasswordSignIn:
+        return PasswordSignIn(self.database, self.recorder, self.keys, self.users, self.sessions, self.config.sign_in)
+
+    @cached_property
+    def single_sign_on(self) -> SingleSignOn:
+        """Nothing is fetched from the provider yet."""
+        options = self.config.oidc
+        provider = open_provider(options, self.home.keys)
+        return SingleSignOn(self.database, self.recorder, self.keys, self.sessions, options, provider)
 
     @cached_property
     def catalogue(self) -> Catalogue:

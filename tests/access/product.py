@@ -17,10 +17,10 @@ from sqlalchemy import Engine, event
 from sqlmodel import Session, select
 
 from connectors.contract import Delete, Upsert
-from gateway.admin.service import Users
-from gateway.admin.store import UserRow
 from gateway.config import Home
 from gateway.database import open_database
+from gateway.identity.store import UserRow
+from gateway.identity.users import Users
 from gateway.installation import create_home
 from gateway.services import Services
 from gateway.sources.service import Sources

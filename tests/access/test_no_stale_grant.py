@@ -18,9 +18,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.contract import Delete
-from gateway.admin.service import Users
 from gateway.app import create_app
 from gateway.cli.program import app as program
+from gateway.identity.users import Users
 from policies.authorizer import Authorizer
 from policies.filters import AccessFilter, AccessFilters
 from policies.principals import Principal, Role

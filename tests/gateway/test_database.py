@@ -13,16 +13,16 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlmodel import Session, SQLModel, select
 
-import gateway.admin.store
 import gateway.chat.store
 import gateway.database
+import gateway.identity.store
 import retrieval.labels
 import retrieval.tables
 from gateway.database import _alembic, open_database
 from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 from policies.labels import Label
 
-TABLES = (gateway.admin.store, gateway.chat.store, retrieval.tables)
+TABLES = (gateway.identity.store, gateway.chat.store, retrieval.tables)
 """Imported so that their classes are known."""
 
 

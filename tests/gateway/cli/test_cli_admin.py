@@ -53,7 +53,10 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(commands: Commands) -> None:
     made = commands.json("keys", "create", "alice")
     assert made["user"] == "alice"
     assert made["key"].startswith(f"mun_{made['id']}_")
-    assert commands.json("keys", "list") == [{"id": made["id"], "user": "alice", "active": True}]
+    listed = commands.json("keys", "list")[0]
+    assert (listed["id"], listed["user"], listed["active"], listed["scopes"]) == (made["id"], "alice", True, [])
+    assert listed["expires_at"] is None
+    assert listed["last_used_at"] is None
     secret = made["key"].rsplit("_", 1)[1]
     assert all(secret.encode() not in path.read_bytes() for path in commands.home.rglob("*") if path.is_file())
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def test_a_healthy_installation_lacks_only_models_here(commands: Commands) -> No
         "index": {"ok"},
         "sources": {"ok"},
         "users": {"ok"},
+        "sign-in": {"ok"},
         "network": {"ok"},
     }
     assert len(checks["models"]) == 3
@@ -129,6 +131,20 @@ def keep_checkpoints_in(commands: Commands, file: Path) -> None:
     (commands.home / "muniment.toml").write_text(f'[audit]\ncheckpoint_file = "{file}"\n')
 
 
+def join_roles(commands: Commands) -> None:
+    """As an earlier version let one."""
+    with sqlite3.connect(commands.home / "data" / "muniment.db") as connection:
+        connection.execute("UPDATE user SET roles = 'auditor operator' WHERE id = 'alice'")
+    connection.close()
+
+
+def lose_client_secret(commands: Commands) -> None:
+    (commands.home / "muniment.toml").write_text(
+        '[oidc]\nissuer = "https://login.example"\nclient_id = "muniment"\nclient_secret_file = "gone"\n'
+        'redirect_uri = "https://docs.example/auth/oidc/callback"\n'
+    )
+
+
 @pytest.mark.parametrize(
     ("break_it", "name", "level"),
     [
@@ -143,6 +159,8 @@ def keep_checkpoints_in(commands: Commands, file: Path) -> None:
         (forge_index, "index", "warn"),
         (remove_documents, "sources", "fail"),
         (disable_everybody, "users", "warn"),
+        (join_roles, "users", "fail"),
+        (lose_client_secret, "sign-in", "fail"),
         (listen_to_all, "network", "warn"),
         (lose_checkpoints, "trail", "fail"),
     ],
