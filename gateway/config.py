@@ -64,12 +64,16 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything an operator may set."""
+    """Everything an operator may set.
+
+    `networks` names blocks of addresses that rules may ask about; see `gateway/contexts.py`.
+    """
 
     server: ServerOptions = ServerOptions()
     models: ModelOptions = ModelOptions()
     answers: AnswerOptions = AnswerOptions()
     audit: AuditOptions = AuditOptions()
+    networks: dict[str, tuple[str, ...]] = {}
 
 
 class Home:

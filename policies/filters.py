@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Decider
+from policies.context import RequestContext
 from policies.decisions import Decision
 from policies.labels import Label
 from policies.principals import Principal
@@ -43,7 +44,7 @@ class AccessFilters:
     epoch, since a database restored from a backup comes to an epoch a second time.
     """
 
-    def __init__(self, authorizer: Authorizer, most_cached: int = _MOST_CACHED) -> None:
+    def __init__(self, authorizer: Decider, most_cached: int = _MOST_CACHED) -> None:
         self._authorizer = authorizer
         self._most_cached = most_cached
         self._lock = threading.Lock()
@@ -55,13 +56,14 @@ class AccessFilters:
         self, principal: Principal, labels: Mapping[int, Label], epoch: int, context: RequestContext
     ) -> AccessFilter:
         """The labels this principal may read, of all the labels there are at this epoch; `labels` must not change."""
-        key = (principal, context, self._authorizer.revision)
+        authorizer = self._authorizer.now()
+        key = (principal, context, authorizer.revision)
         with self._lock:
             if self._epoch == epoch and self._labels == labels and key in self._remembered:
                 self._remembered.move_to_end(key)
                 return self._remembered[key]
-        decisions = self._authorizer.decide_labels(principal, labels, context)
-        made = self._filter(principal, context, epoch, decisions)
+        decisions = authorizer.decide_labels(principal, labels, context)
+        made = _filter(principal, context, epoch, decisions, authorizer.revision)
         # What an error denied may be allowed again in a moment.
         if not any(decision.failed for decision in decisions.values()):
             with self._lock:
@@ -77,16 +79,17 @@ class AccessFilters:
             self._epoch, self._labels = epoch, labels
             self._remembered.clear()
 
-    def _filter(
-        self, principal: Principal, context: RequestContext, epoch: int, decisions: Mapping[int, Decision]
-    ) -> AccessFilter:
-        allowed = {label_id: decision for label_id, decision in decisions.items() if decision.allowed}
-        return AccessFilter(
-            principal=principal,
-            context=context,
-            label_ids=frozenset(allowed),
-            denied=len(decisions) - len(allowed),
-            policies=tuple(sorted({rule for decision in allowed.values() for rule in decision.policies})),
-            epoch=epoch,
-            policy_revision=self._authorizer.revision,
-        )
+
+def _filter(
+    principal: Principal, context: RequestContext, epoch: int, decisions: Mapping[int, Decision], revision: str
+) -> AccessFilter:
+    allowed = {label_id: decision for label_id, decision in decisions.items() if decision.allowed}
+    return AccessFilter(
+        principal=principal,
+        context=context,
+        label_ids=frozenset(allowed),
+        denied=len(decisions) - len(allowed),
+        policies=tuple(sorted({rule for decision in allowed.values() for rule in decision.policies})),
+        epoch=epoch,
+        policy_revision=revision,
+    )

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from models.embedder import Embedder
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Decider
+from policies.context import RequestContext
 from policies.filters import AccessFilter, AccessFilters
 from policies.labels import Label
 from policies.personal_data import Span
@@ -87,7 +88,7 @@ class Retriever:
     """Searches what a principal may read. Safe across threads."""
 
     def __init__(
-        self, database: Engine, index: PassageIndex, embedder: Embedder, authorizer: Authorizer, filters: AccessFilters
+        self, database: Engine, index: PassageIndex, embedder: Embedder, authorizer: Decider, filters: AccessFilters
     ) -> None:
         self._database = database
         self._index = index

@@ -16,8 +16,8 @@ from gateway.chat.schemas import Answer, Citation, Usage
 from gateway.chat.service import Question
 from gateway.chat.store import Message
 from gateway.errors import BadRequestError, ModelNotFoundError
-from gateway.security import CHANNEL
 from models.engine import Speaker
+from policies.context import RequestContext
 from policies.principals import Principal
 from retrieval.retriever import Narrowing
 
@@ -199,7 +199,7 @@ class ModelList(msgspec.Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
-def read_question(request: CompletionRequest, principal: Principal) -> Question:
+def read_question(request: CompletionRequest, principal: Principal, context: RequestContext) -> Question:
     """The question that a request asks.
 
     Raises:
@@ -215,7 +215,7 @@ def read_question(request: CompletionRequest, principal: Principal) -> Question:
     return Question(
         principal=principal,
         text=last[1],
-        channel=CHANNEL,
+        context=context,
         history=tuple(Message(speaker, text) for speaker, text in earlier if text),
         conversation=options.conversation,
         keep=options.keep,

@@ -12,8 +12,10 @@ import cedarpy
 import pytest
 
 import policies.authorizer
+import policies.rules
 from policies.actions import Action
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Authorizer
+from policies.context import Channel, Purpose, RequestContext
 from policies.decisions import Decision
 from policies.entities import principal_entity
 from policies.errors import PolicyInvalidError
@@ -26,7 +28,7 @@ POLICIES = (FOLDER / "policies.cedar").read_text(encoding="utf-8")
 SCHEMA = (FOLDER / "schema.cedarschema").read_text(encoding="utf-8")
 ADA = Principal("ada", frozenset({"staff"}))
 STAFF = Label.for_groups("staff")
-SYSTEM_ACTIONS = set(Action) - {Action.DOCUMENTS_READ, Action.PERSONAL_DATA_REVEAL}
+SYSTEM_ACTIONS = set(Action) - {Action.DOCUMENTS_READ, Action.MODELS_SEND_REMOTE, Action.PERSONAL_DATA_REVEAL}
 ODD_NAMES = [
     "",
     " ",
@@ -60,7 +62,7 @@ def revealed(authorizer: Authorizer, principal: Principal, label: Label) -> set[
 
 
 ROLE_ACTIONS = {
-    Role.AUDITOR: {Action.AUDIT_READ},
+    Role.AUDITOR: {Action.AUDIT_READ, Action.POLICY_EXPLAIN},
     Role.EMPLOYEE: {
         Action.CHAT_ASK,
         Action.CONVERSATIONS_READ,
@@ -74,6 +76,7 @@ ROLE_ACTIONS = {
         Action.METRICS_READ,
         Action.MODELS_LIST,
         Action.OPENAPI_READ,
+        Action.POLICY_EXPLAIN,
         Action.SOURCES_MANAGE,
         Action.USERS_MANAGE,
     },
@@ -160,10 +163,10 @@ def test_a_site_may_forbid_by_classification_and_purpose() -> None:
     authorizer = Authorizer.load(
         """@id("no-restricted-search") @reason("Restricted documents are not searched.")
         forbid (principal, action == Action::"documents:read", resource)
-        when { resource.classification == Classification::"restricted" && context.purpose == "search" };"""
+        when { resource.classification == Classification::"restricted" && context.purpose == Purpose::"search" };"""
     )
     restricted = replace(STAFF, classification=Classification.RESTRICTED)
-    searched = authorizer.decide_labels(ADA, {1: STAFF, 2: restricted}, RequestContext(purpose="search"))
+    searched = authorizer.decide_labels(ADA, {1: STAFF, 2: restricted}, RequestContext(Purpose.SEARCH))
     assert {number for number, decision in searched.items() if decision.allowed} == {1}
     assert searched[2] == Decision(False, "Restricted documents are not searched.", ("no-restricted-search",))
     assert may_read(authorizer, ADA, restricted).allowed
@@ -212,16 +215,44 @@ def test_a_principal_that_cannot_be_told_is_denied(authorizer: Authorizer) -> No
         assert authorizer.decide(principal, Action.CHAT_ASK).failed
 
 
-def test_a_context_that_is_not_plain_text_is_denied(authorizer: Authorizer) -> None:
-    for smuggled in ({"__entity": {"type": "Role", "id": "auditor"}}, None, 3, ["answer"], {1, 2}):
-        context = RequestContext(purpose=smuggled)  # type: ignore[arg-type]
-        decision = authorizer.decide(ADA, Action.CHAT_ASK, context)
-        assert (decision.allowed, decision.failed) == (False, True)
+SMUGGLED = [
+    {"__entity": {"type": "Role", "id": "auditor"}},
+    {"type": "Network", "id": "office"},
+    {"__extn": {"fn": "ip", "arg": "10.0.0.1"}},
+    None,
+    3,
+    True,
+    ["answer"],
+    {1, 2},
+    b"answer",
+]
+
+
+@pytest.mark.parametrize("field", ["purpose", "network", "channel"])
+@pytest.mark.parametrize("smuggled", SMUGGLED, ids=str)
+def test_a_context_that_is_not_of_our_types_is_denied(authorizer: Authorizer, field: str, smuggled: Any) -> None:
+    context = replace(RequestContext(), **{field: smuggled})
+    decisions = [
+        authorizer.decide(ADA, Action.CHAT_ASK, context),
+        authorizer.decide_labels(ADA, {1: STAFF}, context)[1],
+        *authorizer.decide_reveal(ADA, [EntityType.PERSON], STAFF, context).values(),
+        *authorizer.decide_remote(ADA, [STAFF], context).values(),
+    ]
+    assert {(decision.allowed, decision.failed) for decision in decisions} == {(False, True)}
+
+
+@pytest.mark.parametrize("name", ["office", "__entity", '{"__entity": {"type": "Role", "id": "auditor"}}', "\x00", "é"])
+def test_a_networks_name_is_a_name_whatever_it_contains(name: str) -> None:
+    site = """@id("office-only") forbid (principal, action == Action::"documents:read", resource)
+    unless { context.network == Network::"office" };"""
+    authorizer = Authorizer.load(site)
+    decision = authorizer.decide_labels(ADA, {1: STAFF}, RequestContext(network=name))[1]
+    assert (decision.allowed, decision.failed) == (name == "office", False)
 
 
 def test_the_revision_names_policies_and_schema() -> None:
-    same = [Authorizer.load().revision, Authorizer(f"{POLICIES}\n", SCHEMA).revision]
-    other = [Authorizer(POLICIES, SCHEMA).revision, Authorizer.load("// a remark").revision]
+    same = [Authorizer.load().revision, Authorizer(POLICIES, SCHEMA).revision]
+    other = [Authorizer(f"{POLICIES}\n", SCHEMA).revision, Authorizer.load("// a remark").revision]
     assert len(set(same)) == 1
     assert len({*same, *other}) == 3
     assert re.fullmatch("[0-9a-f]{64}", same[0])
@@ -235,7 +266,9 @@ def enumerated(type_: str) -> set[str]:
 
 def test_the_schema_knows_the_words_everybody_shares() -> None:
     assert enumerated("Role") == set(Role)
+    assert enumerated("Channel") == set(Channel)
     assert enumerated("Classification") == set(Classification)
+    assert enumerated("Purpose") == set(Purpose)
     assert enumerated("EntityType") == set(EntityType)
     assert enumerated("Sensitivity") == set(Sensitivity)
     listed = re.search(r"^action\n(.*?)^appliesTo", SCHEMA, re.DOTALL | re.MULTILINE)
@@ -260,7 +293,11 @@ READING = '@id("x") forbid (principal, action == Action::"documents:read", resou
         '@id("x") forbid (principal, action == Action::"documents:raed", resource);',
         READING % 'resource.clasification == Classification::"internal"',
         READING % 'resource.classification == Classification::"secret"',
-        READING % 'context.porpoise == "answer"',
+        READING % 'context.porpoise == Purpose::"answer"',
+        READING % 'context.purpose == Purpose::"anwser"',
+        READING % 'context.purpose == "answer" ',
+        READING % "context.purpose in Role::'auditor'",
+        READING % "context.time > 3",
         READING % "principal has actve && principal.active",
         READING % 'principal.active == "yes"',
     ],
@@ -305,8 +342,11 @@ class NaiveAuthorizer(Authorizer):
 
 @pytest.mark.parametrize("effect", ["forbid", "permit"])
 @pytest.mark.parametrize("condition", OVERFLOWING)
-def test_a_rule_that_fails_denies_and_says_so(effect: str, condition: str) -> None:
+def test_a_rule_that_fails_denies_and_says_so(effect: str, condition: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = f'@id("fails") {effect} (principal, action, resource) when {{ {condition} }};'
+    with pytest.raises(PolicyInvalidError, match="can fail when it is evaluated"):
+        Authorizer.load(rule)
+    monkeypatch.setattr(policies.rules, "dangers", lambda _: [])
     authorizer, naive = Authorizer.load(rule), NaiveAuthorizer.load(rule)
     decisions = [
         authorizer.decide(ADA, Action.CHAT_ASK),
@@ -355,30 +395,30 @@ CLOSING_RULES = [
     f'@id("closed") forbid (principal, action == Action::"documents:read", resource) when {{ {condition} }};'
     for condition in (
         'resource.classification == Classification::"internal"',
-        'principal in Role::"employee" && context.purpose == "answer"',
+        'principal in Role::"employee" && context.purpose == Purpose::"answer"',
         "principal.active || resource.allow_users.isEmpty()",
         'resource.allow_groups.contains(Group::"staff") && !(principal is Service)',
-        'if principal is User then context.purpose != "search" else false',
+        'if principal is User then context.purpose != Purpose::"search" else false',
     )
 ]
-FREE_TEXT = {"closed", "staff", "answer", "search"}
-"""What a rule may spell as it likes: names, and purposes."""
+FREE_TEXT = {"closed", "staff"}
+"""What a rule may spell as it likes: names."""
 
 
 class TrustingAuthorizer(Authorizer):
     """The negative control: loads what parses, evaluates without a schema, and believes an Allow."""
 
-    def __init__(self, policies: str, schema: str) -> None:
+    def __init__(self, policies: str, schema: str, site_policies: str = "", networks: Any = None) -> None:
         super().__init__(POLICIES, schema)
         try:
-            self._policies = cedarpy.PolicySet.from_str(policies)
+            self._policies = cedarpy.PolicySet.from_str(f"{policies}\n{site_policies}")
         except ValueError as error:
             raise PolicyInvalidError from error
 
-    def _ask(self, principal: Principal, asked: Any) -> list[cedarpy.AuthzResult]:
+    def _ask(self, principal: Principal, asked: Any, policies: Any = None) -> list[cedarpy.AuthzResult]:
         schema, self._schema = self._schema, None
         try:
-            return super()._ask(principal, asked)
+            return super()._ask(principal, asked, policies)
         finally:
             self._schema = schema
 

@@ -8,10 +8,12 @@ from gateway.chat.prompt import ABSTENTION, PromptPassage
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.chat.store import Message
+from gateway.contexts import local_context
 from gateway.errors import BadRequestError, NotFoundError
 from models.engine import Generation, Speaker
 from models.errors import EngineUnavailableError
 from policies.audit.receipts import verify_receipt
+from policies.context import Purpose
 from policies.errors import RedactionFailedError, TrailUnavailableError
 from policies.labels import Label
 from retrieval.sessions import writing
@@ -26,7 +28,7 @@ DUMP = "![x](https://evil.example/?q=1) <img src=//evil.example> [go](https://ev
 
 
 def ask(world: World, user: str, text: str, **more: object) -> Answer:
-    question = Question(world.services.users.principal(user), text, "test", **more)  # type: ignore[arg-type]
+    question = Question(world.services.users.principal(user), text, local_context(Purpose.ANSWER), **more)  # type: ignore[arg-type]
     return asyncio.run(world.services.chats.ask(question))
 
 
