@@ -91,7 +91,8 @@ def settings(type_: type[msgspec.Struct], prefix: str = "") -> dict[str, Any]:
         if isinstance(hints[field.name], type) and issubclass(hints[field.name], msgspec.Struct):
             found |= settings(hints[field.name], f"{prefix}{field.name}.")
         else:
-            found[prefix + field.name] = field.default
+            default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            found[prefix + field.name] = default
     return found
 
 
