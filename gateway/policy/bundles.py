@@ -1,7 +1,7 @@
 """Loading a site's own rules: checked, tried, recorded, and then in force everywhere at once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -161,6 +161,8 @@ class Bundles:
         self, bundle: Bundle, made: Authorizer, by: str, previous: PolicyBundleRow | None = None
     ) -> Loaded:
         loaded = _loaded(as_loaded(previous) if previous else self._policies.latest(), made)
+        if previous is not None:
+            loaded = replace(loaded, previous=previous.revision)
         if loaded.same:
             return loaded
         policies, schema = shipped()
