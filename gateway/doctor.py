@@ -23,7 +23,7 @@ from gateway.services import Services
 from models.errors import ModelsError
 from policies.audit.checkpoints import last_exported
 from policies.audit.verifier import verify
-from policies.rules import Origin, named
+from policies.rules import Origin, words_of_context
 from retrieval.index import is_authentic
 
 _LITTLE_DISK_BYTES = 2 * 10**9
@@ -154,7 +154,8 @@ def _policies(services: Services) -> Iterator[Finding]:
     yield _ok(f"{len(rules)} rules decide, {own} of them your own; revision {health.revision[:12]}")
     known = services.networks.names
     for rule in rules:
-        for network in sorted(named(rule.body, "Network") - known):
+        words, _ = words_of_context(rule.body)
+        for network in sorted(word for field, word in words if field == "network" and word not in known):
             detail = f"Rule {rule.id} asks for the network {network}, which the settings do not name"
             yield Level.WARN, detail, "Name it under [networks], or correct the rule."
 

@@ -25,15 +25,16 @@ from policies.errors import PolicyInvalidError
 from policies.labels import Label
 from policies.personal_data import SENSITIVITY, EntityType
 from policies.principals import Principal
-from policies.rules import TOO_DEEP, Rule, named, read_rules, unreadable
+from policies.rules import TOO_DEEP, Rule, read_rules, unreadable, words_of_context
 
 _log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent
 _MOST_TOGETHER = 200
 """Decisions in one call: cedarpy holds the interpreter's lock meanwhile, for about 5 ms at this size."""
-_LABEL_SETS = 64
-"""Sets of labels kept parsed: parsing 200 labels takes several times as long as deciding on them."""
+_MOST_LABELS = 4096
+"""Labels kept parsed: parsing one takes twice as long as deciding on it."""
+_CONTEXTS = 1024
 _NUMBERED = re.compile(r"^for policy `policy\d+`, ")
 """How the engine calls a policy whose @id we tell instead."""
 _CLOSED = """
@@ -102,7 +103,8 @@ class Authorizer:
         self._policies, self.rules = _read_policies(policies, site_policies, self._schema, networks)
         self._reasons = {rule.id: rule.reason for rule in self.rules}
         self.revision = hashlib.sha256(f"{policies}\0{site_policies}\0{schema}".encode()).hexdigest()
-        self._labels = lru_cache(_LABEL_SETS)(self._parse_labels)
+        self._nobody = cedarpy.Entities.from_json_str("[]", self._schema)
+        self._known: tuple[frozenset[Label], cedarpy.Entities] = (frozenset(), self._nobody)
 
     @classmethod
     def load(cls, site_policies: str = "", networks: Collection[str] | None = None) -> Self:
@@ -206,13 +208,16 @@ class Authorizer:
         self, principal: Principal, asked: Sequence[_Asked], policies: cedarpy.PolicySet | None = None
     ) -> list[cedarpy.AuthzResult]:
         labels = tuple(dict.fromkeys(item.label for item in asked if item.label is not None))
-        entities = self._labels(labels).with_added_json_str(json.dumps([principal_entity(principal)]), self._schema)
+        entities = self._with_labels(labels).with_added_json_str(
+            json.dumps([principal_entity(principal)]), self._schema
+        )
+        asking = principal_uid(principal)
         requests = [
             {
-                "principal": principal_uid(principal),
+                "principal": asking,
                 "action": uid("Action", item.action.value),
                 "resource": SYSTEM if item.label is None else label_uid(item.label),
-                "context": _context(item),
+                "context": _context(item.context, item.about),
             }
             for item in asked
         ]
@@ -224,9 +229,18 @@ class Authorizer:
             raise ValueError(message)
         return results
 
-    def _parse_labels(self, labels: tuple[Label, ...]) -> cedarpy.Entities:
-        text = json.dumps([label_entity(label) for label in labels])
-        return cedarpy.Entities.from_json_str(text, self._schema, release_gil=True)
+    def _with_labels(self, labels: tuple[Label, ...]) -> cedarpy.Entities:
+        """Entities that hold these labels at least. Labels never change, so those told once are kept."""
+        known, entities = self._known
+        new = [label for label in labels if label not in known]
+        if not new:
+            return entities
+        if len(known) + len(new) > _MOST_LABELS:
+            known, entities, new = frozenset(), self._nobody, list(labels)
+        entities = entities.with_added_json_str(json.dumps([label_entity(label) for label in new]), self._schema)
+        # Of two threads that get here at once one may win: the other's labels are told again next time.
+        self._known = known.union(new), entities
+        return entities
 
     def _can_be_told(self, principal: Principal) -> bool:
         try:
@@ -239,7 +253,11 @@ class Authorizer:
         diagnostics = result.diagnostics
         if diagnostics.errors:
             return _failed("; ".join(diagnostics.errors))
+        if result.decision not in {cedarpy.Decision.Allow, cedarpy.Decision.Deny}:
+            return _failed("the engine made no decision")
         rules = tuple(sorted(diagnostics.id_annotations_by_reason[id_] for id_ in diagnostics.reasons))
+        if result.decision is cedarpy.Decision.Allow and not rules:
+            return _failed("the engine allows it and names no rule that does")
         reason = " ".join(self._reasons[rule] for rule in rules) or "No rule allows it."
         return Decision(result.decision is cedarpy.Decision.Allow, reason, rules)
 
@@ -266,21 +284,22 @@ def as_text(body: Mapping[str, Any]) -> str:
     return str(cedarpy.policies_from_json_str(json.dumps(bundle)))
 
 
-def _context(asked: _Asked) -> dict[str, Any]:
-    """What a rule may ask about the request. Only values of our own types become entities, whatever is handed over."""
-    given, network = asked.context, asked.context.network
+@lru_cache(_CONTEXTS)
+def _context(given: RequestContext, about: EntityType | None) -> str:
+    """What a rule may ask about the request, as JSON. Only values of our own types are told, whatever is given."""
+    network: object = given.network
     if type(network) is not str:
         message = f"a network's name is not a text but {type(network).__name__}"
         raise TypeError(message)
-    told = {
-        "channel": reference(uid("Channel", Channel(given.channel).value)),
-        "network": reference(uid("Network", network)),
-        "purpose": reference(uid("Purpose", Purpose(given.purpose).value)),
+    told: dict[str, Any] = {
+        "channel": Channel(given.channel).value,
+        "network": network,
+        "purpose": Purpose(given.purpose).value,
     }
-    if asked.about is not None:
-        told["entity_type"] = reference(uid("EntityType", asked.about.value))
-        told["sensitivity"] = reference(uid("Sensitivity", SENSITIVITY[asked.about].value))
-    return told
+    if about is not None:
+        told["entity_type"] = reference(uid("EntityType", about.value))
+        told["sensitivity"] = reference(uid("Sensitivity", SENSITIVITY[about].value))
+    return json.dumps(told)
 
 
 def _failed(why: str) -> Decision:
@@ -321,7 +340,8 @@ def _read_policies(
     for rule in rules if networks is not None else ():
         problems += [
             f"{rule.id}: there is no network {network}; the settings name those there are, under [networks]"
-            for network in sorted(named(rule.body, "Network") - frozenset(networks or ()))
+            for field_, network in sorted(words_of_context(rule.body)[0])
+            if field_ == "network" and network not in (networks or ())
         ]
     if mistyped or problems:
         raise _invalid([*mistyped, *problems])

@@ -140,7 +140,7 @@ def _lack_of_context(condition: Json, context: RequestContext) -> str | None:
         case {
             "==": {
                 "left": {".": {"left": {"Var": "context"}, "attr": "channel" | "network" | "purpose" as field}},
-                "right": {"Value": {"__entity": {"id": wanted}}},
+                "right": {"Value": str(wanted)},
             }
         }:
             return f"the {field} is {getattr(context, str(field))}, not {wanted}"

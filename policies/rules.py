@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from policies.context import Channel, Purpose
+
 Json = Mapping[str, Any]
 _ID = re.compile(r"[\w.:-]{1,100}")
 _ANNOTATIONS = {"id", "reason"}
 _NOT_BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|[^()\[\]{}"/]+|.', re.DOTALL)
 _CONTEXT = {"Var": "context"}
-_CONTEXT_FIELDS = ("channel", "network", "purpose")
+_VOCABULARIES: Mapping[str, frozenset[str]] = {"channel": frozenset(Channel), "purpose": frozenset(Purpose)}
+_NOT_WORDS = 'compares the context with something else than words; write context.purpose == "search", or a list of them'
 _DEEPEST = 100
 """Brackets within brackets. From about 500 on the engine's parser overflows its stack, and the process is gone."""
 _LONGEST = 1_000_000
@@ -98,7 +101,7 @@ def read_rules(parsed: Json, shipped: Collection[str]) -> tuple[tuple[Rule, ...]
             problems.append(f"{called} needs an @id of its own, and has {name!r}: {whose}")
         strange = sorted(annotations.keys() - _ANNOTATIONS)
         problems += [f"{called}: there is no annotation @{one}, only @id and @reason" for one in strange]
-        problems += [f"{called}: {problem}" for problem in dangers(body)]
+        problems += [f"{called}: {problem}" for problem in [*dangers(body), *words_of_context(body)[1]]]
         origin = Origin.SHIPPED if name in shipped else Origin.SITE
         reason = annotations.get("reason") or f"Rule {name}."
         rules.setdefault(name, Rule(name, reason, Effect(body["effect"]), origin, body))
@@ -118,6 +121,28 @@ def dangers(body: Json) -> list[str]:
     return found
 
 
+def words_of_context(body: Json) -> tuple[frozenset[tuple[str, str]], list[str]]:
+    """The words that a rule compares the context with, each with its field; and what is wrong with how it does.
+
+    The engine takes any text for a purpose, so a misspelt one would make a rule that never applies. A context is
+    therefore only compared with words, and words can be looked up.
+    """
+    words: set[tuple[str, str]] = set()
+    compared = 0
+    nodes = [node for condition in body["conditions"] for node in _nodes(condition["body"])]
+    for node in nodes:
+        for field_, values in _comparisons(node):
+            compared += 1
+            words.update((field_, value) for value in values)
+    typed = sum("." in node and node["."]["left"] == _CONTEXT and _context_field(node) is None for node in nodes)
+    # Every mention of the context is a comparison with words, or asks for the kind of personal data, which is typed.
+    wrong = [] if nodes.count(_CONTEXT) == compared + typed else [_NOT_WORDS]
+    for field_, known in _VOCABULARIES.items():
+        unknown = sorted(word for name, word in words if name == field_ and word not in known)
+        wrong += [f"there is no {field_} {word!r}; there is {', '.join(sorted(known))}" for word in unknown]
+    return frozenset(words), wrong
+
+
 def named(body: Json, type_: str) -> frozenset[str]:
     """The ids of all entities of a type that a rule names."""
     scopes = [body["principal"], body["resource"], body["action"]]
@@ -127,10 +152,37 @@ def named(body: Json, type_: str) -> frozenset[str]:
 
 def asks_of_context(body: Json) -> frozenset[str]:
     """The fields of the context that a rule asks about."""
-    nodes = [node for condition in body["conditions"] for node in _nodes(condition["body"])]
-    fields = [str(node["."]["attr"]) for node in nodes if "." in node and node["."]["left"] == _CONTEXT]
-    # A rule that takes the context as a whole asks about all of it.
-    return frozenset(fields if nodes.count(_CONTEXT) == len(fields) else _CONTEXT_FIELDS)
+    return frozenset(
+        field_
+        for condition in body["conditions"]
+        for node in _nodes(condition["body"])
+        if (field_ := _context_field(node)) is not None
+    )
+
+
+def _context_field(node: Any) -> str | None:
+    """The field of the context that an expression is; one that only some requests have is typed, and not meant."""
+    match node:
+        case {".": {"left": {"Var": "context"}, "attr": "channel" | "network" | "purpose" as name}}:
+            return str(name)
+    return None
+
+
+def _comparisons(node: Json) -> Iterator[tuple[str, list[str]]]:
+    """A field of the context and the words it is compared with, where a node is such a comparison."""
+    match node:
+        case {"==": {"left": left, "right": right}} | {"!=": {"left": left, "right": right}}:
+            for one, other in ((left, right), (right, left)):
+                if (name := _context_field(one)) is not None and isinstance(word := _text(other), str):
+                    yield name, [word]
+        case {"contains": {"left": {"Set": listed}, "right": right}}:
+            texts = [_text(one) for one in listed]
+            if (name := _context_field(right)) is not None and all(isinstance(text, str) for text in texts):
+                yield name, [str(text) for text in texts]
+
+
+def _text(node: Any) -> Any:
+    return node.get("Value") if isinstance(node, Mapping) else None
 
 
 def _nodes(root: Any) -> Iterator[Json]:

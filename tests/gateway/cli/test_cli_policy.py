@@ -116,7 +116,7 @@ def test_a_mistake_in_a_test_is_told_with_its_line(tmp_path: Path) -> None:
 
 def test_overshared_documents_are_listed(commands: Commands) -> None:
     found = commands.json("policy", "oversharing", "-n", "2")
-    assert [one["path"] for one in found["listed"]][0] == "handbook/travel.md"
+    assert found["listed"][0]["path"] == "handbook/travel.md"
     assert len(found["listed"]) == 2
     assert "handbook/travel.md" in commands.succeed("policy", "oversharing", "--source", "company")
     assert [event["source"] for event in commands.recorded("oversharing:listed")] == ["", "company"]

@@ -10,10 +10,10 @@ from tests.gateway.conftest import World, error_of, recorded
 PATH = "/api/v1/policy/explain"
 RULES = """@id("board-in-the-office") @reason("The board reads in the office.")
 permit (principal in Group::"board", action == Action::"documents:read", resource)
-when { context.network == Network::"local" } unless { !principal.active };
+when { context.network == "local" } unless { !principal.active };
 @id("no-evaluations") @reason("Budgets are not used for evaluations.")
 forbid (principal, action == Action::"documents:read", resource)
-when { context.purpose == Purpose::"evaluation" };"""
+when { context.purpose == "evaluation" };"""
 
 
 async def test_a_denial_names_what_is_missing(world: World, client: httpx.AsyncClient) -> None:

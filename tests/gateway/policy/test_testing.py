@@ -166,7 +166,7 @@ MISTAKES: dict[str, tuple[str, int, str]] = {
     "a text for a list": ("users:\n  ada: {groups: staff}\ntests: []\n", 2, "a list is expected here"),
     "a text for a truth": ('users:\n  ada: {active: "no"}\ntests: []\n', 2, "`active` is true or false"),
     "label and document": (
-        "users:\n  ada:\nlabels:\n  p:\ndocuments: {d: p}\ntests:\n  - {user: ada, label: p, document: d, expect: deny}\n",
+        "users:\n  ada:\nlabels:\n  p:\ndocuments: {d: p}\ntests:\n  - {user: ada, label: p, document: d, expect: x}\n",
         7,
         "not both",
     ),
