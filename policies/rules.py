@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from policies.actions import Action
 from policies.context import Channel, Purpose
 
 Json = Mapping[str, Any]
 _ID = re.compile(r"[\w.:-]{1,100}")
 _ANNOTATIONS = {"id", "reason"}
 _NOT_BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|[^()\[\]{}"/]+|.', re.DOTALL)
+_ACTIONS = frozenset(Action)
 _CONTEXT = {"Var": "context"}
 _VOCABULARIES: Mapping[str, frozenset[str]] = {"channel": frozenset(Channel), "purpose": frozenset(Purpose)}
 _NOT_WORDS = 'compares the context with something else than words; write context.purpose == "search", or a list of them'
@@ -68,8 +70,10 @@ class Rule:
         scope = self.body["action"]
         if scope["op"] == "All":
             return True
-        named = scope.get("entities") or [scope["entity"]]
-        return action in {entity["id"] for entity in named}
+        entities = scope.get("entities") or [scope["entity"]]
+        ids = {entity["id"] for entity in entities}
+        # A name that is no action of ours may stand for a group of them.
+        return action in ids or not ids <= _ACTIONS
 
 
 def unreadable(text: str) -> str | None:
