@@ -172,6 +172,69 @@ def test_a_site_may_forbid_by_classification_and_purpose() -> None:
     assert may_read(authorizer, ADA, restricted).allowed
 
 
+SENDING = '@id("send") permit (principal in Role::"employee", action == Action::"models:send-remote", resource);'
+
+
+def sent(authorizer: Authorizer, principal: Principal, label: Label) -> bool:
+    return authorizer.decide_remote(principal, [label])[label].allowed
+
+
+def test_nothing_is_sent_to_other_machines_until_a_site_permits_it(authorizer: Authorizer) -> None:
+    permitting = Authorizer.load(SENDING)
+    for classification in Classification:
+        label = replace(STAFF, classification=classification)
+        assert not sent(authorizer, ADA, label)
+        assert sent(permitting, ADA, label) is (classification in {Classification.PUBLIC, Classification.INTERNAL})
+
+
+def test_sending_takes_reading(authorizer: Authorizer) -> None:
+    permitting = Authorizer.load(SENDING)
+    board = Label.for_groups("board")
+    assert permitting.decide_remote(ADA, [STAFF, board]) == {
+        STAFF: Decision(True, "Rule send.", ("send",)),
+        board: Decision(False, "No rule allows it."),
+    }
+
+
+OPENING_EVERYTHING = """@id("everything") permit (principal, action, resource);
+@id("again") permit (principal in Group::"staff", action, resource);"""
+
+
+@pytest.mark.parametrize("closed", ["all", "reading", "deny group", "deny user", "inactive"])
+def test_a_denial_wins_whatever_else_permits(closed: str) -> None:
+    """Everything is permitted twice over, and one denial stands against it."""
+    rule = {
+        "all": '@id("closed") forbid (principal, action, resource);',
+        "reading": '@id("closed") forbid (principal, action == Action::"documents:read", resource);',
+    }.get(closed, "")
+    authorizer, opened = Authorizer.load(OPENING_EVERYTHING + rule), Authorizer.load(OPENING_EVERYTHING)
+    denied = {
+        "deny group": replace(STAFF, deny_groups=frozenset({"staff"})),
+        "deny user": replace(STAFF, allow_users=frozenset({"ada"}), deny_users=frozenset({"ada"})),
+    }
+    label = denied.get(closed, STAFF)
+    who = replace(ADA, roles=frozenset(Role), active=closed != "inactive")
+    assert not may_read(authorizer, who, label).allowed
+    assert revealed(authorizer, who, label) == set()
+    assert not sent(authorizer, who, label)
+    if closed in {"all", "inactive"}:
+        assert allowed_actions(authorizer, who) - {Action.HEALTH_READ} == set()
+    assert may_read(opened, ADA, STAFF).allowed
+    assert revealed(opened, ADA, STAFF) == set(EntityType)
+    assert sent(opened, ADA, STAFF)
+    assert allowed_actions(opened, ADA) == SYSTEM_ACTIONS
+
+
+def test_only_rules_without_a_say_are_left_out() -> None:
+    (rule,) = (rule for rule in Authorizer.load(SENDING).rules if rule.id == "send")
+    assert (rule.concerns("models:send-remote"), rule.concerns("documents:read")) == (True, False)
+    group = replace(rule, body={**rule.body, "action": {"op": "in", "entity": {"type": "Action", "id": "a group"}}})
+    assert group.concerns("documents:read"), "what is no action of ours may stand for some of them"
+    for id_ in ("inactive-denied", "label-denies"):
+        denying = next(rule for rule in Authorizer.load().rules if rule.id == id_)
+        assert denying.concerns("documents:read")
+
+
 @pytest.mark.parametrize("name", [name for name in ODD_NAMES if name])
 def test_names_match_as_they_are_whatever_they_contain(authorizer: Authorizer, name: str) -> None:
     member = Principal(name, frozenset({name}))

@@ -50,7 +50,7 @@ class Case:
 
 
 class Trusting(Authorizer):
-    """The negative control: a bundle with faults is in force without the policies at fault, and an Allow is believed."""
+    """The negative control: a bundle with faults is in force without the faulty part, and an Allow is believed."""
 
     def __init__(self, policies: str, schema: str, site_policies: str = "", networks: Any = None) -> None:
         super().__init__(POLICIES, SCHEMA)

@@ -1,10 +1,12 @@
 """A site's own rules are in force as a whole and everywhere, or not at all; what goes wrong opens nothing."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlmodel import Session
 
@@ -24,7 +26,7 @@ from policies.labels import Classification, Label
 from policies.principals import ANONYMOUS, Principal, Role
 from retrieval.labels import corpus_state
 from retrieval.sessions import writing
-from tests.gateway.conftest import World, recorded
+from tests.gateway.conftest import KESTREL_ANSWER, World, eventually, question, recorded
 
 ADA = Principal("ada", frozenset({"staff"}), frozenset(Role))
 STAFF = Label.for_groups("staff")
@@ -404,3 +406,38 @@ def test_site_rules_see_the_context(world: World) -> None:
         for purpose in (Purpose.ANSWER, Purpose.SEARCH)
     }
     assert decided == {Purpose.ANSWER: False, Purpose.SEARCH: True}
+
+
+async def test_an_answer_is_made_under_one_revision(world: World, client: httpx.AsyncClient) -> None:
+    """Rules are loaded while the model writes: the answer and its receipt are of the rules it began under."""
+    world.model.says(KESTREL_ANSWER)
+    world.model.holds()
+    before = world.services.authorizer.revision
+    asking = asyncio.create_task(
+        client.post(
+            "/v1/chat/completions", json=question("What is the Kestrel budget?"), headers=world.headers("alice")
+        )
+    )
+
+    async def working() -> bool:
+        await asyncio.sleep(0)
+        return world.model.working > 0
+
+    await eventually(working)
+    loaded = await asyncio.to_thread(world.services.bundles.load, bundle(CLOSED), "olga")
+    world.model.lets_go()
+    answer = (await asking).json()["muniment"]
+    assert answer["citations"]
+    assert answer["receipt"]["receipt"]["policy_revision"] == before
+    asked = recorded(world, "question:asked")[-1]["policy_revision"]
+    found = recorded(world, "passages:retrieved")[-1]["policy_revision"]
+    assert asked == found == before != loaded.revision
+    body = {"query": "Kestrel"}
+    assert (await client.post("/api/v1/search", json=body, headers=world.headers("alice"))).json()["passages"] == []
+    metrics = (await client.get("/metrics", headers=world.headers("mona"))).text
+    assert "muniment_policies_in_force 1.0" in metrics
+    store(world, BROKEN)
+    metrics = (await client.get("/metrics", headers=world.headers("mona"))).text
+    assert "muniment_policies_in_force 0.0" in metrics
+    assert "muniment_policies_refused_total 1.0" in metrics
+    assert len(recorded(world, "policy:refused")) == 1
