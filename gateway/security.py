@@ -104,7 +104,7 @@ class OnePolicy(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Look which policies are in force, and hold on to them."""
         policies = self._services.authorizer
-        with policies.holding(await asyncio.to_thread(policies.latest)):
+        with policies.pinned(await asyncio.to_thread(policies.latest)):
             await next_app(scope, receive, send)
 
 

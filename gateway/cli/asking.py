@@ -33,7 +33,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question from the documents a user may read."""
-    with opened(context) as services, messages().status("Reading ..."):
+    with opened(context) as services, services.authorizer.pinned(), messages().status("Reading ..."):
         principal = acting_as(services, user)
         asked = product.Question(
             principal,
@@ -69,7 +69,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find the passages a user may read, without an answer."""
-    with opened(context) as services, messages().status("Searching ..."):
+    with opened(context) as services, services.authorizer.pinned(), messages().status("Searching ..."):
         principal = acting_as(services, user)
         result = asyncio.run(
             services.searches.search(

@@ -58,18 +58,9 @@ class CurrentPolicies:
         self._refused = 0
 
     @contextmanager
-    def pinned(self) -> Iterator[None]:
-        """Decide everything within by the policies of its beginning."""
-        held = _pinned.set((self, self.now()))
-        try:
-            yield
-        finally:
-            _pinned.reset(held)
-
-    @contextmanager
-    def holding(self, authorizer: Authorizer) -> Iterator[None]:
-        """Decide everything within by policies that `latest` gave."""
-        held = _pinned.set((self, authorizer))
+    def pinned(self, authorizer: Authorizer | None = None) -> Iterator[None]:
+        """Decide everything within by the policies of its beginning, or by those given, which `latest` gave."""
+        held = _pinned.set((self, authorizer or self.now()))
         try:
             yield
         finally:
@@ -91,15 +82,16 @@ class CurrentPolicies:
                 return self._authorizer
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be decided by what cannot be looked up
             # Not the last good ones here: without the database nobody can say that they still are in force.
-            _log.exception("policies_not_read error=%s", type(error).__name__)
+            _log.error("policies_not_read error=%s", type(error).__name__)
             return self._closed
 
     @property
     def health(self) -> PolicyHealth:
         """How the policies are, as of now."""
         authorizer = self.latest()
+        unread = "The database cannot be read, so everything is denied." if authorizer is self._closed else ""
         with self._lock:
-            return PolicyHealth(authorizer.revision, self._head, self._problem, self._refused)
+            return PolicyHealth(authorizer.revision, self._head, self._problem or unread, self._refused)
 
     @property
     def revision(self) -> str:
