@@ -16,6 +16,7 @@ from gateway.audit.routes import read_trail
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
+from gateway.contexts import connection_context
 from gateway.health.routes import live, measurements, ready
 from gateway.health.service import Readiness
 from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
@@ -23,12 +24,14 @@ from gateway.identity.callers import Caller
 from gateway.identity.routes import SIGN_IN_ROUTES
 from gateway.identity.workers import Workers
 from gateway.metrics import Metrics, count_response
+from gateway.policy.routes import explain
 from gateway.reference import openapi_config
 from gateway.requests import Arrival
 from gateway.search.routes import search
 from gateway.security import (
     Authentication,
     Hosts,
+    OnePolicy,
     Refusals,
     RequireAction,
     add_cookies,
@@ -38,10 +41,12 @@ from gateway.security import (
 )
 from gateway.services import Services
 from gateway.sources.routes import list_sources
+from policies.context import RequestContext
 from policies.principals import Principal
 
 _ROUTES = (
     complete,
+    explain,
     list_conversations,
     list_models,
     list_sources,
@@ -54,6 +59,8 @@ _ROUTES = (
     show_model,
     *SIGN_IN_ROUTES,
 )
+_UPGRADE = "muniment"
+"""Who changed the policies when a new version brought other ones."""
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
@@ -75,17 +82,24 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     metrics, readiness, refusals, workers = Metrics(), Readiness(services), Refusals(), Workers()
     provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
+    metrics.watch_policies(lambda: services.authorizer.health)
     services.recorder.observe = metrics.trail_append_seconds.observe
     return Litestar(
         route_handlers=_ROUTES,
         guards=[RequireAction(services, metrics, refusals)],
-        middleware=[Arrival(), Hosts(allowed_hosts(options)), Authentication(services, metrics, refusals)],
+        middleware=[
+            Arrival(),
+            Hosts(allowed_hosts(options)),
+            Authentication(services, metrics, refusals),
+            OnePolicy(services),
+        ],
         before_request=require_json,
         before_send=[partial(_before_send, metrics)],
         exception_handlers={Exception: answer_error},
         dependencies={
             "admission": _given(Admission(services, readiness, metrics, options)),
             "caller": Provide(_caller, sync_to_thread=False),
+            "context": _context_of(services),
             "metrics": _given(metrics),
             "principal": Provide(_principal, sync_to_thread=False),
             "provider_workers": _given(provider_workers),
@@ -124,11 +138,12 @@ def server_config(app: Litestar, options: ServerOptions) -> uvicorn.Config:
 
 def _open(services: Services) -> None:
     """Open what is quick to open, so that a service that cannot work does not start, and nothing is opened twice."""
-    _ = (services.config, services.keys, services.database, services.trail, services.recorder)
+    _ = (services.config, services.networks, services.keys, services.database, services.trail, services.recorder)
     _ = (services.authorizer, services.users, services.catalogue, services.models, services.generator)
-    _ = (services.sources, services.conversations, services.callers, services.password_sign_in)
+    _ = (services.sources, services.conversations, services.bundles, services.callers, services.password_sign_in)
     if services.config.oidc.issuer:
         _ = services.single_sign_on
+    services.bundles.adopt(by=_UPGRADE)
 
 
 @contextlib.asynccontextmanager
@@ -161,6 +176,15 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:
     return caller_of(request.scope)
+
+
+def _context_of(services: Services) -> Provide:
+    """Tell a route where its request comes from and what it is for."""
+
+    def provide(request: Request[Any, Any, Any]) -> RequestContext:
+        return connection_context(services.networks, request.scope, request.route_handler.opt.get("action"))
+
+    return Provide(provide, sync_to_thread=False)
 
 
 async def _before_send(metrics: Metrics, message: Message, scope: Scope) -> None:

@@ -71,7 +71,10 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything an operator may set."""
+    """Everything an operator may set.
+
+    `networks` names blocks of addresses that rules may ask about; see `gateway/contexts.py`.
+    """
 
     server: ServerOptions = ServerOptions()
     models: ModelOptions = ModelOptions()
@@ -79,6 +82,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit: AuditOptions = AuditOptions()
     sign_in: SignInOptions = SignInOptions()
     oidc: OidcOptions = OidcOptions()
+    networks: dict[str, tuple[str, ...]] = {}
 
 
 class Home:

@@ -24,6 +24,7 @@ from models.errors import ModelsError
 from policies.audit.checkpoints import last_exported
 from policies.audit.verifier import verify
 from policies.principals import SEPARATE_ROLES
+from policies.rules import Origin, words_of_context
 from retrieval.index import is_authentic
 
 _LITTLE_DISK_BYTES = 2 * 10**9
@@ -135,6 +136,24 @@ def _database(services: Services) -> Finding:
         )
     _ = services.database
     return _ok(f"Whole, {path.stat().st_size / 1e6:.1f} MB, of this version")
+
+
+def _policies(services: Services) -> Iterator[Finding]:
+    """Whether the rules that were loaded are the rules that decide."""
+    health = services.authorizer.health
+    if health.problem:
+        fix = "Correct them and run `muniment policy load FOLDER`, or `muniment policy rollback`."
+        yield Level.FAIL, f"The loaded policies cannot be used; {health.revision[:12]} decides. {health.problem}", fix
+        return
+    rules = services.authorizer.latest().rules
+    own = sum(rule.origin is Origin.SITE for rule in rules)
+    yield _ok(f"{len(rules)} rules decide, {own} of them your own; revision {health.revision[:12]}")
+    known = services.networks.names
+    for rule in rules:
+        words, _ = words_of_context(rule.body)
+        for network in sorted(word for field, word in words if field == "network" and word not in known):
+            detail = f"Rule {rule.id} asks for the network {network}, which the settings do not name"
+            yield Level.WARN, detail, "Name it under [networks], or correct the rule."
 
 
 def _models(services: Services) -> Iterator[Finding]:
@@ -287,6 +306,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("disk", _disk),
     ("keys", _keys),
     ("database", _database),
+    ("policies", _policies),
     ("trail", _trail),
     ("models", _models),
     ("index", _index),

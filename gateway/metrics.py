@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 
 from litestar.types import HTTPResponseStartEvent, HTTPScope
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.chat.schemas import Answer
+from gateway.policy.current import PolicyHealth
 from gateway.requests import seconds_since_arrival
 from gateway.sources.schemas import Source
 
@@ -68,6 +69,10 @@ class Metrics:
         )
         self.access_denied = Counter("muniment_access_denied", "Requests that policy refused.", registry=self.registry)
 
+    def watch_policies(self, health: Callable[[], PolicyHealth]) -> None:
+        """Tell whether the policies that should be in force are."""
+        self.registry.register(_PolicyCollector(health))
+
     def count_answer(self, answer: Answer) -> None:
         """Count an answer that was given."""
         self.questions.labels("abstained" if answer.abstained else "answered").inc()
@@ -93,6 +98,26 @@ class Metrics:
     def render(self) -> bytes:
         """All of it in the text format that Prometheus reads."""
         return generate_latest(self.registry)
+
+
+class _PolicyCollector(Collector):
+    def __init__(self, health: Callable[[], PolicyHealth]) -> None:
+        self._health = health
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first collection, so that registering reads no database."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Whether the stored policies decide, and how often this process found some that it cannot use."""
+        health = self._health()
+        in_force = GaugeMetricFamily(
+            "muniment_policies_in_force", "1 when the newest loaded policies decide, 0 when they cannot be used."
+        )
+        in_force.add_metric([], 0 if health.problem else 1)
+        refused = CounterMetricFamily("muniment_policies_refused", "Stored policies that this process could not use.")
+        refused.add_metric([], health.refused)
+        yield from (in_force, refused)
 
 
 class _SourceCollector(Collector):

@@ -5,7 +5,8 @@ Both search and answers show passages, so both ask here; the decision itself is 
 
 from dataclasses import dataclass, field
 
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Decider
+from policies.context import RequestContext
 from policies.labels import Label
 from policies.personal_data import EntityType, Span
 from policies.principals import Principal
@@ -17,7 +18,7 @@ from retrieval.retriever import FoundPassage
 class Reader:
     """A principal looking at passages; asks the policy once for each label."""
 
-    authorizer: Authorizer
+    authorizer: Decider
     principal: Principal
     context: RequestContext
     _revealed: dict[Label, frozenset[EntityType]] = field(default_factory=dict)

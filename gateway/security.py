@@ -19,7 +19,8 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import ServerOptions
-from gateway.errors import BadRequestError, NotAllowedError, NotAuthenticatedError
+from gateway.contexts import connection_context
+from gateway.errors import BadRequestError, NotAllowedError, NotAuthenticatedError, NotFoundError
 from gateway.identity.callers import NOBODY, Caller, is_forged, session_token
 from gateway.identity.cookies import SESSION_COOKIE, set_cookie
 from gateway.metrics import Metrics
@@ -27,7 +28,7 @@ from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
 from policies.audit.events import AccessDenied, SignInFailed
-from policies.authorizer import RequestContext
+from policies.context import Channel
 from policies.decisions import Decision
 from policies.principals import ANONYMOUS, Principal, PrincipalKind
 from retrieval.tables import utc_now
@@ -40,7 +41,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-CHANNEL = "http"
+CHANNEL = Channel.HTTP
 """How requests that come this way are named in the trail."""
 _COOKIES = "set_cookies"
 _RECORDED_BURST = 20
@@ -134,7 +135,7 @@ async def record_refusal(
     if refusals.recorded():
         address = client_address(scope)
         event = SignInFailed(
-            channel=CHANNEL,
+            channel=CHANNEL.value,
             reason=error.reason,
             key_id=error.key_id,
             method=method,
@@ -142,6 +143,21 @@ async def record_refusal(
             address_hmac=services.recorder.digest(address) if address else "",
         )
         await services.recorder.record(event)
+
+
+class OnePolicy(ASGIMiddleware):
+    """Lets everything in a request be decided by the same policies: those in force when it began."""
+
+    scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Look which policies are in force, and hold on to them."""
+        policies = self._services.authorizer
+        with policies.pinned(await asyncio.to_thread(policies.latest)):
+            await next_app(scope, receive, send)
 
 
 @dataclass(slots=True)
@@ -177,10 +193,11 @@ class RequireAction:
         Raises:
             NotAuthenticatedError: The caller is anonymous: a key may help.
             NotAllowedError: The caller is known, and may not.
+            NotFoundError: The same, where the route says that this must look like a thing that does not exist.
         """
         principal = connection.scope.get("user", ANONYMOUS)
         action = handler.opt.get("action")
-        decision = self._decide(principal, action)
+        decision = self._decide(connection.scope, principal, action)
         if decision.allowed and not caller_of(connection.scope).covers(str(action)):
             decision = _OUT_OF_SCOPE
         if decision.allowed:
@@ -202,13 +219,16 @@ class RequireAction:
                 "`muniment keys create` makes a key."
             )
             raise NotAuthenticatedError(message)
+        if (alike := handler.opt.get("denied_like_absent")) is not None:
+            raise NotFoundError(str(alike))
         message = "You may not do this. Ask an operator for the role that may, if your work needs it."
         raise NotAllowedError(message)
 
-    def _decide(self, principal: Principal, action: object) -> Decision:
+    def _decide(self, scope: Scope, principal: Principal, action: object) -> Decision:
         if not isinstance(action, Action):
             return _NOT_NAMED
-        return self.services.authorizer.decide(principal, action, RequestContext())
+        context = connection_context(self.services.networks, scope, action)
+        return self.services.authorizer.decide(principal, action, context)
 
 
 def allowed_hosts(options: ServerOptions) -> frozenset[str]:

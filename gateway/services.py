@@ -13,6 +13,7 @@ from sqlalchemy import Engine as Database
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config
+from gateway.contexts import Networks
 from gateway.database import open_database
 from gateway.errors import DatabaseUnusableError
 from gateway.identity.callers import Callers
@@ -22,6 +23,9 @@ from gateway.identity.oidc import SingleSignOn, open_provider
 from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
 from gateway.identity.users import Users
+from gateway.policy.bundles import Bundles
+from gateway.policy.current import CurrentPolicies
+from gateway.policy.service import Explanations
 from gateway.recording import Recorder
 from gateway.search.service import Searches
 from gateway.sources.service import Sources
@@ -31,8 +35,8 @@ from models.engine import Engine
 from models.llama.engine import LlamaEngine
 from models.remembering import RememberingEngine
 from models.store import ModelStore
+from policies.audit.events import PolicyRefused
 from policies.audit.store import Trail
-from policies.authorizer import Authorizer
 from policies.errors import TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
@@ -93,6 +97,10 @@ class Services:
         return load_config(self.home)
 
     @cached_property
+    def networks(self) -> Networks:
+        return Networks(self.config.networks)
+
+    @cached_property
     def keys(self) -> Keys:
         return open_keys(self.home.keys)
 
@@ -112,8 +120,16 @@ class Services:
         return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds)
 
     @cached_property
-    def authorizer(self) -> Authorizer:
-        return Authorizer.load()
+    def authorizer(self) -> CurrentPolicies:
+        return CurrentPolicies(self.database, self._record_policy)
+
+    def _record_policy(self, event: PolicyRefused) -> None:
+        """The trail is opened only when there is something to say."""
+        self.recorder.submit(event)
+
+    @cached_property
+    def bundles(self) -> Bundles:
+        return Bundles(self.database, self.recorder, self.authorizer, self.networks.names)
 
     @cached_property
     def users(self) -> Users:
@@ -141,6 +157,10 @@ class Services:
         options = self.config.oidc
         provider = open_provider(options, self.home.keys)
         return SingleSignOn(self.database, self.recorder, self.keys, self.sessions, options, provider)
+
+    @cached_property
+    def explanations(self) -> Explanations:
+        return Explanations(self.database, self.users, self.authorizer, self.recorder)
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -8,6 +8,12 @@ import msgspec
 from gateway.config import Config
 from gateway.errors import ConfigurationError
 
+_NETWORKS = """
+# Names of networks that rules may ask about, each with its blocks of addresses; the most specific block wins.
+# "loopback" (this machine), "local" (the command line) and "other" are built in.
+[networks]
+#  office = ["10.1.0.0/16", "2001:db8:1::/48"]
+"""
 _HEAD = """\
 # The settings of one Muniment installation. Every setting is shown with its default; take the # away to change it.
 # Unknown names and wrong types are refused.
@@ -16,7 +22,8 @@ _HEAD = """\
 
 def settings_template() -> str:
     """Every section and setting with its default, as comments."""
-    return _HEAD + "".join(_section(field.name, field.default) for field in msgspec.structs.fields(Config))
+    sections = [field for field in msgspec.structs.fields(Config) if field.name != "networks"]
+    return _HEAD + "".join(_section(field.name, field.default) for field in sections) + _NETWORKS
 
 
 def _section(name: str, defaults: msgspec.Struct) -> str:

@@ -14,9 +14,11 @@ class Action(StrEnum):
     KEYS_MANAGE = "keys:manage"
     METRICS_READ = "metrics:read"
     MODELS_LIST = "models:list"
+    MODELS_SEND_REMOTE = "models:send-remote"
     OPENAPI_READ = "openapi:read"
     PASSWORD_CHANGE = "password:change"  # noqa: S105 - the name of a permission, no password
     PERSONAL_DATA_REVEAL = "personal-data:reveal"
+    POLICY_EXPLAIN = "policy:explain"
     SEARCH_QUERY = "search:query"
     SESSION_BEGIN = "session:begin"
     SESSION_END = "session:end"

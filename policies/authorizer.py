@@ -7,37 +7,42 @@ erred. Whatever goes wrong on the way to a decision is a denial with its reason.
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import cedarpy
 
 from policies.actions import Action
+from policies.context import Channel, Purpose
+from policies.context import RequestContext as RequestContext
 from policies.decisions import Decision
-from policies.entities import SYSTEM, Uid, label_entity, label_uid, principal_entity, principal_uid, reference, uid
+from policies.entities import SYSTEM, label_entity, label_uid, principal_entity, principal_uid, reference, uid
 from policies.errors import PolicyInvalidError
 from policies.labels import Label
 from policies.personal_data import SENSITIVITY, EntityType
 from policies.principals import Principal
+from policies.rules import TOO_DEEP, Rule, read_rules, unreadable, words_of_context
 
 _log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent
 _MOST_TOGETHER = 200
 """Decisions in one call: cedarpy holds the interpreter's lock meanwhile, for about 5 ms at this size."""
-_LABEL_SETS = 64
-"""Sets of labels kept parsed: parsing 200 labels takes several times as long as deciding on them."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestContext:
-    """What a policy may ask about the request besides who and what; always set by us, never taken from a client."""
-
-    purpose: str = "answer"
+_MOST_LABELS = 4096
+"""Labels kept parsed: parsing one takes twice as long as deciding on it."""
+_CONTEXTS = 1024
+_NUMBERED = re.compile(r"^for policy `policy\d+`, ")
+"""How the engine calls a policy whose @id we tell instead."""
+_CLOSED = """
+@id("health-for-everyone")
+@reason("Everybody may ask whether the service runs. No policies can be used, so all else is denied.")
+permit (principal, action == Action::"health:read", resource);
+"""
 
 
 _ANSWERING = RequestContext()
@@ -45,50 +50,109 @@ _ANSWERING = RequestContext()
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One decision to make."""
+    """One decision to make; `about` is the kind of personal data, where one is meant."""
 
     action: Action
-    resource: Uid
-    context: Mapping[str, Any]
-    labels: tuple[Label, ...] = ()
+    context: RequestContext
+    label: Label | None = None
+    about: EntityType | None = None
+
+
+class Decider(Protocol):
+    """Whoever decides: one bundle, or the policies that are in force whichever these are."""
+
+    @property
+    def revision(self) -> str:
+        """Which policies and schema decide."""
+
+    def now(self) -> "Authorizer":
+        """The policies as of now; they stay the same while they are held."""
+
+    def decide(self, principal: Principal, action: Action, context: RequestContext = ...) -> Decision:
+        """May this principal do this at all?"""
+
+    def decide_labels(
+        self, principal: Principal, labels: Mapping[int, Label], context: RequestContext = ...
+    ) -> dict[int, Decision]:
+        """Which of these labels may the principal read?"""
+
+    def decide_remote(
+        self, principal: Principal, labels: Collection[Label], context: RequestContext = ...
+    ) -> dict[Label, Decision]:
+        """Of which of these labels may documents be sent to a model on another machine, for this principal?"""
+
+    def decide_reveal(
+        self, principal: Principal, types: Collection[EntityType], label: Label, context: RequestContext = ...
+    ) -> dict[EntityType, Decision]:
+        """Which kinds of personal data may the principal see in documents of this label?"""
 
 
 class Authorizer:
     """Decides by one bundle of policies, which never changes once loaded. Safe across threads."""
 
-    def __init__(self, policies: str, schema: str) -> None:
-        """Read and check the bundle.
+    def __init__(
+        self, policies: str, schema: str, site_policies: str = "", networks: Collection[str] | None = None
+    ) -> None:
+        """Read and check the bundle: the shipped policies, the schema, and a site's own rules.
+
+        With `networks`, a rule that names another network is refused.
 
         Raises:
             PolicyInvalidError: The policies or the schema cannot be read, or do not fit each other.
         """
         self._schema = _read_schema(schema)
-        self._policies, self._reasons = _read_policies(policies, self._schema)
-        self.revision = hashlib.sha256(f"{policies}\0{schema}".encode()).hexdigest()
-        self._labels = lru_cache(_LABEL_SETS)(self._parse_labels)
+        self.rules = _read_policies(policies, site_policies, self._schema, networks)
+        self._reasons = {rule.id: rule.reason for rule in self.rules}
+        self.revision = hashlib.sha256(f"{policies}\0{site_policies}\0{schema}".encode()).hexdigest()
+        self._nobody = cedarpy.Entities.from_json_str("[]", self._schema)
+        self._about = lru_cache(self._policies_about)
+        self._known: tuple[frozenset[Label], cedarpy.Entities] = (frozenset(), self._nobody)
 
     @classmethod
-    def load(cls, site_policies: str = "") -> Self:
+    def load(cls, site_policies: str = "", networks: Collection[str] | None = None) -> Self:
         """The shipped policies, with a site's own rules after them.
 
         Raises:
             PolicyInvalidError: They do not fit the schema.
         """
-        shipped = (_FOLDER / "policies.cedar").read_text(encoding="utf-8")
-        return cls(f"{shipped}\n{site_policies}", (_FOLDER / "schema.cedarschema").read_text(encoding="utf-8"))
+        return cls(*shipped(), site_policies, networks)
+
+    @classmethod
+    def closed(cls) -> Self:
+        """What decides where no policies can be used: everything is denied but asking for the health."""
+        return cls(_CLOSED, shipped()[1])
+
+    def now(self) -> Self:
+        """Itself: it never changes."""
+        return self
 
     def decide(self, principal: Principal, action: Action, context: RequestContext = _ANSWERING) -> Decision:
         """May this principal do this at all?"""
-        return self._decide(principal, [_Asked(action, SYSTEM, _context(context))])[0]
+        return self._decide(principal, [_Asked(action, context)])[0]
 
     def decide_labels(
         self, principal: Principal, labels: Mapping[int, Label], context: RequestContext = _ANSWERING
     ) -> dict[int, Decision]:
         """Which of these labels may the principal read?"""
         distinct = list(dict.fromkeys(part for label in labels.values() for part in label.parts()))
-        asked = [_reading(label, context) for label in distinct]
+        asked = [_Asked(Action.DOCUMENTS_READ, context, label) for label in distinct]
         decisions = dict(zip(distinct, self._decide(principal, asked), strict=True))
         return {number: _all([decisions[part] for part in label.parts()]) for number, label in labels.items()}
+
+    def decide_remote(
+        self, principal: Principal, labels: Collection[Label], context: RequestContext = _ANSWERING
+    ) -> dict[Label, Decision]:
+        """Of which of these labels may documents be sent to a model on another machine, for this principal?
+
+        Sending takes reading.
+        """
+        distinct = list(dict.fromkeys(part for label in labels for part in label.parts()))
+        reading = self._decide(principal, [_Asked(Action.DOCUMENTS_READ, context, part) for part in distinct])
+        sending = self._decide(principal, [_Asked(Action.MODELS_SEND_REMOTE, context, part) for part in distinct])
+        decisions = {
+            part: send if read.allowed else read for part, read, send in zip(distinct, reading, sending, strict=True)
+        }
+        return {label: _all([decisions[part] for part in label.parts()]) for label in labels}
 
     def decide_reveal(
         self,
@@ -100,8 +164,8 @@ class Authorizer:
         """Which kinds of personal data may the principal see in documents of this label? Revealing takes reading."""
         parts = label.parts()
         distinct = list(dict.fromkeys(types))
-        asked = [_reading(part, context) for part in parts]
-        asked += [_revealing(type_, part, context) for type_ in distinct for part in parts]
+        asked = [_Asked(Action.DOCUMENTS_READ, context, part) for part in parts]
+        asked += [_Asked(Action.PERSONAL_DATA_REVEAL, context, part, type_) for type_ in distinct for part in parts]
         decisions = iter(self._decide(principal, asked))
         reading, *revealing = (_all(list(islice(decisions, len(parts)))) for _ in range(len(distinct) + 1))
         return {
@@ -125,29 +189,64 @@ class Authorizer:
                 return self._decide_together(principal, asked[:half]) + self._decide_together(principal, asked[half:])
             return [_failed(f"{type(error).__name__}: {error}")] * len(asked)
 
-    def _ask(self, principal: Principal, asked: Sequence[_Asked]) -> list[cedarpy.AuthzResult]:
-        labels = tuple(dict.fromkeys(label for item in asked for label in item.labels))
-        entities = self._labels(labels).with_added_json_str(json.dumps([principal_entity(principal)]), self._schema)
+    def satisfied(
+        self, principal: Principal, action: Action, label: Label | None, context: RequestContext, parts: Sequence[Any]
+    ) -> list[bool]:
+        """Which of these policies, in Cedar's JSON, match a request, each taken by itself. For explaining, only.
+
+        Raises:
+            PolicyInvalidError: The engine could not tell.
+        """
+        policies = {str(number): part for number, part in enumerate(parts)}
+        try:
+            result = self._ask(principal, [_Asked(action, context, label)], _policy_set(policies))[0]
+        except Exception as error:
+            message = f"Why it was decided so cannot be told: {type(error).__name__}: {error}"
+            raise PolicyInvalidError(message) from error
+        matching = set(result.diagnostics.reasons)
+        return [number in matching for number in policies]
+
+    def _ask(
+        self, principal: Principal, asked: Sequence[_Asked], policies: cedarpy.PolicySet | None = None
+    ) -> list[cedarpy.AuthzResult]:
+        labels = tuple(dict.fromkeys(item.label for item in asked if item.label is not None))
+        entities = self._with_labels(labels).with_added_json_str(
+            json.dumps([principal_entity(principal)]), self._schema
+        )
+        asking = principal_uid(principal)
         requests = [
             {
-                "principal": principal_uid(principal),
+                "principal": asking,
                 "action": uid("Action", item.action.value),
-                "resource": item.resource,
-                "context": item.context,
+                "resource": SYSTEM if item.label is None else label_uid(item.label),
+                "context": _context(item.context, item.about),
             }
             for item in asked
         ]
-        results: list[cedarpy.AuthzResult] = cedarpy.is_authorized_batch(
-            requests, self._policies, entities, self._schema
-        )
+        deciding = policies or self._about(frozenset(item.action for item in asked))
+        results: list[cedarpy.AuthzResult] = cedarpy.is_authorized_batch(requests, deciding, entities, self._schema)
         if len(results) != len(asked):
             message = f"{len(results)} answers to {len(asked)} questions"
             raise ValueError(message)
         return results
 
-    def _parse_labels(self, labels: tuple[Label, ...]) -> cedarpy.Entities:
-        text = json.dumps([label_entity(label) for label in labels])
-        return cedarpy.Entities.from_json_str(text, self._schema, release_gil=True)
+    def _policies_about(self, actions: frozenset[Action]) -> cedarpy.PolicySet:
+        """The rules that have a say on any of these actions; trying the others as well takes a quarter of the time."""
+        concerned = [rule for rule in self.rules if any(rule.concerns(action.value) for action in actions)]
+        return _policy_set({rule.id: rule.body for rule in concerned})
+
+    def _with_labels(self, labels: tuple[Label, ...]) -> cedarpy.Entities:
+        """Entities that hold these labels at least. Labels never change, so those told once are kept."""
+        known, entities = self._known
+        new = [label for label in labels if label not in known]
+        if not new:
+            return entities
+        if len(known) + len(new) > _MOST_LABELS:
+            known, entities, new = frozenset(), self._nobody, list(labels)
+        entities = entities.with_added_json_str(json.dumps([label_entity(label) for label in new]), self._schema)
+        # Of two threads that get here at once one may win: the other's labels are told again next time.
+        self._known = known.union(new), entities
+        return entities
 
     def _can_be_told(self, principal: Principal) -> bool:
         try:
@@ -160,7 +259,11 @@ class Authorizer:
         diagnostics = result.diagnostics
         if diagnostics.errors:
             return _failed("; ".join(diagnostics.errors))
+        if result.decision not in {cedarpy.Decision.Allow, cedarpy.Decision.Deny}:
+            return _failed("the engine made no decision")
         rules = tuple(sorted(diagnostics.id_annotations_by_reason[id_] for id_ in diagnostics.reasons))
+        if result.decision is cedarpy.Decision.Allow and not rules:
+            return _failed("the engine allows it and names no rule that does")
         reason = " ".join(self._reasons[rule] for rule in rules) or "No rule allows it."
         return Decision(result.decision is cedarpy.Decision.Allow, reason, rules)
 
@@ -176,20 +279,44 @@ def _all(decisions: Sequence[Decision]) -> Decision:
     return Decision(True, " ".join(dict.fromkeys(decision.reason for decision in decisions)), rules)
 
 
-def _reading(label: Label, context: RequestContext) -> _Asked:
-    return _Asked(Action.DOCUMENTS_READ, label_uid(label), _context(context), (label,))
+def shipped() -> tuple[str, str]:
+    """The policies and the schema of this version."""
+    return (
+        (_FOLDER / "policies.cedar").read_text(encoding="utf-8"),
+        (_FOLDER / "schema.cedarschema").read_text(encoding="utf-8"),
+    )
 
 
-def _revealing(type_: EntityType, label: Label, context: RequestContext) -> _Asked:
-    about = {
-        "entity_type": reference(uid("EntityType", type_.value)),
-        "sensitivity": reference(uid("Sensitivity", SENSITIVITY[type_].value)),
+def complaint(text: str) -> str | None:
+    """What keeps a text from being read as policies at all; none when it can be read. For naming the file at fault."""
+    try:
+        return unreadable(text) or (cedarpy.policies_to_json_str(text) and None)
+    except ValueError as error:
+        return str(error)
+
+
+def as_text(body: Mapping[str, Any]) -> str:
+    """A policy in Cedar's JSON, as people write it."""
+    bundle = {"staticPolicies": {"policy": body}, "templates": {}, "templateLinks": []}
+    return str(cedarpy.policies_from_json_str(json.dumps(bundle)))
+
+
+@lru_cache(_CONTEXTS)
+def _context(given: RequestContext, about: EntityType | None) -> str:
+    """What a rule may ask about the request, as JSON. Only values of our own types are told, whatever is given."""
+    network: object = given.network
+    if type(network) is not str:
+        message = f"a network's name is not a text but {type(network).__name__}"
+        raise TypeError(message)
+    told: dict[str, Any] = {
+        "channel": Channel(given.channel).value,
+        "network": network,
+        "purpose": Purpose(given.purpose).value,
     }
-    return _Asked(Action.PERSONAL_DATA_REVEAL, label_uid(label), _context(context) | about, (label,))
-
-
-def _context(context: RequestContext) -> dict[str, Any]:
-    return {"purpose": context.purpose}
+    if about is not None:
+        told["entity_type"] = reference(uid("EntityType", about.value))
+        told["sensitivity"] = reference(uid("Sensitivity", SENSITIVITY[about].value))
+    return json.dumps(told)
 
 
 def _failed(why: str) -> Decision:
@@ -204,45 +331,46 @@ def _read_schema(text: str) -> cedarpy.Schema:
         raise _invalid([f"the schema: {error}"]) from error
 
 
-def _read_policies(text: str, schema: cedarpy.Schema) -> tuple[cedarpy.PolicySet, dict[str, str]]:
-    """The policies, and the sentence that each of them, by its `@id`, gives as a reason."""
+def _read_policies(
+    policies: str, site_policies: str, schema: cedarpy.Schema, networks: Collection[str] | None
+) -> tuple[Rule, ...]:
+    """The policies, each of them as data."""
+    text = f"{policies}\n{site_policies}"
+    if (reason := unreadable(text)) is not None:
+        raise _invalid([reason])
     try:
+        ours = json.loads(cedarpy.policies_to_json_str(policies))["staticPolicies"].values()
         parsed = json.loads(cedarpy.policies_to_json_str(text))
-        policies = cedarpy.PolicySet.from_str(text)
         checked = cedarpy.validate_policies(text, schema)
+    except RecursionError as error:
+        raise _invalid([TOO_DEEP]) from error
     except ValueError as error:
         raise _invalid([str(error)]) from error
-    annotations = {id_: policy.get("annotations", {}) for id_, policy in parsed["staticPolicies"].items()}
-    problems = [f"{annotations.get(e.policy_id, {}).get('id', 'a policy')}: {e.error}" for e in checked.errors]
-    if not checked.validation_passed and not problems:
-        problems.append("they do not fit the schema")
-    if parsed["templates"]:
-        problems.append("a policy with ?principal or ?resource decides nothing; write out whom and what it is about")
-    # Every attribute of the schema is always there, so `has` is only ever right or misspelt, and Cedar accepts both.
-    problems += [
-        f"{annotations[id_].get('id', 'a policy')}: asks with `has` for what is always there; leave that out"
-        for id_, policy in parsed["staticPolicies"].items()
-        if _asks_presence(policy["conditions"])
+    names = {id_: policy.get("annotations", {}).get("id") for id_, policy in parsed["staticPolicies"].items()}
+    rules, problems = read_rules(parsed, {policy.get("annotations", {}).get("id") for policy in ours})
+    mistyped = [
+        f"{names.get(error.policy_id) or 'a policy'}: {_NUMBERED.sub('', error.error)}" for error in checked.errors
     ]
-    reasons: dict[str, str] = {}
-    for number, annotated in enumerate(annotations.values(), start=1):
-        name = annotated.get("id")
-        if not name or name in reasons:
-            problems.append(f"policy {number} needs an @id of its own, and has {name!r}")
-        else:
-            reasons[name] = annotated.get("reason") or f"Rule {name}."
-    if problems:
-        raise _invalid(problems)
-    return policies, reasons
+    if not checked.validation_passed and not mistyped:
+        mistyped.append("they do not fit the schema")
+    for rule in rules if networks is not None else ():
+        problems += [
+            f"{rule.id}: there is no network {network}; the settings name those there are, under [networks]"
+            for field_, network in sorted(words_of_context(rule.body)[0])
+            if field_ == "network" and network not in (networks or ())
+        ]
+    if mistyped or problems:
+        raise _invalid([*mistyped, *problems])
+    return rules
 
 
-def _asks_presence(node: Any) -> bool:
-    """Whether a condition, in Cedar's JSON, tests for an attribute with `has`."""
-    if isinstance(node, Mapping):
-        return "has" in node or any(_asks_presence(value) for value in node.values())
-    return isinstance(node, list) and any(_asks_presence(value) for value in node)
+def _policy_set(policies: Mapping[str, Mapping[str, Any]]) -> cedarpy.PolicySet:
+    """Policies in Cedar's JSON by their ids, as the engine takes them."""
+    bundle = {"staticPolicies": policies, "templates": {}, "templateLinks": []}
+    return cedarpy.PolicySet.from_json_str(json.dumps(bundle))
 
 
 def _invalid(problems: Sequence[str]) -> PolicyInvalidError:
     listed = "".join(f"\n  - {problem}" for problem in problems)
-    return PolicyInvalidError(f"The policies were not loaded; those in force stay. Correct:{listed}")
+    message = f"The policies were not loaded; those in force stay. Correct:{listed}"
+    return PolicyInvalidError(message, tuple(problems))

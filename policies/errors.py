@@ -10,7 +10,11 @@ class KeysUnusableError(PoliciesError):
 
 
 class PolicyInvalidError(PoliciesError):
-    """A policy or schema does not validate: the operator corrects it; it is not loaded."""
+    """A policy or schema does not validate: the operator corrects it; it is not loaded. `problems` lists all."""
+
+    def __init__(self, message: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class RedactionFailedError(PoliciesError):

@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Decider
+from policies.context import RequestContext
 from policies.decisions import Decision
 from policies.labels import Label
 from policies.principals import Principal
@@ -51,7 +52,7 @@ class AccessFilters:
     compared and not only the epoch, since a database restored from a backup comes to an epoch a second time.
     """
 
-    def __init__(self, authorizer: Authorizer, most_cached: int = _MOST_CACHED) -> None:
+    def __init__(self, authorizer: Decider, most_cached: int = _MOST_CACHED) -> None:
         self._authorizer = authorizer
         self._most_cached = most_cached
         self._lock = threading.Lock()
@@ -71,14 +72,15 @@ class AccessFilters:
 
         Labels of `stale` sources, whose permissions were read too long ago, are denied whatever the rules say.
         """
-        key = (principal, context, self._authorizer.revision, stale)
+        authorizer = self._authorizer.now()
+        key = (principal, context, authorizer.revision, stale)
         with self._lock:
             if self._epoch == epoch and self._labels == labels and key in self._remembered:
                 self._remembered.move_to_end(key)
                 return self._remembered[key]
         fresh = {number: label for number, label in labels.items() if not is_stale(label, stale)}
-        decisions = self._authorizer.decide_labels(principal, fresh, context)
-        made = self._filter(principal, context, epoch, decisions, len(labels))
+        decisions = authorizer.decide_labels(principal, fresh, context)
+        made = _filter(principal, context, epoch, decisions, authorizer.revision, len(labels))
         # What an error denied may be allowed again in a moment.
         if not any(decision.failed for decision in decisions.values()):
             with self._lock:
@@ -94,21 +96,22 @@ class AccessFilters:
             self._epoch, self._labels = epoch, labels
             self._remembered.clear()
 
-    def _filter(
-        self,
-        principal: Principal,
-        context: RequestContext,
-        epoch: int,
-        decisions: Mapping[int, Decision],
-        labels: int,
-    ) -> AccessFilter:
-        allowed = {label_id: decision for label_id, decision in decisions.items() if decision.allowed}
-        return AccessFilter(
-            principal=principal,
-            context=context,
-            label_ids=frozenset(allowed),
-            denied=labels - len(allowed),
-            policies=tuple(sorted({rule for decision in allowed.values() for rule in decision.policies})),
-            epoch=epoch,
-            policy_revision=self._authorizer.revision,
-        )
+
+def _filter(
+    principal: Principal,
+    context: RequestContext,
+    epoch: int,
+    decisions: Mapping[int, Decision],
+    revision: str,
+    labels: int,
+) -> AccessFilter:
+    allowed = {label_id: decision for label_id, decision in decisions.items() if decision.allowed}
+    return AccessFilter(
+        principal=principal,
+        context=context,
+        label_ids=frozenset(allowed),
+        denied=labels - len(allowed),
+        policies=tuple(sorted({rule for decision in allowed.values() for rule in decision.policies})),
+        epoch=epoch,
+        policy_revision=revision,
+    )

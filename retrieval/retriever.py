@@ -15,8 +15,9 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from models.embedder import Embedder
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Decider
 from policies.clock import SteadyClock
+from policies.context import RequestContext
 from policies.filters import AccessFilter, AccessFilters, is_stale
 from policies.labels import Label
 from policies.personal_data import Span
@@ -92,7 +93,7 @@ class Retriever:
         database: Engine,
         index: PassageIndex,
         embedder: Embedder,
-        authorizer: Authorizer,
+        authorizer: Decider,
         filters: AccessFilters,
         clock: SteadyClock | None = None,
     ) -> None:

@@ -13,8 +13,10 @@ import yaml
 from gateway.cli.program import app
 from gateway.config import Config
 from gateway.errors import TRANSLATIONS
+from gateway.policy.testing import read_tests, run_tests
 from policies.actions import Action
 from policies.audit import events
+from policies.bundles import Bundle, compile_bundle
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("connectors", "gateway", "models", "policies", "retrieval")
@@ -91,7 +93,8 @@ def settings(type_: type[msgspec.Struct], prefix: str = "") -> dict[str, Any]:
         if isinstance(hints[field.name], type) and issubclass(hints[field.name], msgspec.Struct):
             found |= settings(hints[field.name], f"{prefix}{field.name}.")
         else:
-            found[prefix + field.name] = field.default
+            default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            found[prefix + field.name] = default
     return found
 
 
@@ -123,6 +126,20 @@ def test_what_does_not_exist_is_noticed() -> None:
         "audit forget",
         "dance",
     ]
+
+
+def test_the_examples_of_the_page_on_policies_work(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    blocks = {kind: re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE) for kind in ("cedar", "yaml")}
+    (tests,) = blocks["yaml"]
+    (tmp_path / "tests.yaml").write_text(tests, encoding="utf-8")
+    networks = {"office", "loopback", "local", "other"}
+    authorizer = compile_bundle(Bundle.of({str(n): block for n, block in enumerate(blocks["cedar"])}), networks)
+    results = run_tests(authorizer, "policy.md", read_tests(tmp_path / "tests.yaml"))
+    assert [result for result in results if not result.passed] == []
+    assert len(results) > 2
+    shipped_alone = run_tests(compile_bundle(Bundle()), "policy.md", read_tests(tmp_path / "tests.yaml"))
+    assert not all(result.passed for result in shipped_alone)
 
 
 def test_documents_that_the_code_names_exist() -> None:

@@ -16,9 +16,9 @@ from gateway.chat.schemas import Answer, Citation, Usage
 from gateway.chat.service import Question
 from gateway.chat.store import Message
 from gateway.errors import BadRequestError, ModelNotFoundError
-from gateway.security import CHANNEL
 from gateway.texts import in_utc
 from models.engine import Speaker
+from policies.context import RequestContext
 from policies.principals import Principal
 from retrieval.retriever import Narrowing
 
@@ -202,7 +202,7 @@ class ModelList(msgspec.Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
-def read_question(request: CompletionRequest, principal: Principal) -> Question:
+def read_question(request: CompletionRequest, principal: Principal, context: RequestContext) -> Question:
     """The question that a request asks.
 
     Raises:
@@ -218,7 +218,7 @@ def read_question(request: CompletionRequest, principal: Principal) -> Question:
     return Question(
         principal=principal,
         text=last[1],
-        channel=CHANNEL,
+        context=context,
         history=tuple(Message(speaker, text) for speaker, text in earlier if text),
         conversation=options.conversation,
         keep=options.keep,

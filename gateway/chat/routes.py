@@ -21,6 +21,7 @@ from gateway.http_errors import error_responses
 from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
+from policies.context import RequestContext
 from policies.principals import Principal
 
 _CLIENT_GONE = 499
@@ -62,6 +63,7 @@ async def complete(
     data: JSONBody[openai.CompletionRequest],
     services: NamedDependency[Services],
     principal: NamedDependency[Principal],
+    context: NamedDependency[RequestContext],
     admission: NamedDependency[Admission],
 ) -> Response[Any]:
     """Answer a question from the documents that the caller may read.
@@ -71,7 +73,7 @@ async def complete(
     """
     model = services.generator.id
     openai.check_model(data.model, _model_names(services))
-    question = openai.read_question(data, principal)
+    question = openai.read_question(data, principal, context)
     id_, created = f"chatcmpl-{request_id(request.scope)}", int(time.time())
     asking = asyncio.create_task(admission.ask(question))
     if not await wait_for_answer(request, asking, HEARTBEAT_SECONDS if data.stream else None):

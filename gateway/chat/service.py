@@ -34,7 +34,8 @@ from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
 from policies.audit.receipts import Receipt, Sampling, receipt_digest, sign_receipt
 from policies.audit.store import EntryRef
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Decider
+from policies.context import RequestContext
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 from policies.principals import Principal
@@ -61,7 +62,7 @@ class Question:
 
     principal: Principal
     text: str
-    channel: str
+    context: RequestContext
     history: tuple[Message, ...] = ()
     conversation: str | None = None
     keep: bool = False
@@ -106,7 +107,7 @@ class Chats:
         *,
         retriever: Retriever,
         redactor: Redactor,
-        authorizer: Authorizer,
+        authorizer: Decider,
         engine: Engine,
         recorder: Recorder,
         conversations: Conversations,
@@ -189,7 +190,8 @@ class Chats:
         return QuestionAsked(
             request=run.id,
             principal=run.question.principal.id,
-            channel=run.question.channel,
+            channel=run.question.context.channel.value,
+            network=run.question.context.network,
             os_user=run.question.operating_system_user,
             question_hmac=self._recorder.digest(run.question.text),
             model=self._model.id,
@@ -197,7 +199,7 @@ class Chats:
         )
 
     async def _answer(self, run: _Run, intent: Future[EntryRef]) -> Answer:
-        reader = Reader(self._authorizer, run.question.principal, RequestContext())
+        reader = Reader(self._authorizer, run.question.principal, run.question.context)
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
@@ -213,7 +215,7 @@ class Chats:
         return await self._conclude(run, entry, found, text, citations)
 
     def _search(self, run: _Run) -> Found:
-        access = self._retriever.access(run.question.principal, RequestContext())
+        access = self._retriever.access(run.question.principal, run.question.context)
         query = retrieval_query(run.question.text, run.conversation.messages)
         return self._retriever.search(query, access, _SEARCHED, run.question.narrowing)
 

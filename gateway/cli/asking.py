@@ -8,14 +8,13 @@ import typer
 from gateway.cli.opening import acting_as, opened, operating_system_user, product
 from gateway.cli.options import AsUser, Json, Limit
 from gateway.cli.output import messages, show, show_block, show_json, tell
+from gateway.contexts import local_context
+from policies.context import Purpose
 
 if TYPE_CHECKING:
     from gateway.chat.schemas import Answer, Citation
     from gateway.cli.product import Services
     from gateway.search.schemas import SearchedPassage
-
-CHANNEL = "cli"
-"""How the trail names questions that came from here."""
 
 
 def register(app: typer.Typer) -> None:
@@ -34,12 +33,12 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question from the documents a user may read."""
-    with opened(context) as services, messages().status("Reading ..."):
+    with opened(context) as services, services.authorizer.pinned(), messages().status("Reading ..."):
         principal = acting_as(services, user)
         asked = product.Question(
             principal,
             question,
-            CHANNEL,
+            local_context(Purpose.ANSWER),
             conversation=conversation,
             keep=keep,
             operating_system_user=operating_system_user(),
@@ -70,10 +69,16 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find the passages a user may read, without an answer."""
-    with opened(context) as services, messages().status("Searching ..."):
+    with opened(context) as services, services.authorizer.pinned(), messages().status("Searching ..."):
         principal = acting_as(services, user)
         result = asyncio.run(
-            services.searches.search(principal, question, limit, CHANNEL, operating_system_user=operating_system_user())
+            services.searches.search(
+                principal,
+                question,
+                limit,
+                local_context(Purpose.SEARCH),
+                operating_system_user=operating_system_user(),
+            )
         )
     if as_json:
         show_json(result)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +10,9 @@ import typer
 from gateway.cli.opening import home_of, opened, operating_system_user, product
 from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
+from gateway.cli.times import read_time
 from gateway.config import load_config
 from gateway.errors import BadRequestError, NotFoundError
-from gateway.texts import in_utc
 from policies.errors import TrailUnavailableError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List entries, newest first."""
-    query = product.EntryQuery(user, kind, request, _time(since), _time(until), limit)
+    query = product.EntryQuery(user, kind, request, read_time(since), read_time(until), limit)
     entries = _read(context, query, "list")
     if as_json:
         show_json(product.AuditEntries([product.AuditEntry.of(entry) for entry in entries]))
@@ -184,18 +183,6 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{name}={part}" for name, part in value.items())
     return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
-
-
-def _time(text: str | None) -> datetime | None:
-    """A time as people write it; without a zone it is UTC."""
-    if text is None:
-        return None
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"{text!r} is no time. Write 2026-11-24 or 2026-11-24T09:30."
-        raise BadRequestError(message) from error
-    return in_utc(given if given.tzinfo else given.replace(tzinfo=UTC))
 
 
 def _text(path: Path) -> str:

@@ -77,7 +77,8 @@ def evaluate(
                     tasks[doing] = progress.add_task(doing, total=of)
                 progress.update(tasks[doing], completed=done)
 
-            result = asyncio.run(product.evaluate(services, plan, advance))
+            with services.authorizer.pinned():
+                result = asyncio.run(product.evaluate(services, plan, advance))
     if report is not None:
         _write(report, result)
     if as_json:

@@ -17,7 +17,8 @@ from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
 from gateway.installation import create_home as create_home
 from gateway.installation import make_missing_parts as make_missing_parts
-from gateway.policy.service import explain as explain
+from gateway.policy.reports import list_oversharing as list_oversharing
+from gateway.policy.reports import simulate_bundle as simulate_bundle
 from gateway.services import Services as Services
 from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint

@@ -13,6 +13,7 @@ from gateway.chat.rewriting import retrieval_query
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.chat.store import Message
+from gateway.contexts import local_context
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.evaluation.access import Access
 from gateway.evaluation.questions import EvaluationQuestion
@@ -35,12 +36,13 @@ from gateway.services import Services
 from models.catalogue import Kind
 from models.engine import Speaker
 from models.errors import ModelsError
+from policies.context import Channel, Purpose
 from policies.errors import RedactionFailedError
 from policies.principals import Principal
 from retrieval.retriever import Narrowing
 
-CHANNEL = "evaluation"
-"""How the trail names what an evaluation searched and asked."""
+_CONTEXT = local_context(Purpose.EVALUATION, Channel.EVALUATION)
+"""How rules and the trail see what an evaluation searched and asked."""
 _DEEP = 100
 """Passages looked at: enough for ten distinct pages, and for a leak that hides far down."""
 _MOST_EXAMPLES = 20
@@ -162,7 +164,7 @@ async def _search_all(
         query = retrieval_query(question.question, _history(question))
         for user, principal in principals.items():
             result = await services.searches.search(
-                principal, query, _DEEP, CHANNEL, plan.narrowing, plan.operating_system_user
+                principal, query, _DEEP, _CONTEXT, plan.narrowing, plan.operating_system_user
             )
             paths = [passage.path for passage in result.passages]
             passages += len(paths)
@@ -232,7 +234,7 @@ async def _ask(services: Services, plan: Plan, question: EvaluationQuestion, pri
     asked = Question(
         principal,
         question.question,
-        CHANNEL,
+        _CONTEXT,
         history=_history(question),
         operating_system_user=plan.operating_system_user,
         narrowing=plan.narrowing,

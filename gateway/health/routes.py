@@ -14,7 +14,7 @@ from gateway.metrics import Metrics
 from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
-from policies.authorizer import RequestContext
+from policies.context import RequestContext
 from policies.principals import Principal
 
 _TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,10 +37,11 @@ async def ready(
     services: NamedDependency[Services],
     readiness: NamedDependency[Readiness],
     principal: NamedDependency[Principal],
+    context: NamedDependency[RequestContext],
 ) -> Response[Health]:
     """Tell whether questions can be answered, and if not, which part does not work."""
     parts = await readiness.check()
-    if not services.authorizer.decide(principal, Action.METRICS_READ, RequestContext()).allowed:
+    if not services.authorizer.decide(principal, Action.METRICS_READ, context).allowed:
         parts = [PartHealth(part.name, ready=part.ready) for part in parts]
     lacking = [part.name for part in parts if not part.ready]
     if not lacking:

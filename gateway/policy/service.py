@@ -1,61 +1,123 @@
 """Explaining a decision: the same Cedar decision that search makes, with everything that went into it."""
 
+import asyncio
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from sqlalchemy import Engine
 from sqlmodel import Session, col, or_, select
 
 from gateway.errors import BadRequestError, NotFoundError
-from policies.authorizer import Authorizer
+from gateway.identity.users import Users
+from gateway.policy.schemas import ContextUsed, Explanation, RuleSaid
+from gateway.recording import Recorder, new_request_id
+from policies.audit.events import PolicyExplained
+from policies.authorizer import Decider
+from policies.context import RequestContext
+from policies.explaining import RuleVerdict, explain_label
 from policies.labels import Label
 from policies.personal_data import EntityType
 from policies.principals import Principal
 from retrieval.labels import all_labels
 from retrieval.tables import DocumentRow
 
-
-class Explanation(msgspec.Struct, frozen=True):
-    """Why somebody may read a document or may not; `revealed` are the kinds of personal data they would see in it."""
-
-    user: str
-    groups: list[str]
-    active: bool
-    document: str
-    source: str
-    path: str
-    allowed: bool
-    reason: str
-    policies: list[str]
-    label: dict[str, Any]
-    revealed: list[str]
+NO_SUCH = "There is no such user or document, or you may not ask about it."
+"""What callers over HTTP are told in each of these cases, so that asking finds out nothing."""
+_NAME_CHARACTERS = 200
+"""How much of a name that names nothing goes to the trail."""
+_LEAST_TRUSTED = RequestContext()
 
 
-def explain(database: Engine, authorizer: Authorizer, principal: Principal, document: str) -> Explanation:
-    """May this principal read the document of that id or path, and why? For operators: it tells what exists.
+class Explanations:
+    """Answers why, and keeps a record of who asked."""
+
+    def __init__(self, database: Engine, users: Users, authorizer: Decider, recorder: Recorder) -> None:
+        self._database = database
+        self._users = users
+        self._authorizer = authorizer
+        self._recorder = recorder
+
+    def explain(self, user: str, document: str, by: str, context: RequestContext = _LEAST_TRUSTED) -> Explanation:
+        """May this user read the document of that id or path, and why?
+
+        Raises:
+            NotFoundError: There is no such user or document.
+            BadRequestError: Several documents have that path.
+            TrailUnavailableError: The question could not be recorded, so it is not answered.
+        """
+        explained: Explanation | None = None
+        try:
+            explained = explain(self._database, self._authorizer, self._users.principal(user), document, context)
+        finally:
+            self._recorder.record_now(
+                PolicyExplained(
+                    by=by,
+                    user=user[:_NAME_CHARACTERS],
+                    document=explained.document if explained else document[:_NAME_CHARACTERS],
+                    allowed=explained is not None and explained.allowed,
+                    policy_revision=self._authorizer.revision,
+                    request=new_request_id(),
+                )
+            )
+        return explained
+
+    async def explain_to(self, asker: Principal, user: str, document: str, context: RequestContext) -> Explanation:
+        """The same over HTTP, where nothing that is missing is told from anything else.
+
+        Raises:
+            NotFoundError: There is no such user or document, or several documents have that path.
+            TrailUnavailableError: The question could not be recorded, so it is not answered.
+        """
+        try:
+            return await asyncio.to_thread(self.explain, user, document, asker.id, context)
+        except (NotFoundError, BadRequestError) as error:
+            raise NotFoundError(NO_SUCH) from error
+
+
+def explain(
+    database: Engine,
+    authorizer: Decider,
+    principal: Principal,
+    document: str,
+    context: RequestContext = _LEAST_TRUSTED,
+) -> Explanation:
+    """May this principal read the document of that id or path, and why?
 
     Raises:
         NotFoundError: There is no such document.
         BadRequestError: Several have that path.
+        PolicyInvalidError: The engine decided, but could not tell why.
     """
+    policies = authorizer.now()
     with Session(database) as session:
         row = _document(session, document)
         label = all_labels(session)[row.label_id]
-        decision = authorizer.decide_labels(principal, {row.label_id: label})[row.label_id]
-        reveals = authorizer.decide_reveal(principal, tuple(EntityType), label)
-        return Explanation(
-            user=principal.id,
-            groups=sorted(principal.groups),
-            active=principal.active,
-            document=row.id,
-            source=row.source,
-            path=row.path,
-            allowed=decision.allowed,
-            reason=decision.reason,
-            policies=list(decision.policies),
-            label=_members(label),
-            revealed=[type_.value for type_, reveal in reveals.items() if reveal.allowed and decision.allowed],
-        )
+    explained = explain_label(policies, principal, label, context)
+    reveals = policies.decide_reveal(principal, tuple(EntityType), label, context)
+    return Explanation(
+        user=principal.id,
+        groups=sorted(principal.groups),
+        roles=sorted(principal.roles),
+        active=principal.active,
+        document=row.id,
+        source=row.source,
+        path=row.path,
+        allowed=explained.decision.allowed,
+        reason=explained.decision.reason,
+        policies=list(explained.decision.policies),
+        policy_revision=policies.revision,
+        context=ContextUsed(context.purpose.value, context.network, context.channel.value),
+        allowed_by=_said(explained.allowing),
+        denied_by=_said(explained.denying),
+        would_be_allowed_by=_said(explained.would_allow),
+        label=_members(label),
+        revealed=[type_.value for type_, reveal in reveals.items() if reveal.allowed],
+        masked=[type_.value for type_, reveal in reveals.items() if not reveal.allowed],
+    )
+
+
+def _said(verdicts: Iterable[RuleVerdict]) -> list[RuleSaid]:
+    return [RuleSaid(each.rule.id, each.rule.reason, each.rule.origin.value, list(each.lacks)) for each in verdicts]
 
 
 def _document(session: Session, name: str) -> DocumentRow:

@@ -11,9 +11,9 @@ from gateway.chat.openai import ZonedDatetime, read_narrowing
 from gateway.health.service import Readiness
 from gateway.http_errors import error_responses
 from gateway.search.schemas import SearchResult
-from gateway.security import CHANNEL
 from gateway.services import Services
 from policies.actions import Action
+from policies.context import RequestContext
 from policies.principals import Principal
 
 _MOST_PASSAGES = 100
@@ -40,9 +40,10 @@ async def search(
     data: JSONBody[SearchRequest],
     services: NamedDependency[Services],
     principal: NamedDependency[Principal],
+    context: NamedDependency[RequestContext],
     readiness: NamedDependency[Readiness],
 ) -> SearchResult:
     """Give the passages that the caller may read and that fit the query best, best first."""
     readiness.require()
     narrowing = read_narrowing(data.sources, data.modified_after, data.modified_before)
-    return await services.searches.search(principal, data.query, data.limit, CHANNEL, narrowing)
+    return await services.searches.search(principal, data.query, data.limit, context, narrowing)

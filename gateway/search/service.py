@@ -10,7 +10,8 @@ from gateway.recording import Recorder, new_request_id, passages_retrieved
 from gateway.search.schemas import SearchedPassage, SearchResult
 from gateway.texts import require_text
 from policies.audit.events import SearchAsked
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Decider
+from policies.context import RequestContext
 from policies.principals import Principal
 from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
 
@@ -23,7 +24,7 @@ class Searches:
     """Answers searches."""
 
     retriever: Retriever
-    authorizer: Authorizer
+    authorizer: Decider
     recorder: Recorder
 
     async def search(
@@ -31,7 +32,7 @@ class Searches:
         principal: Principal,
         query: str,
         limit: int,
-        channel: str,
+        context: RequestContext,
         narrowing: Narrowing | None = None,
         operating_system_user: str = "",
     ) -> SearchResult:
@@ -46,21 +47,24 @@ class Searches:
         intent = SearchAsked(
             request=new_request_id(),
             principal=principal.id,
-            channel=channel,
+            channel=context.channel.value,
+            network=context.network,
             query_hmac=self.recorder.digest(query),
             policy_revision=self.authorizer.revision,
             os_user=operating_system_user,
         )
         entry = self.recorder.submit(intent)
-        found = await asyncio.to_thread(self._find, principal, query, limit, narrowing)
+        found = await asyncio.to_thread(self._find, principal, query, limit, context, narrowing)
         await self.recorder.durable(entry)
         await self.recorder.record(passages_retrieved(intent.request, found))
         reader = Reader(self.authorizer, principal, found.access.context)
         passages = [_shown(passage, reader) for passage in found.passages]
         return SearchResult(passages, round((time.perf_counter() - started) * 1000, 1))
 
-    def _find(self, principal: Principal, query: str, limit: int, narrowing: Narrowing | None) -> Found:
-        access = self.retriever.access(principal, RequestContext(purpose="search"))
+    def _find(
+        self, principal: Principal, query: str, limit: int, context: RequestContext, narrowing: Narrowing | None
+    ) -> Found:
+        access = self.retriever.access(principal, context)
         return self.retriever.search(query, access, limit, narrowing)
 
 

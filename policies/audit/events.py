@@ -16,8 +16,9 @@ from typing import ClassVar
 class QuestionAsked:
     """Somebody is about to get an answer. Durable before the first word of it leaves.
 
-    `channel` is how it came (`cli`, `http`); `os_user` is the operating-system user who asked in another's name
-    with `--as`; `question_hmac` is a keyed digest: an investigator who has the key can test a suspected text.
+    `channel` is how it came (`cli`, `http`), `network` the name of the network it came from; `os_user` is the
+    operating-system user who asked in another's name with `--as`; `question_hmac` is a keyed digest: an investigator
+    who has the key can test a suspected text.
     """
 
     kind: ClassVar[str] = "question:asked"
@@ -28,6 +29,7 @@ class QuestionAsked:
     model: str
     policy_revision: str
     os_user: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class SearchAsked:
     query_hmac: str
     policy_revision: str
     os_user: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,18 +331,59 @@ class ModelSelected:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyLoaded:
-    """These policies decide from now on."""
+class OversharingListed:
+    """Somebody was shown which sensitive documents many may read; `source` is empty when all were meant."""
 
-    kind: ClassVar[str] = "policy:loaded"
+    kind: ClassVar[str] = "oversharing:listed"
+    by: str
+    source: str
+    documents: tuple[str, ...]
+    policy_revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    """Other policies decide from now on; `added`, `removed` and `changed` name rules by their ids."""
+
+    kind: ClassVar[str] = "policy:changed"
     by: str
     policy_revision: str
-    previous: str = ""
+    previous: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyExplained:
+    """Somebody asked whether a user may read a document, and why; `allowed` is what they were told."""
+
+    kind: ClassVar[str] = "policy:explained"
+    by: str
+    user: str
+    document: str
+    allowed: bool
+    policy_revision: str
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRefused:
+    """Policies were not put in force, and those before them stay.
+
+    `policy_revision` is what decides instead, `problems` how many things were wrong; which they are is in the log and
+    in `muniment doctor`. `by` is `muniment` when a process found stored policies that it cannot use.
+    """
+
+    kind: ClassVar[str] = "policy:refused"
+    by: str
+    policy_revision: str
+    problems: int
 
 
 @dataclass(frozen=True, slots=True)
 class TrailRead:
-    """Somebody looked into the trail itself; `operation` is `list`, `show`, `verify` or `export`."""
+    """Somebody looked into the trail itself; `operation` is `list`, `show`, `simulate`, `verify` or `export`."""
 
     kind: ClassVar[str] = "trail:read"
     by: str
@@ -374,7 +418,10 @@ Event = (
     | KeyRevoked
     | ModelPulled
     | ModelSelected
-    | PolicyLoaded
+    | OversharingListed
+    | PolicyChanged
+    | PolicyExplained
+    | PolicyRefused
     | TrailRead
 )
 """Everything the trail records."""

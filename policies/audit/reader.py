@@ -31,7 +31,7 @@ class EntryQuery:
     """Which entries; everything given must hold. The newest `limit` of them are meant.
 
     `principal` finds what somebody did, what was done to them, and all entries of their requests. `since` and `until`
-    are times with a zone; `until` itself is not included.
+    are times with a zone; `until` itself is not included. `before` leaves out that entry and all newer ones.
     """
 
     principal: str | None = None
@@ -41,6 +41,7 @@ class EntryQuery:
     until: datetime | None = None
     limit: int = 100
     id: int | None = None
+    before: int | None = None
 
 
 def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
@@ -65,6 +66,9 @@ def _conditions(query: EntryQuery) -> tuple[list[str], list[str | int]]:
     if query.id is not None:
         conditions.append("id = ?")
         values.append(query.id)
+    if query.before is not None:
+        conditions.append("id < ?")
+        values.append(query.before)
     if query.principal is not None:
         requests = "SELECT request FROM entries WHERE actor = ? AND request IS NOT NULL"
         conditions.append(f"(actor = ? OR subject = ? OR request IN ({requests}))")

@@ -12,8 +12,10 @@ import cedarpy
 import pytest
 
 import policies.authorizer
+import policies.rules
 from policies.actions import Action
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Authorizer
+from policies.context import Purpose, RequestContext
 from policies.decisions import Decision
 from policies.entities import principal_entity
 from policies.errors import PolicyInvalidError
@@ -26,7 +28,7 @@ POLICIES = (FOLDER / "policies.cedar").read_text(encoding="utf-8")
 SCHEMA = (FOLDER / "schema.cedarschema").read_text(encoding="utf-8")
 ADA = Principal("ada", frozenset({"staff"}))
 STAFF = Label.for_groups("staff")
-SYSTEM_ACTIONS = set(Action) - {Action.DOCUMENTS_READ, Action.PERSONAL_DATA_REVEAL}
+SYSTEM_ACTIONS = set(Action) - {Action.DOCUMENTS_READ, Action.MODELS_SEND_REMOTE, Action.PERSONAL_DATA_REVEAL}
 ODD_NAMES = [
     "",
     " ",
@@ -60,7 +62,7 @@ def revealed(authorizer: Authorizer, principal: Principal, label: Label) -> set[
 
 
 ROLE_ACTIONS = {
-    Role.AUDITOR: {Action.AUDIT_READ},
+    Role.AUDITOR: {Action.AUDIT_READ, Action.POLICY_EXPLAIN},
     Role.EMPLOYEE: {
         Action.CHAT_ASK,
         Action.CONVERSATIONS_READ,
@@ -75,6 +77,7 @@ ROLE_ACTIONS = {
         Action.MODELS_LIST,
         Action.OPENAPI_READ,
         Action.SESSIONS_MANAGE,
+        Action.POLICY_EXPLAIN,
         Action.SOURCES_MANAGE,
         Action.USERS_MANAGE,
     },
@@ -169,10 +172,73 @@ def test_a_site_may_forbid_by_classification_and_purpose() -> None:
         when { resource.classification == Classification::"restricted" && context.purpose == "search" };"""
     )
     restricted = replace(STAFF, classification=Classification.RESTRICTED)
-    searched = authorizer.decide_labels(ADA, {1: STAFF, 2: restricted}, RequestContext(purpose="search"))
+    searched = authorizer.decide_labels(ADA, {1: STAFF, 2: restricted}, RequestContext(Purpose.SEARCH))
     assert {number for number, decision in searched.items() if decision.allowed} == {1}
     assert searched[2] == Decision(False, "Restricted documents are not searched.", ("no-restricted-search",))
     assert may_read(authorizer, ADA, restricted).allowed
+
+
+SENDING = '@id("send") permit (principal in Role::"employee", action == Action::"models:send-remote", resource);'
+
+
+def sent(authorizer: Authorizer, principal: Principal, label: Label) -> bool:
+    return authorizer.decide_remote(principal, [label])[label].allowed
+
+
+def test_nothing_is_sent_to_other_machines_until_a_site_permits_it(authorizer: Authorizer) -> None:
+    permitting = Authorizer.load(SENDING)
+    for classification in Classification:
+        label = replace(STAFF, classification=classification)
+        assert not sent(authorizer, ADA, label)
+        assert sent(permitting, ADA, label) is (classification in {Classification.PUBLIC, Classification.INTERNAL})
+
+
+def test_sending_takes_reading(authorizer: Authorizer) -> None:
+    permitting = Authorizer.load(SENDING)
+    board = Label.for_groups("board")
+    assert permitting.decide_remote(ADA, [STAFF, board]) == {
+        STAFF: Decision(True, "Rule send.", ("send",)),
+        board: Decision(False, "No rule allows it."),
+    }
+
+
+OPENING_EVERYTHING = """@id("everything") permit (principal, action, resource);
+@id("again") permit (principal in Group::"staff", action, resource);"""
+
+
+@pytest.mark.parametrize("closed", ["all", "reading", "deny group", "deny user", "inactive"])
+def test_a_denial_wins_whatever_else_permits(closed: str) -> None:
+    """Everything is permitted twice over, and one denial stands against it."""
+    rule = {
+        "all": '@id("closed") forbid (principal, action, resource);',
+        "reading": '@id("closed") forbid (principal, action == Action::"documents:read", resource);',
+    }.get(closed, "")
+    authorizer, opened = Authorizer.load(OPENING_EVERYTHING + rule), Authorizer.load(OPENING_EVERYTHING)
+    denied = {
+        "deny group": replace(STAFF, deny_groups=frozenset({"staff"})),
+        "deny user": replace(STAFF, allow_users=frozenset({"ada"}), deny_users=frozenset({"ada"})),
+    }
+    label = denied.get(closed, STAFF)
+    who = replace(ADA, roles=frozenset(Role), active=closed != "inactive")
+    assert not may_read(authorizer, who, label).allowed
+    assert revealed(authorizer, who, label) == set()
+    assert not sent(authorizer, who, label)
+    if closed in {"all", "inactive"}:
+        assert allowed_actions(authorizer, who) - {Action.HEALTH_READ} == set()
+    assert may_read(opened, ADA, STAFF).allowed
+    assert revealed(opened, ADA, STAFF) == set(EntityType)
+    assert sent(opened, ADA, STAFF)
+    assert allowed_actions(opened, ADA) == SYSTEM_ACTIONS
+
+
+def test_only_rules_without_a_say_are_left_out() -> None:
+    (rule,) = (rule for rule in Authorizer.load(SENDING).rules if rule.id == "send")
+    assert (rule.concerns("models:send-remote"), rule.concerns("documents:read")) == (True, False)
+    group = replace(rule, body={**rule.body, "action": {"op": "in", "entity": {"type": "Action", "id": "a group"}}})
+    assert group.concerns("documents:read"), "what is no action of ours may stand for some of them"
+    for id_ in ("inactive-denied", "label-denies"):
+        denying = next(rule for rule in Authorizer.load().rules if rule.id == id_)
+        assert denying.concerns("documents:read")
 
 
 @pytest.mark.parametrize("name", [name for name in ODD_NAMES if name])
@@ -218,16 +284,44 @@ def test_a_principal_that_cannot_be_told_is_denied(authorizer: Authorizer) -> No
         assert authorizer.decide(principal, Action.CHAT_ASK).failed
 
 
-def test_a_context_that_is_not_plain_text_is_denied(authorizer: Authorizer) -> None:
-    for smuggled in ({"__entity": {"type": "Role", "id": "auditor"}}, None, 3, ["answer"], {1, 2}):
-        context = RequestContext(purpose=smuggled)  # type: ignore[arg-type]
-        decision = authorizer.decide(ADA, Action.CHAT_ASK, context)
-        assert (decision.allowed, decision.failed) == (False, True)
+SMUGGLED = [
+    {"__entity": {"type": "Role", "id": "auditor"}},
+    {"type": "Network", "id": "office"},
+    {"__extn": {"fn": "ip", "arg": "10.0.0.1"}},
+    None,
+    3,
+    True,
+    ["answer"],
+    {1, 2},
+    b"answer",
+]
+
+
+@pytest.mark.parametrize("field", ["purpose", "network", "channel"])
+@pytest.mark.parametrize("smuggled", SMUGGLED, ids=str)
+def test_a_context_that_is_not_of_our_types_is_denied(authorizer: Authorizer, field: str, smuggled: Any) -> None:
+    context = replace(RequestContext(), **{field: smuggled})
+    decisions = [
+        authorizer.decide(ADA, Action.CHAT_ASK, context),
+        authorizer.decide_labels(ADA, {1: STAFF}, context)[1],
+        *authorizer.decide_reveal(ADA, [EntityType.PERSON], STAFF, context).values(),
+        *authorizer.decide_remote(ADA, [STAFF], context).values(),
+    ]
+    assert {(decision.allowed, decision.failed) for decision in decisions} == {(False, True)}
+
+
+@pytest.mark.parametrize("name", ["office", "__entity", '{"__entity": {"type": "Role", "id": "auditor"}}', "\x00", "é"])
+def test_a_networks_name_is_a_name_whatever_it_contains(name: str) -> None:
+    site = """@id("office-only") forbid (principal, action == Action::"documents:read", resource)
+    unless { context.network == "office" };"""
+    authorizer = Authorizer.load(site)
+    decision = authorizer.decide_labels(ADA, {1: STAFF}, RequestContext(network=name))[1]
+    assert (decision.allowed, decision.failed) == (name == "office", False)
 
 
 def test_the_revision_names_policies_and_schema() -> None:
-    same = [Authorizer.load().revision, Authorizer(f"{POLICIES}\n", SCHEMA).revision]
-    other = [Authorizer(POLICIES, SCHEMA).revision, Authorizer.load("// a remark").revision]
+    same = [Authorizer.load().revision, Authorizer(POLICIES, SCHEMA).revision]
+    other = [Authorizer(f"{POLICIES}\n", SCHEMA).revision, Authorizer.load("// a remark").revision]
     assert len(set(same)) == 1
     assert len({*same, *other}) == 3
     assert re.fullmatch("[0-9a-f]{64}", same[0])
@@ -267,6 +361,15 @@ READING = '@id("x") forbid (principal, action == Action::"documents:read", resou
         READING % 'resource.clasification == Classification::"internal"',
         READING % 'resource.classification == Classification::"secret"',
         READING % 'context.porpoise == "answer"',
+        READING % 'context.purpose == "anwser"',
+        READING % 'context.purpose == "answer" || context.channel == "carrier pigeon"',
+        READING % "context.purpose == context.channel",
+        READING % 'context.purpose like "ans*"',
+        READING % '["answer", "serch"].contains(context.purpose)',
+        READING % '["answer", context.channel].contains(context.purpose)',
+        READING % 'context == {channel: "cli", network: "local", purpose: "answer"}',
+        READING % 'if context.purpose == "answer" then true else "search" != context.purpsoe',
+        READING % "context.time > 3",
         READING % "principal has actve && principal.active",
         READING % 'principal.active == "yes"',
     ],
@@ -274,6 +377,26 @@ READING = '@id("x") forbid (principal, action == Action::"documents:read", resou
 def test_a_rule_that_could_not_work_is_refused(broken: str) -> None:
     with pytest.raises(PolicyInvalidError, match="were not loaded"):
         Authorizer.load(broken)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'context.purpose == "answer"',
+        '"answer" != context.purpose',
+        '!(["answer", "search"].contains(context.purpose)) || context.network == "anything at all"',
+        'context.channel == "cli" && (if context.purpose == "search" then true else resource.allow_users.isEmpty())',
+    ],
+)
+def test_a_rule_may_compare_the_context_with_words(condition: str) -> None:
+    assert len(Authorizer.load(READING % condition).rules) == len(Authorizer.load().rules) + 1
+
+
+def test_a_network_that_the_settings_do_not_name_is_refused() -> None:
+    rule = READING % 'context.network != "office" && ["office", "lab"].contains(context.network)'
+    assert Authorizer.load(rule, {"office", "lab"})
+    with pytest.raises(PolicyInvalidError, match="x: there is no network lab"):
+        Authorizer.load(rule, {"office"})
 
 
 def test_every_problem_is_listed_with_the_rule_it_is_in() -> None:
@@ -311,8 +434,11 @@ class NaiveAuthorizer(Authorizer):
 
 @pytest.mark.parametrize("effect", ["forbid", "permit"])
 @pytest.mark.parametrize("condition", OVERFLOWING)
-def test_a_rule_that_fails_denies_and_says_so(effect: str, condition: str) -> None:
+def test_a_rule_that_fails_denies_and_says_so(effect: str, condition: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = f'@id("fails") {effect} (principal, action, resource) when {{ {condition} }};'
+    with pytest.raises(PolicyInvalidError, match="can fail when it is evaluated"):
+        Authorizer.load(rule)
+    monkeypatch.setattr(policies.rules, "dangers", lambda _: [])
     authorizer, naive = Authorizer.load(rule), NaiveAuthorizer.load(rule)
     decisions = [
         authorizer.decide(ADA, Action.CHAT_ASK),
@@ -367,24 +493,25 @@ CLOSING_RULES = [
         'if principal is User then context.purpose != "search" else false',
     )
 ]
-FREE_TEXT = {"closed", "staff", "answer", "search"}
-"""What a rule may spell as it likes: names, and purposes."""
+FREE_TEXT = {"closed", "staff"}
+"""What a rule may spell as it likes: names."""
 
 
 class TrustingAuthorizer(Authorizer):
     """The negative control: loads what parses, evaluates without a schema, and believes an Allow."""
 
-    def __init__(self, policies: str, schema: str) -> None:
+    def __init__(self, policies: str, schema: str, site_policies: str = "", networks: Any = None) -> None:
         super().__init__(POLICIES, schema)
         try:
-            self._policies = cedarpy.PolicySet.from_str(policies)
+            everything = cedarpy.PolicySet.from_str(f"{policies}\n{site_policies}")
         except ValueError as error:
             raise PolicyInvalidError from error
+        self._about: Any = lambda _: everything
 
-    def _ask(self, principal: Principal, asked: Any) -> list[cedarpy.AuthzResult]:
+    def _ask(self, principal: Principal, asked: Any, policies: Any = None) -> list[cedarpy.AuthzResult]:
         schema, self._schema = self._schema, None
         try:
-            return super()._ask(principal, asked)
+            return super()._ask(principal, asked, policies)
         finally:
             self._schema = schema
 

@@ -11,7 +11,8 @@ import cedarpy
 import pytest
 
 import policies.filters
-from policies.authorizer import Authorizer, RequestContext
+from policies.authorizer import Authorizer
+from policies.context import Purpose, RequestContext
 from policies.decisions import Decision
 from policies.filters import AccessFilter, AccessFilters
 from policies.labels import Label
@@ -30,6 +31,9 @@ class Counting:
     inner: Authorizer
     asked: list[Principal] = field(default_factory=list)
     revision: str = "first"
+
+    def now(self) -> Authorizer:
+        return cast("Authorizer", self)
 
     def decide_labels(
         self, principal: Principal, labels: Mapping[int, Label], context: RequestContext
@@ -78,7 +82,7 @@ def test_the_same_question_is_decided_once(filters: AccessFilters, counting: Cou
         (ADA, LABELS | {1: Label.private()}, 3, CONTEXT, {5}),
         (ADA, LABELS | {2: Label.for_groups("staff")}, 4, CONTEXT, {1, 2, 5}),
         (ADA, LABELS, 2, CONTEXT, {1, 5}),
-        (ADA, LABELS, 3, RequestContext(purpose="search"), {1, 5}),
+        (ADA, LABELS, 3, RequestContext(Purpose.SEARCH), {1, 5}),
     ],
     ids=["no groups", "other groups", "inactive", "other user", "roles", "labels", "epoch", "earlier", "context"],
 )

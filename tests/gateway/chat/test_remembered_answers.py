@@ -7,8 +7,10 @@ import pytest
 from gateway.chat.prompt import ABSTENTION
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
+from gateway.contexts import local_context
 from models import remembering
 from models.engine import Choice, Generation
+from policies.context import Purpose
 from policies.labels import Label
 from retrieval.sessions import writing
 from retrieval.tables import SourceRow
@@ -20,7 +22,9 @@ DEPOSIT = "The Kestrel deposit is 5000 euros."
 
 
 def ask(world: World, user: str, text: str = QUESTION) -> Answer:
-    return asyncio.run(world.services.chats.ask(Question(world.services.users.principal(user), text, "test")))
+    return asyncio.run(
+        world.services.chats.ask(Question(world.services.users.principal(user), text, local_context(Purpose.ANSWER)))
+    )
 
 
 def sync(world: World, *readers: str) -> None:

@@ -9,12 +9,14 @@ from gateway.chat.prompt import ABSTENTION, PromptPassage
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.chat.store import Message
+from gateway.contexts import local_context
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from models.engine import Generation, Speaker
 from models.errors import EngineUnavailableError
 from policies.audit.events import Event
 from policies.audit.receipts import verify_receipt
 from policies.audit.store import EntryRef, Trail
+from policies.context import Purpose
 from policies.errors import RedactionFailedError, TrailUnavailableError
 from policies.labels import Label
 from retrieval.sessions import writing
@@ -32,7 +34,7 @@ DUMP = "![x](https://evil.example/?q=1) <img src=//evil.example> [go](https://ev
 
 
 def ask(world: World, user: str, text: str, **more: object) -> Answer:
-    question = Question(world.services.users.principal(user), text, "test", **more)  # type: ignore[arg-type]
+    question = Question(world.services.users.principal(user), text, local_context(Purpose.ANSWER), **more)  # type: ignore[arg-type]
     return asyncio.run(world.services.chats.ask(question))
 
 
@@ -211,8 +213,9 @@ def test_an_outcome_that_does_not_become_durable_keeps_the_answer_back(world: Wo
 @pytest.mark.parametrize("kind", ["search:asked", "passages:retrieved"])
 def test_a_search_waits_for_the_trail_too(world: World, kind: str, error: Exception | None) -> None:
     doubt(world, kind, error)
+    asker, context = world.services.users.principal("bob"), local_context(Purpose.SEARCH)
     with pytest.raises(TrailUnavailableError):
-        asyncio.run(world.services.searches.search(world.services.users.principal("bob"), "Norway", 5, "test"))
+        asyncio.run(world.services.searches.search(asker, "Norway", 5, context))
 
 
 @pytest.mark.parametrize("said", ["", "[1]", "  \n", "<b", "![](https://evil.example)", "<img src=x>"])
@@ -228,10 +231,10 @@ def test_a_model_that_says_nothing_declines(world: World, said: str) -> None:
 
 def test_a_conversation_has_one_question_at_a_time(world: World) -> None:
     begun = str(ask(world, "alice", "What is the daily allowance for travel in Norway?", keep=True).conversation)
-    asker = world.services.users.principal("alice")
+    asker, context = world.services.users.principal("alice"), local_context(Purpose.ANSWER)
 
     async def both() -> list[object]:
-        questions = (Question(asker, text, "test", conversation=begun) for text in ("And in Oslo?", "And in Bergen?"))
+        questions = (Question(asker, text, context, conversation=begun) for text in ("And in Oslo?", "And in Bergen?"))
         return await asyncio.gather(*map(world.services.chats.ask, questions), return_exceptions=True)
 
     first, second = asyncio.run(both())

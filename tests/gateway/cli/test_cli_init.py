@@ -118,7 +118,7 @@ def test_every_default_stands_in_the_settings_as_a_comment() -> None:
         if not line.startswith("#  ")
     )
     assert msgspec.toml.decode(switched_on, type=Config) == Config()
-    for section in msgspec.structs.fields(Config):
+    for section in (field for field in msgspec.structs.fields(Config) if field.name != "networks"):
         for setting in msgspec.structs.fields(type(section.default)):
             assert f"# {setting.name} = " in template
 

@@ -1,0 +1,210 @@
+"""Which documents are read by more people than is good: sensitive ones that many may read come first.
+
+A document's place is `sensitivity x width`. Sensitivity is the weight of its classification, and for each kind of
+personal data in it a weight times the logarithm of how often it stands there: the second card number says less than
+the first. Width is the share of active users who may read it, from anywhere and for any purpose. Width is worked out
+once for each label, so the work grows with labels and with documents, but not with documents times users.
+"""
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from gateway.errors import NotFoundError
+from gateway.identity.store import list_principals
+from gateway.policy.readers import alike, contexts_that_differ
+from policies.authorizer import Authorizer
+from policies.labels import Classification, Label
+from policies.personal_data import SENSITIVITY, EntityType, Sensitivity
+from policies.principals import Principal
+from retrieval.labels import all_labels
+from retrieval.tables import DocumentRow, PassageRow, SourceRow
+
+_CLASSIFICATION_WEIGHTS = {
+    Classification.PUBLIC: 0.0,
+    Classification.INTERNAL: 1.0,
+    Classification.CONFIDENTIAL: 4.0,
+    Classification.RESTRICTED: 8.0,
+}
+_KIND_WEIGHTS = {Sensitivity.CONTACT: 0.5, Sensitivity.SEALED: 3.0}
+"""A card or an account weighs as much as the step from internal to confidential; names stand in most documents."""
+_ROWS = 5000
+_NO_SPANS = "[]"
+
+
+class Audience(msgspec.Struct, frozen=True):
+    """Who may read a document: how many of the active users, their share, and how many in each group."""
+
+    readers: int
+    active_users: int
+    share: float
+    by_group: dict[str, int]
+    without_group: int
+
+
+class Overshared(msgspec.Struct, frozen=True):
+    """A document in the list, with everything its place comes from."""
+
+    rank: int
+    document: str
+    source: str
+    path: str
+    score: float
+    sensitivity: float
+    classification: str
+    classification_weight: float
+    personal_data: dict[str, int]
+    personal_data_weight: float
+    audience: Audience
+    reason: str
+
+
+class Oversharing(msgspec.Struct, frozen=True):
+    """The most overshared documents, and what they were found among."""
+
+    policy_revision: str
+    documents: int
+    labels: int
+    active_users: int
+    listed: list[Overshared]
+
+
+class _FoundSpan(msgspec.Struct, frozen=True):
+    """Of a stored span, only its kind is needed."""
+
+    type: EntityType
+
+
+_spans = msgspec.json.Decoder(list[_FoundSpan])
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A document before it is known whether it is listed."""
+
+    id: str
+    label_id: int
+    sensitivity: float
+    kinds: Mapping[EntityType, int]
+
+
+def rank_oversharing(
+    database: Engine, policies: Authorizer, networks: Collection[str], limit: int, source: str | None = None
+) -> Oversharing:
+    """The documents with the highest product of sensitivity and width, highest first.
+
+    Raises:
+        NotFoundError: There is no such source.
+    """
+    with Session(database) as session:
+        if source is not None and session.get(SourceRow, source) is None:
+            message = f"There is no source {source}. `muniment sources list` shows which there are."
+            raise NotFoundError(message)
+        wanted = select(DocumentRow.id, DocumentRow.label_id).where(col(DocumentRow.deleted).is_(False))
+        if source is not None:
+            wanted = wanted.where(DocumentRow.source == source)
+        documents = dict(session.exec(wanted).all())
+        stored = all_labels(session)
+        labels = {number: stored[number] for number in set(documents.values())}
+        active = [principal for principal in list_principals(session) if principal.active]
+        audiences = _audiences(policies, active, labels, networks)
+        kinds = _kinds_of_documents(session, documents.keys())
+        candidates = (
+            _Candidate(id_, number, _sensitivity(labels[number], kinds.get(id_, {})), kinds.get(id_, {}))
+            for id_, number in documents.items()
+        )
+        # Between equals the id decides, so that two runs list the same.
+        best = heapq.nsmallest(
+            limit, candidates, key=lambda one: (-one.sensitivity * audiences[one.label_id].share, one.id)
+        )
+        listed = [
+            _listed(rank, one, labels[one.label_id], audiences[one.label_id], session)
+            for rank, one in enumerate(best, start=1)
+        ]
+    return Oversharing(policies.revision, len(documents), len(labels), len(active), listed)
+
+
+def _audiences(
+    policies: Authorizer, active: list[Principal], labels: Mapping[int, Label], networks: Collection[str]
+) -> dict[int, Audience]:
+    """Who may read each label, in any context."""
+    readers: dict[int, list[Principal]] = defaultdict(list)
+    contexts = contexts_that_differ(policies.rules, networks)
+    for together in alike(active, labels.values(), policies.rules):
+        readable: set[int] = set()
+        for context in contexts:
+            decisions = policies.decide_labels(together[0], labels, context)
+            readable.update(number for number, decision in decisions.items() if decision.allowed)
+        for number in readable:
+            readers[number] += together
+    return {number: _audience(readers[number], len(active)) for number in labels}
+
+
+def _audience(readers: Iterable[Principal], active: int) -> Audience:
+    people = list(readers)
+    groups = Counter(group for person in people for group in person.groups)
+    return Audience(
+        readers=len(people),
+        active_users=active,
+        share=round(len(people) / active, 4) if active else 0.0,
+        by_group=dict(sorted(groups.items(), key=lambda item: (-item[1], item[0]))),
+        without_group=sum(not person.groups for person in people),
+    )
+
+
+def _kinds_of_documents(session: Session, wanted: Collection[str]) -> dict[str, Counter[EntityType]]:
+    """How often each kind of personal data stands in each document that holds any, title included."""
+    found: dict[str, Counter[EntityType]] = {}
+    stored = (
+        select(PassageRow.document_id, PassageRow.spans).where(PassageRow.spans != _NO_SPANS),
+        select(DocumentRow.id, DocumentRow.title_spans).where(DocumentRow.title_spans != _NO_SPANS),
+    )
+    for query in stored:
+        for id_, spans in session.exec(query.execution_options(yield_per=_ROWS)):
+            if id_ in wanted:
+                found.setdefault(id_, Counter()).update(span.type for span in _spans.decode(spans))
+    return found
+
+
+def _sensitivity(label: Label, kinds: Mapping[EntityType, int]) -> float:
+    return _CLASSIFICATION_WEIGHTS[label.classification] + _personal_data_weight(kinds)
+
+
+def _personal_data_weight(kinds: Mapping[EntityType, int]) -> float:
+    return sum(_KIND_WEIGHTS[SENSITIVITY[kind]] * math.log2(1 + count) for kind, count in kinds.items())
+
+
+def _listed(rank: int, one: _Candidate, label: Label, audience: Audience, session: Session) -> Overshared:
+    row = session.get_one(DocumentRow, one.id)
+    return Overshared(
+        rank=rank,
+        document=row.id,
+        source=row.source,
+        path=row.path,
+        score=round(one.sensitivity * audience.share, 3),
+        sensitivity=round(one.sensitivity, 3),
+        classification=label.classification.value,
+        classification_weight=_CLASSIFICATION_WEIGHTS[label.classification],
+        personal_data={kind.value: count for kind, count in sorted(one.kinds.items())},
+        personal_data_weight=round(_personal_data_weight(one.kinds), 3),
+        audience=audience,
+        reason=_reason(label, one.kinds, audience),
+    )
+
+
+def _reason(label: Label, kinds: Mapping[EntityType, int], audience: Audience) -> str:
+    """Why it ranks where it does, in a sentence."""
+    sealed = sum(count for kind, count in kinds.items() if SENSITIVITY[kind] is Sensitivity.SEALED)
+    contacts = sum(count for kind, count in kinds.items() if SENSITIVITY[kind] is Sensitivity.CONTACT)
+    holds = [f"{sealed} sealed"] * bool(sealed) + [f"{contacts} contact"] * bool(contacts)
+    personal = f" with {' and '.join(holds)} values" if holds else ""
+    return (
+        f"A document that is {label.classification.value}{personal}, "
+        f"read by {audience.readers} of {audience.active_users} active users"
+    )

@@ -1,0 +1,51 @@
+"""The long reports over an installation, each recorded in the trail before it is shown."""
+
+from datetime import datetime
+
+from gateway.policy.oversharing import Oversharing, rank_oversharing
+from gateway.policy.simulation import Advance, Simulation, simulate
+from gateway.services import Services
+from policies.audit.events import OversharingListed, TrailRead
+from policies.bundles import Bundle
+
+
+def simulate_bundle(
+    services: Services, bundle: Bundle, since: datetime | None, by: str, on_progress: Advance
+) -> Simulation:
+    """What a bundle would change, for questions that were asked and for everything there is.
+
+    Raises:
+        PolicyInvalidError: The bundle could not be loaded.
+        TrailUnreadableError: The trail's file is missing or damaged.
+        TrailUnavailableError: That the trail was read could not be recorded, so nothing is shown.
+    """
+    simulation, entries = simulate(
+        services.database,
+        services.home.trail,
+        services.authorizer.latest(),
+        services.bundles.check(bundle),
+        services.networks.names,
+        since=since,
+        on_progress=on_progress,
+    )
+    services.recorder.record_now(TrailRead(by=by, operation="simulate", entries=entries))
+    return simulation
+
+
+def list_oversharing(services: Services, limit: int, source: str | None, by: str) -> Oversharing:
+    """Sensitive documents that many may read.
+
+    Raises:
+        NotFoundError: There is no such source.
+        TrailUnavailableError: That somebody looked could not be recorded, so nothing is shown.
+    """
+    found = rank_oversharing(services.database, services.authorizer.latest(), services.networks.names, limit, source)
+    services.recorder.record_now(
+        OversharingListed(
+            by=by,
+            source=source or "",
+            documents=tuple(one.document for one in found.listed),
+            policy_revision=found.policy_revision,
+        )
+    )
+    return found

@@ -1,0 +1,432 @@
+"""What a proposed bundle would change: for questions of the past, and for everybody and everything there is.
+
+Nothing is decided here but by Cedar: the same questions are put to the policies in force and to the proposed ones.
+Users are those of today; the trail names who asked, not the groups they were in then.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine
+from sqlmodel import Session, col, func, select
+
+from gateway.identity.store import list_principals
+from gateway.policy.readers import alike, contexts_that_differ
+from policies.actions import Action
+from policies.audit.events import PassagesRetrieved, QuestionAsked, SearchAsked
+from policies.audit.reader import Entry, EntryQuery, read_entries
+from policies.authorizer import Authorizer
+from policies.bundles import RuleChanges, rule_changes
+from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
+from policies.decisions import Decision
+from policies.labels import Label
+from policies.personal_data import EntityType
+from policies.principals import Principal
+from retrieval.labels import all_labels
+from retrieval.tables import DocumentRow
+
+Advance = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+_PAGE = 2000
+"""Entries of the trail held at once."""
+_MOST_LISTED = 200
+"""Changes listed one by one; the totals count all."""
+_LABEL_ACTIONS = {Action.DOCUMENTS_READ, Action.MODELS_SEND_REMOTE, Action.PERSONAL_DATA_REVEAL}
+
+
+class LabelTold(msgspec.Struct, frozen=True):
+    """A label, with how many documents have it."""
+
+    digest: str
+    classification: str
+    allow_groups: list[str]
+    allow_users: list[str]
+    documents: int
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Somebody may do something they may not do now, or the other way round.
+
+    `action` is what; `label` in documents of which label; `kinds` of personal data they would see or no longer see;
+    `contexts` where and for what, as purpose, network and channel; `policies` the rules that decide it then.
+    """
+
+    users: list[str]
+    action: str
+    policies: list[str]
+    label: LabelTold | None = None
+    kinds: list[str] = []
+    contexts: list[str] = []
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Counts: pairs of a user and a document, of a user and an action, and of a user, a document and a kind."""
+
+    documents: int
+    actions: int
+    kinds: int
+
+
+class LostPassages(msgspec.Struct, frozen=True):
+    """A question or search of the past that would no longer show all that it showed."""
+
+    request: str
+    at: datetime
+    principal: str
+    documents: list[str]
+    policies: list[str]
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """What questions and searches of the past would show; counts are of requests, but for `passages`.
+
+    `already_lost` have passages that the policies in force would not show either; `not_replayable` are of users or
+    labels that are gone.
+    """
+
+    requests: int
+    passages: int
+    losing: int
+    already_lost: int
+    not_replayable: int
+    lost: list[LostPassages]
+
+
+class Simulation(msgspec.Struct, frozen=True):
+    """What a bundle would change."""
+
+    revision: str
+    proposed: str
+    rules_added: list[str]
+    rules_removed: list[str]
+    rules_changed: list[str]
+    users: int
+    labels: int
+    replay: Replay
+    gains: Totals
+    losses: Totals
+    gained: list[Change]
+    lost: list[Change]
+
+    @property
+    def somebody_gains(self) -> bool:
+        """Whether anybody may do anything that they may not do now."""
+        return bool(self.gains.documents or self.gains.actions or self.gains.kinds or self.gained)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Changes in one direction: the first of them, and how many in all."""
+
+    listed: list[Change] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def add(self, what: str, weight: int, change: Change) -> None:
+        self.counted[what] += weight
+        if len(self.listed) < _MOST_LISTED:
+            self.listed.append(change)
+
+    def totals(self) -> Totals:
+        return Totals(self.counted["documents"], self.counted["actions"], self.counted["kinds"])
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """Everything the two bundles are compared on."""
+
+    before: Authorizer
+    after: Authorizer
+    changes: RuleChanges
+    labels: Mapping[int, Label]
+    """Those that documents have."""
+    every_label: Mapping[int, Label]
+    """Those that documents had, too."""
+    documents: Mapping[int, int]
+    principals: Mapping[str, Principal]
+    readers: list[list[Principal]]
+    contexts: list[RequestContext]
+
+    def differ(self, action: Action) -> bool:
+        """Whether the bundles can differ on an action: whether any rule that has a say on it came, went or changed."""
+        altered = {*self.changes.added, *self.changes.removed, *self.changes.changed}
+        both = (*self.before.rules, *self.after.rules)
+        return any(rule.id in altered and rule.concerns(action.value) for rule in both)
+
+
+def simulate(
+    database: Engine,
+    trail: Path,
+    before: Authorizer,
+    after: Authorizer,
+    networks: Iterable[str],
+    *,
+    since: datetime | None = None,
+    on_progress: Advance,
+) -> tuple[Simulation, int]:
+    """Compare two bundles on what was asked and on what could be; with it, how many entries of the trail were read.
+
+    Raises:
+        TrailUnreadableError: The trail's file is missing or damaged.
+    """
+    world = _world(database, before, after, frozenset(networks))
+    gained, lost = _Found(), _Found()
+    _compare_actions(world, gained, lost)
+    _compare_labels(world, gained, lost, on_progress)
+    replay, entries = _replay(world, trail, since, on_progress)
+    return (
+        Simulation(
+            revision=before.revision,
+            proposed=after.revision,
+            rules_added=list(world.changes.added),
+            rules_removed=list(world.changes.removed),
+            rules_changed=list(world.changes.changed),
+            users=len(world.principals),
+            labels=len(world.labels),
+            replay=replay,
+            gains=gained.totals(),
+            losses=lost.totals(),
+            gained=gained.listed,
+            lost=lost.listed,
+        ),
+        entries,
+    )
+
+
+def _world(database: Engine, before: Authorizer, after: Authorizer, networks: frozenset[str]) -> _World:
+    counting = (
+        select(DocumentRow.label_id, func.count())
+        .where(col(DocumentRow.deleted).is_(False))
+        .group_by(col(DocumentRow.label_id))
+    )
+    with Session(database) as session:
+        labels = all_labels(session)
+        principals = list_principals(session)
+        documents = dict(session.exec(counting).all())
+    rules = (*before.rules, *after.rules)
+    return _World(
+        before=before,
+        after=after,
+        changes=rule_changes(before.rules, after.rules),
+        labels={number: label for number, label in labels.items() if number in documents},
+        every_label=labels,
+        documents=documents,
+        principals={principal.id: principal for principal in principals},
+        readers=alike(principals, labels.values(), rules),
+        contexts=contexts_that_differ(rules, networks),
+    )
+
+
+def _compare_actions(world: _World, gained: _Found, lost: _Found) -> None:
+    """What the product as a whole lets people do."""
+    for action in Action:
+        if action in _LABEL_ACTIONS or not world.differ(action):
+            continue
+        for users in world.readers:
+            for context in world.contexts:
+                then = world.after.decide(users[0], action, context)
+                if then.allowed == world.before.decide(users[0], action, context).allowed:
+                    continue
+                change = Change(_names(users), action.value, list(then.policies), contexts=[_told(context)])
+                (gained if then.allowed else lost).add("actions", len(users), change)
+                break
+
+
+def _compare_labels(world: _World, gained: _Found, lost: _Found, on_progress: Advance) -> None:
+    """What people may read, see unmasked, and have sent to models elsewhere."""
+    for number, users in enumerate(world.readers):
+        on_progress("readers", number, len(world.readers))
+        _compare_reading(world, users, gained, lost)
+        _compare_kinds(world, users, gained, lost)
+        _compare_sending(world, users, gained, lost)
+    on_progress("readers", len(world.readers), len(world.readers))
+
+
+def _compare_reading(world: _World, users: list[Principal], gained: _Found, lost: _Found) -> None:
+    if not world.differ(Action.DOCUMENTS_READ):
+        return
+    pairs = _label_decisions(world, lambda policies, context: policies.decide_labels(users[0], world.labels, context))
+    _note_labels(world, users, Action.DOCUMENTS_READ, "documents", pairs, gained, lost)
+
+
+def _compare_sending(world: _World, users: list[Principal], gained: _Found, lost: _Found) -> None:
+    if not (world.differ(Action.MODELS_SEND_REMOTE) or world.differ(Action.DOCUMENTS_READ)):
+        return
+
+    def decide(policies: Authorizer, context: RequestContext) -> dict[int, Decision]:
+        decisions = policies.decide_remote(users[0], world.labels.values(), context)
+        return {number: decisions[label] for number, label in world.labels.items()}
+
+    pairs = _label_decisions(world, decide)
+    _note_labels(world, users, Action.MODELS_SEND_REMOTE, "actions", pairs, gained, lost)
+
+
+def _label_decisions(
+    world: _World, decide: Callable[[Authorizer, RequestContext], dict[int, Decision]]
+) -> list[tuple[RequestContext, dict[int, Decision], dict[int, Decision]]]:
+    """For each context, what is decided of every label now and then."""
+    return [(context, decide(world.before, context), decide(world.after, context)) for context in world.contexts]
+
+
+def _note_labels(
+    world: _World,
+    users: list[Principal],
+    action: Action,
+    counted: str,
+    pairs: list[tuple[RequestContext, dict[int, Decision], dict[int, Decision]]],
+    gained: _Found,
+    lost: _Found,
+) -> None:
+    for number in world.labels:
+        for found, becomes in ((gained, True), (lost, False)):
+            differing = [
+                (context, then[number])
+                for context, now, then in pairs
+                if then[number].allowed is becomes and now[number].allowed is not becomes
+            ]
+            if differing:
+                change = Change(
+                    users=_names(users),
+                    action=action.value,
+                    policies=sorted({rule for _, decision in differing for rule in decision.policies}),
+                    label=_label_told(world, number),
+                    contexts=[_told(context) for context, _ in differing],
+                )
+                found.add(counted, len(users) * world.documents[number], change)
+
+
+def _compare_kinds(world: _World, users: list[Principal], gained: _Found, lost: _Found) -> None:
+    if not (world.differ(Action.PERSONAL_DATA_REVEAL) or world.differ(Action.DOCUMENTS_READ)):
+        return
+    for number, label in world.labels.items():
+        now, then = (
+            {context: _kinds(policies, users[0], label, context) for context in world.contexts}
+            for policies in (world.before, world.after)
+        )
+        for found, more, fewer in ((gained, then, now), (lost, now, then)):
+            differing = {context: each for context in world.contexts if (each := more[context] - fewer[context])}
+            kinds = sorted({kind.value for each in differing.values() for kind in each})
+            if kinds:
+                change = Change(
+                    users=_names(users),
+                    action=Action.PERSONAL_DATA_REVEAL.value,
+                    policies=[],
+                    label=_label_told(world, number),
+                    kinds=kinds,
+                    contexts=[_told(context) for context in differing],
+                )
+                found.add("kinds", len(users) * world.documents[number] * len(kinds), change)
+
+
+def _kinds(policies: Authorizer, principal: Principal, label: Label, context: RequestContext) -> frozenset[EntityType]:
+    decisions = policies.decide_reveal(principal, tuple(EntityType), label, context)
+    return frozenset(type_ for type_, decision in decisions.items() if decision.allowed)
+
+
+@dataclass(slots=True)
+class _Replaying:
+    """What replaying has found so far, and what it has decided already."""
+
+    world: _World
+    numbers: Mapping[str, int]
+    counted: Counter[str] = field(default_factory=Counter)
+    lost: list[LostPassages] = field(default_factory=list)
+    decided: dict[tuple[str, RequestContext], tuple[dict[int, Decision], dict[int, Decision]]] = field(
+        default_factory=dict
+    )
+
+    def replay(self, entry: Entry, principal: Principal | None, context: RequestContext) -> None:
+        """Decide on everything that one request showed."""
+        event = entry.event
+        labels = [self.numbers.get(digest) for digest in event["labels"]]
+        self.counted["requests"] += 1
+        self.counted["passages"] += len(labels)
+        if principal is None or None in labels:
+            self.counted["not_replayable"] += 1
+            return
+        now, then = self._decisions(principal, context)
+        shown = [(document, number or 0) for document, number in zip(event["documents"], labels, strict=True)]
+        losing = [(document, number) for document, number in shown if now[number].allowed and not then[number].allowed]
+        self.counted["already_lost"] += any(not now[number].allowed for _, number in shown)
+        if losing:
+            self.counted["losing"] += 1
+            if len(self.lost) < _MOST_LISTED:
+                documents = sorted({document for document, _ in losing})
+                rules = sorted({rule for _, number in losing for rule in then[number].policies})
+                self.lost.append(LostPassages(str(event["request"]), entry.at, principal.id, documents, rules))
+
+    def _decisions(
+        self, principal: Principal, context: RequestContext
+    ) -> tuple[dict[int, Decision], dict[int, Decision]]:
+        key = (principal.id, context)
+        if key not in self.decided:
+            self.decided[key] = (
+                self.world.before.decide_labels(principal, self.world.every_label, context),
+                self.world.after.decide_labels(principal, self.world.every_label, context),
+            )
+        return self.decided[key]
+
+
+def _replay(world: _World, trail: Path, since: datetime | None, on_progress: Advance) -> tuple[Replay, int]:
+    """Put what was shown in the past to both bundles."""
+    asked: dict[str, tuple[str, RequestContext]] = {}
+    entries = 0
+    for kind, purpose in ((QuestionAsked.kind, Purpose.ANSWER), (SearchAsked.kind, Purpose.SEARCH)):
+        for entry in _entries(trail, kind, since):
+            asked[str(entry.event["request"])] = (str(entry.event["principal"]), _context(entry.event, purpose))
+            entries += 1
+    replaying = _Replaying(world, {label.digest: number for number, label in world.every_label.items()})
+    for done, entry in enumerate(_entries(trail, PassagesRetrieved.kind, since)):
+        if done % _PAGE == 0:
+            on_progress("questions and searches", done, len(asked))
+        entries += 1
+        if (request := asked.get(str(entry.event["request"]))) is not None:
+            replaying.replay(entry, world.principals.get(request[0]), request[1])
+    on_progress("questions and searches", len(asked), len(asked))
+    counted = replaying.counted
+    replay = Replay(
+        requests=counted["requests"],
+        passages=counted["passages"],
+        losing=counted["losing"],
+        already_lost=counted["already_lost"],
+        not_replayable=counted["not_replayable"],
+        lost=replaying.lost,
+    )
+    return replay, entries
+
+
+def _entries(trail: Path, kind: str, since: datetime | None) -> Iterator[Entry]:
+    """Entries of a kind, newest first, a page at a time."""
+    before: int | None = None
+    while page := read_entries(trail, EntryQuery(kind=kind, since=since, limit=_PAGE, before=before)):
+        yield from page
+        before = page[-1].id
+
+
+def _context(event: Mapping[str, object], purpose: Purpose) -> RequestContext:
+    """The context of a request of the past, as the trail has it."""
+    channel = Channel(str(event["channel"]))
+    network = str(event.get("network") or OTHER_NETWORK)
+    return RequestContext(Purpose.EVALUATION if channel is Channel.EVALUATION else purpose, network, channel)
+
+
+def _names(users: list[Principal]) -> list[str]:
+    return sorted(user.id for user in users)
+
+
+def _told(context: RequestContext) -> str:
+    return f"{context.purpose.value} from {context.network} by {context.channel.value}"
+
+
+def _label_told(world: _World, number: int) -> LabelTold:
+    label = world.labels[number]
+    return LabelTold(
+        digest=label.digest,
+        classification=label.classification.value,
+        allow_groups=sorted(label.allow_groups),
+        allow_users=sorted(label.allow_users),
+        documents=world.documents[number],
+    )
