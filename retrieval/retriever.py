@@ -20,8 +20,9 @@ from policies.filters import AccessFilter, AccessFilters
 from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
-from retrieval.index import Candidate, PassageIndex
+from retrieval.index import PassageIndex
 from retrieval.labels import all_labels, corpus_state
+from retrieval.ranking import Candidate
 from retrieval.spans import read_spans
 from retrieval.tables import DocumentRow, PassageRow
 

@@ -210,7 +210,7 @@ def test_an_unknown_source_is_named(commands: Commands, command: tuple[str, ...]
 
 def test_a_broken_index_file_is_made_again(commands: Commands) -> None:
     before = commands.json("search", "Kestrel", "--as", "alice")["passages"]
-    (commands.home / "index" / "passages.bin").write_bytes(b"muniment-index-1" + b"x" * 100)
+    (commands.home / "index" / "manifest").write_bytes(b"muniment-index-2" + b"x" * 100)
     assert commands.json("search", "Kestrel", "--as", "alice")["passages"] == before
     assert "Indexed 3 passages" in commands.succeed("index", "rebuild")
     assert commands.json("search", "Kestrel", "--as", "alice")["passages"] == before
@@ -239,7 +239,7 @@ def test_damage_met_while_working_is_said(commands: Commands) -> None:
     start = place - place % 4096
     content[start : start + 4096] = b"\xff" * 4096
     path.write_bytes(content)
-    (commands.home / "index" / "passages.bin").unlink()
+    (commands.home / "index" / "manifest").unlink()
     said = commands.fail("search", "Kestrel", "--as", "alice", exit_code=11)
     assert "muniment doctor" in said
     assert "SELECT" not in said
