@@ -122,7 +122,8 @@ def merge(parts: Sequence[Part], dimensions: int, allocate: Allocate = in_memory
 def _matrix(entries: Sequence[Entry], dimensions: int) -> Vectors:
     matrix = np.frombuffer(b"".join(entry.vector for entry in entries), dtype=np.float32)
     try:
-        return matrix.reshape(len(entries), dimensions)
+        # What is not a number would order nothing: such a passage is near to no question, and found by words only.
+        return np.nan_to_num(matrix, nan=0, posinf=0, neginf=0).reshape(len(entries), dimensions)
     except ValueError as error:
         message = (
             f"The stored vectors do not have {dimensions} dimensions: they were made by another embedder. "

@@ -89,22 +89,21 @@ class PassageIndex:
             IndexUnusableError: The stored vectors were made by another embedder.
         """
         with Session(self._database) as session:
-            epoch = self._current(session) or self._take_in(session)
+            state = corpus_state(session)
+        epoch = state.epoch if state == self._snapshot.state else self._take_in()
         if _is_due(self._snapshot.parts) and time.monotonic() >= self._not_before:
             self._not_before = time.monotonic() + 1
             threading.Thread(target=self._merge_quietly, name="index-merge", daemon=True).start()
         return epoch
 
-    def _current(self, session: Session) -> int | None:
-        """The epoch, when the snapshot shows it already."""
-        state = corpus_state(session)
-        return state.epoch if state == self._snapshot.state else None
-
-    def _take_in(self, session: Session) -> int:
-        with self._changing:
+    def _take_in(self) -> int:
+        # The session begins once it is our turn: what others took in meanwhile must not look undone.
+        with self._changing, Session(self._database) as session:
             state, (shown, parts) = corpus_state(session), self._snapshot
             if state == shown:
                 return state.epoch
+            if state.epoch <= shown.epoch:  # The database was replaced by one that went another way.
+                shown, parts = _NOTHING, ()
             changed = _documents(session, since=shown.epoch)
             parts = tuple(left for part in parts if len(left := part.without_documents(changed)))
             entries = _entries(session, {id_: row for id_, row in changed.items() if not row.deleted})
@@ -202,8 +201,7 @@ class PassageIndex:
         """Forget everything and read the database anew; returns the number of passages."""
         with self._changing:
             self._snapshot = _Snapshot(_NOTHING, ())
-            with Session(self._database) as session:
-                self._take_in(session)
+            self._take_in()
             return len(self)
 
     def __len__(self) -> int:

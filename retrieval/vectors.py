@@ -21,9 +21,9 @@ from retrieval.segments import Rows, Vectors
 DECIMALS = 6
 """Equal texts must tie, whatever the last bits of a sum say."""
 _SLICE_ROWS = 4_096
-_PIECE_ROWS = 8_192
-_SHARED_ROWS = 16_384
-"""Asking a second core for help takes as long as scanning about a tenth of these rows."""
+_PIECE_ROWS = 16_384
+_SHARED_ROWS = 32_768
+"""Below, where a scan takes about 4 ms, handing half of it to another thread gains less than it may cost."""
 _helpers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="scan")
 _HALF_UNIT = 2**-24
 """By so much, relatively, single precision rounds at most."""

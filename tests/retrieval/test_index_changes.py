@@ -10,12 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sqlmodel import col, delete
 
 from connectors.contract import Delete, Upsert
 from policies.labels import Label
 from policies.principals import Principal
 from retrieval import index as index_module
 from retrieval.index import PassageIndex
+from retrieval.sessions import writing
+from retrieval.tables import CorpusRow, PassageRow
 from tests.fakes.sources import page
 from tests.retrieval.conftest import Corpus
 from tests.retrieval.test_retriever import may_read, random_label, random_pages, random_person, seen
@@ -261,6 +264,17 @@ def test_two_processes_share_one_folder(kept: Corpus) -> None:
     assert len(later) == len(kept.index) == 6
     other.save()
     assert later.restore(), "who lags behind the database does not keep an old state"
+
+
+def test_a_database_put_back_to_an_earlier_state_is_read_anew(kept: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    with writing(kept.database) as session:
+        row = session.get_one(CorpusRow, 1)
+        row.epoch, row.stamp = row.epoch - 1, "another"
+        session.exec(delete(PassageRow).where(col(PassageRow.ordinal) == 0))
+        session.add(row)
+        session.commit()
+    kept.index.refresh()
+    assert len(kept.index) == 0
 
 
 def test_a_file_that_goes_while_it_is_opened_is_looked_for_again(kept: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

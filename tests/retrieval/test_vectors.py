@@ -112,5 +112,20 @@ def test_without_the_margin_a_near_tie_could_be_lost() -> None:
     assert np.argsort(out).tolist() != np.argsort(exact).tolist()
 
 
+def test_a_vector_that_is_not_numbers_hides_no_other() -> None:
+    vectors = unit(80, 5)
+    vectors[3], vectors[4, 2] = np.nan, np.inf
+    assert set(range(101, 103)) < found(part({1: vectors}), unit(1, 6)[0], {1}, 79).keys()
+
+
+def test_wrong_slices_are_refused_before_faiss_is_given_addresses() -> None:
+    out = np.zeros(5, dtype=np.float32)
+    for slices in ([(8, 12, 0)], [(0, 5, 1)], [(-3, 2, 0)]):
+        with pytest.raises(ValueError, match="do not lie within"):
+            scan(unit(10, 1), slices, unit(1, 2)[0], out)
+    with pytest.raises(ValueError, match="shape"):
+        scan(unit(10, 1), [(0, 5, 0)], unit(1, 2, 8)[0], out)
+
+
 def test_rounding_leaves_no_negative_zero() -> None:
     assert not np.signbit(rounded(np.array([-1e-9, 0.0]))).any()
