@@ -33,7 +33,7 @@ from _machine import ROOT, about_this_run, write_result
 
 from retrieval.building import Entry, merge, segment_of
 from retrieval.labels import CorpusState
-from retrieval.parts import Part, whole
+from retrieval.layers import Layer, whole
 from retrieval.ranking import CANDIDATES, nearest, rank
 from retrieval.segment_files import IndexFiles
 from retrieval.segments import Segment, Shape, segment_over, size_bytes
@@ -80,8 +80,8 @@ def corpus(passages: int, files: IndexFiles) -> Segment:
         segment.label_ids[:] = present + 1
         segment.label_starts[:] = [*(firsts * PER_DOCUMENT), passages]
         segment.document_ids[:] = [f"d{number:024}".encode() for number in range(documents)]
-        segment.document_starts[by_label] = np.arange(documents) * PER_DOCUMENT
-        segment.document_sizes[:] = PER_DOCUMENT
+        segment.document_starts[:] = np.arange(documents + 1) * PER_DOCUMENT
+        segment.document_rows[:] = np.argsort(segment.documents, kind="stable")
         segment.term_starts[:] = np.cumsum([0, *map(len, terms)])
         segment.term_blob[:] = np.frombuffer(b"".join(terms), dtype=np.uint8)
         segment.posting_starts[:] = np.cumsum([0, *sizes[sizes > 0]])
@@ -157,9 +157,9 @@ def exact_ten(segment: Segment, rows: np.ndarray, vector: np.ndarray) -> set[int
     return set(rows[np.argsort(-scores, kind="stable")[:10]].tolist())
 
 
-def ours_by_vector(part: Part, labels: set[int]) -> Find:
+def ours_by_vector(layer: Layer, labels: set[int]) -> Find:
     def find(vector: np.ndarray) -> Sequence[int]:
-        view = view_of(part, labels)
+        view = view_of(layer, labels)
         positions, scores = nearest(view, None, vector, CANDIDATES)
         return view.rows(positions[np.argsort(-scores, kind="stable")[:CANDIDATES]]).tolist()
 
@@ -258,7 +258,7 @@ def effort_for(
 
 
 def by_person(segment: Segment, minutes: float) -> dict[str, Any]:
-    part, asked = whole(segment), questions(segment)
+    layer, asked = whole(segment), questions(segment)
     flat = faiss.IndexFlatIP(DIMENSIONS)
     for at in range(0, len(segment), 50_000):
         flat.add(np.ascontiguousarray(segment.vectors[at : at + 50_000]))
@@ -269,7 +269,7 @@ def by_person(segment: Segment, minutes: float) -> dict[str, Any]:
         rows = allowed_rows(segment, labels)
         vectors = [vector for vector, _ in asked]
         right = [exact_ten(segment, rows, vector) for vector in vectors]
-        finds = {"ours, vectors": ours_by_vector(part, labels), "flat": theirs(flat, rows, len(segment))}
+        finds = {"ours, vectors": ours_by_vector(layer, labels), "flat": theirs(flat, rows, len(segment))}
         recalls = {which: round(recall(find, vectors, right), 4) for which, find in finds.items()}
         person: dict[str, Any] = {"passages": len(rows), "labels": len(labels)}
         if hnsw is not None:
@@ -281,7 +281,7 @@ def by_person(segment: Segment, minutes: float) -> dict[str, Any]:
             which: (lambda number, find=find, vectors=vectors: find(vectors[number])) for which, find in finds.items()
         }
         ways["ours, whole search"] = lambda number, labels=labels: rank(
-            [part], asked[number][1], asked[number][0], labels
+            [layer], asked[number][1], asked[number][0], labels
         )
         took = in_turns(ways)
         person |= {
@@ -326,13 +326,13 @@ def new_entries(count: int, seed: int) -> Iterator[Entry]:
 
 def changes(segment: Segment, files: IndexFiles) -> dict[str, Any]:
     """Take out one passage in a hundred, add as many, search, and merge all into a new file."""
-    part, count = whole(segment), len(segment) // 100
+    layer, count = whole(segment), len(segment) // 100
     entries = list(new_entries(count, 3))
     gone = [f"d{number:024}" for number in range(0, len(segment) // PER_DOCUMENT, 100)]
     deleting, adding, merging = [], [], []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        left = part.without_documents(gone)
+        left = layer.without_documents(gone)
         deleting.append(time.perf_counter() - started)
         started = time.perf_counter()
         tail = whole(segment_of(entries, DIMENSIONS))
@@ -355,14 +355,14 @@ def changes(segment: Segment, files: IndexFiles) -> dict[str, Any]:
 def build(passages: int) -> dict[str, Any]:
     """All passages from entries, as a rebuild makes them, without the time to read rows and find words."""
     took = 0.0
-    parts = []
+    layers = []
     for at in range(0, passages, 20_000):
         entries = list(new_entries(min(20_000, passages - at), at))
         started = time.perf_counter()
-        parts.append(whole(segment_of(entries, DIMENSIONS)))
+        layers.append(whole(segment_of(entries, DIMENSIONS)))
         took += time.perf_counter() - started
     started = time.perf_counter()
-    merge(parts, DIMENSIONS)
+    merge(layers, DIMENSIONS)
     return {"passages": passages, "seconds": round(took + time.perf_counter() - started, 2)}
 
 
@@ -386,12 +386,12 @@ def open_and_search(folder: Path) -> None:
     if found is None:
         message = f"{folder} was refused"
         raise RuntimeError(message)
-    parts = found[1]
-    [part] = parts
-    for vector, terms in questions(part.segment)[:5]:
-        rank(parts, terms, vector, set(part.segment.label_ids.tolist()))
+    layers = found[1]
+    [layer] = layers
+    for vector, terms in questions(layer.segment)[:5]:
+        rank(layers, terms, vector, set(layer.segment.label_ids.tolist()))
     used = memory_bytes() - before
-    print(json.dumps({"opened_s": opened, "bytes_per_passage": used / len(part), "process_bytes": memory_bytes()}))
+    print(json.dumps({"opened_s": opened, "bytes_per_passage": used / len(layer), "process_bytes": memory_bytes()}))
 
 
 def opening(folder: Path) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Services:
             index.rebuild()
             self.save_index(index)
         index.refresh()
-        check_filter(index.parts, self.embedder.dimensions)
+        check_filter(index.layers, self.embedder.dimensions)
         return index
 
     @cached_property

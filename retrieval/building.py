@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import IndexUnusableError
-from retrieval.parts import Part
+from retrieval.layers import Layer
 from retrieval.segments import MOST_COUNTED, Buffer, Rows, Segment, Shape, Vectors, segment_over, size_bytes
 
 Allocate = Callable[[int], Buffer]
@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Merged:
-    """A segment, and by part where each old row went; -1 for rows that were dead."""
+    """A segment, and by layer where each old row went; -1 for rows that were dead."""
 
     segment: Segment
     new_rows: Sequence[NDArray[np.int64]]
@@ -97,25 +97,25 @@ def segment_of(entries: Iterable[Entry], dimensions: int) -> Segment:
     return segment
 
 
-def merge(parts: Sequence[Part], dimensions: int, allocate: Allocate = in_memory) -> Merged:
-    """One segment with the live passages of all parts, in a buffer that is allocated once its size is known."""
-    rows = [part.live_rows() for part in parts]
-    unsorted = _joined(parts, rows)
+def merge(layers: Sequence[Layer], dimensions: int, allocate: Allocate = in_memory) -> Merged:
+    """One segment with the live passages of all layers, in a buffer that is allocated once its size is known."""
+    rows = [layer.live_rows() for layer in layers]
+    unsorted = _joined(layers, rows)
     order = np.lexsort((unsorted.ordinals, unsorted.documents, unsorted.labels))
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     new_rows, start = [], 0
-    for part, live in zip(parts, rows, strict=True):
-        moved = np.full(len(part.segment), -1, dtype=np.int64)
+    for layer, live in zip(layers, rows, strict=True):
+        moved = np.full(len(layer.segment), -1, dtype=np.int64)
         moved[live] = place[start : start + len(live)]
         new_rows.append(moved)
         start += len(live)
     ordered = _Order(unsorted.document_ids, unsorted.documents[order], unsorted.ordinals[order], unsorted.labels[order])
-    words, numbers = _vocabulary(parts)
+    words, numbers = _vocabulary(layers)
     segment = _laid_out(ordered, words, dimensions, allocate)
-    for part, moved, live in zip(parts, new_rows, rows, strict=True):
-        _move_rows(part.segment, live, moved, segment)
-    _move_postings(parts, new_rows, numbers, segment)
+    for layer, moved, live in zip(layers, new_rows, rows, strict=True):
+        _move_rows(layer.segment, live, moved, segment)
+    _move_postings(layers, new_rows, numbers, segment)
     return Merged(segment, new_rows)
 
 
@@ -135,7 +135,7 @@ def _matrix(entries: Sequence[Entry], dimensions: int) -> Vectors:
 def _laid_out(order: _Order, words: _Words, dimensions: int, allocate: Allocate) -> Segment:
     """A segment with everything but rows' own data and postings filled in."""
     label_ids, label_starts = np.unique(order.labels, return_index=True)
-    numbers, starts, sizes = np.unique(order.documents, return_index=True, return_counts=True)
+    numbers, documents = np.unique(order.documents, return_inverse=True)
     names = order.document_ids[numbers]
     blob = b"".join(words.terms)
     width = int(np.char.str_len(names).max()) if len(names) else 1
@@ -144,13 +144,14 @@ def _laid_out(order: _Order, words: _Words, dimensions: int, allocate: Allocate)
         int(words.sizes.sum()),
     )  # fmt: skip
     segment = segment_over(shape, allocate(size_bytes(shape)))
-    segment.documents[:] = np.searchsorted(numbers, order.documents)
+    segment.documents[:] = documents
     segment.ordinals[:] = order.ordinals
     segment.label_ids[:] = label_ids
     segment.label_starts[:] = [*label_starts, len(order.labels)]
     segment.document_ids[:] = names
-    segment.document_starts[:] = starts
-    segment.document_sizes[:] = sizes
+    segment.document_starts[0] = 0
+    np.cumsum(np.bincount(documents, minlength=len(names)), out=segment.document_starts[1:])
+    segment.document_rows[:] = np.argsort(documents, kind="stable")
     segment.term_starts[:] = np.cumsum([0, *map(len, words.terms)])
     segment.term_blob[:] = np.frombuffer(blob, dtype=np.uint8)
     segment.posting_starts[0] = 0
@@ -158,21 +159,21 @@ def _laid_out(order: _Order, words: _Words, dimensions: int, allocate: Allocate)
     return segment
 
 
-def _joined(parts: Sequence[Part], rows: Sequence[Rows]) -> _Order:
-    """The live rows of all parts, one part after the other, with documents numbered across parts."""
-    names = np.unique(np.concatenate([part.segment.document_ids for part in parts]))
+def _joined(layers: Sequence[Layer], rows: Sequence[Rows]) -> _Order:
+    """The live rows of all layers, one layer after the other, with documents numbered across layers."""
+    names = np.unique(np.concatenate([layer.segment.document_ids for layer in layers]))
     documents, ordinals, labels = [], [], []
-    for part, live in zip(parts, rows, strict=True):
-        segment = part.segment
+    for layer, live in zip(layers, rows, strict=True):
+        segment = layer.segment
         documents.append(np.searchsorted(names, segment.document_ids)[segment.documents[live]])
         ordinals.append(segment.ordinals[live])
         labels.append(segment.label_ids[segment.labels_of_rows(live)])
     return _Order(names, np.concatenate(documents), np.concatenate(ordinals), np.concatenate(labels))
 
 
-def _vocabulary(parts: Sequence[Part]) -> tuple[_Words, list[NDArray[np.int64]]]:
-    """The terms that live passages hold, and by part the new number of each old term; -1 for terms that are gone."""
-    held = [(part.segment.terms(), _live_sizes(part)) for part in parts]
+def _vocabulary(layers: Sequence[Layer]) -> tuple[_Words, list[NDArray[np.int64]]]:
+    """The terms that live passages hold, and by layer the new number of each old term; -1 for terms that are gone."""
+    held = [(layer.segment.terms(), _live_sizes(layer)) for layer in layers]
     alive = {term for terms, sizes in held for term, size in zip(terms, sizes.tolist(), strict=True) if size}
     terms = sorted(alive)
     number = {term: place for place, term in enumerate(terms)}
@@ -186,15 +187,15 @@ def _vocabulary(parts: Sequence[Part]) -> tuple[_Words, list[NDArray[np.int64]]]
     return _Words(terms, total), numbers
 
 
-def _live_sizes(part: Part) -> NDArray[np.int64]:
+def _live_sizes(layer: Layer) -> NDArray[np.int64]:
     """How many live rows hold each term."""
-    starts = part.segment.posting_starts
-    if part.dead is None or not len(starts) - 1:
+    starts = layer.segment.posting_starts
+    if layer.dead is None or not len(starts) - 1:
         return np.diff(starts)
     alive = np.zeros(len(starts) - 1, dtype=np.int64)
     for first, last in _term_slices(starts):
         begin, end = starts[first], starts[last]
-        living = ~part.dead[part.segment.posting_rows[begin:end]]
+        living = ~layer.dead[layer.segment.posting_rows[begin:end]]
         sums = np.concatenate([[0], np.cumsum(living)])
         alive[first:last] = np.diff(sums[starts[first : last + 1] - begin])
     return alive
@@ -219,13 +220,13 @@ def _move_rows(source: Segment, live: Rows, moved: Rows, target: Segment) -> Non
 
 
 def _move_postings(
-    parts: Sequence[Part], new_rows: Sequence[Rows], numbers: Sequence[NDArray[np.int64]], target: Segment
+    layers: Sequence[Layer], new_rows: Sequence[Rows], numbers: Sequence[NDArray[np.int64]], target: Segment
 ) -> None:
-    """Merge postings term by term: the parts' sorted runs are joined by a sort that notices runs."""
+    """Merge postings term by term: the layers' sorted runs are joined by a sort that notices runs."""
     for first, last in _term_slices(target.posting_starts):
         runs = [
-            _run(part, moved, new, (first, last), len(target))
-            for part, moved, new in zip(parts, new_rows, numbers, strict=True)
+            _run(layer, moved, new, (first, last), len(target))
+            for layer, moved, new in zip(layers, new_rows, numbers, strict=True)
         ]
         keys = np.concatenate([run[0] for run in runs])
         order = np.argsort(keys, kind="stable")
@@ -235,10 +236,10 @@ def _move_postings(
 
 
 def _run(
-    part: Part, moved: Rows, new: NDArray[np.int64], terms: tuple[int, int], rows: int
+    layer: Layer, moved: Rows, new: NDArray[np.int64], terms: tuple[int, int], rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
-    """A part's postings of the new terms in a range, keyed by new term and new row of so many; and their counts."""
-    segment = part.segment
+    """A layer's postings of the new terms in a range, keyed by new term and new row of so many; and their counts."""
+    segment = layer.segment
     chosen = np.flatnonzero((new >= terms[0]) & (new < terms[1]))
     if not chosen.size:
         return np.empty(0, dtype=np.int64), segment.posting_counts[:0]

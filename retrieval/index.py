@@ -1,8 +1,8 @@
 """The index: vectors and keywords of every passage, kept in step with the database by epoch.
 
-Rows in SQL are the truth. What a search sees is a snapshot that never changes: a large part, usually mapped from a
-file, and small parts of what came since, each without its dead. Taking in changes makes a new snapshot; so searches
-wait for nobody. When what came since has grown, all parts are merged into one in the background.
+Rows in SQL are the truth. What a search sees is a snapshot that never changes: a large layer, usually mapped from a
+file, and small layers of what came since, each without its dead. Taking in changes makes a new snapshot; so searches
+wait for nobody. When what came since has grown, all layers are merged into one in the background.
 """
 
 import logging
@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 from retrieval.building import Entry, Merged, merge, segment_of
 from retrieval.chunks import index_text
 from retrieval.labels import CorpusState, corpus_state
-from retrieval.parts import Part, whole
+from retrieval.layers import Layer, whole
 from retrieval.ranking import Candidate, rank
 from retrieval.segment_files import IndexFiles
 from retrieval.segments import Rows, Vectors
@@ -42,7 +42,7 @@ class _Snapshot(NamedTuple):
     """What a search sees. Parts beyond the first came later."""
 
     state: CorpusState
-    parts: tuple[Part, ...]
+    layers: tuple[Layer, ...]
 
 
 class _Document(NamedTuple):
@@ -64,7 +64,7 @@ class PassageIndex:
         self._files = files
         self._snapshot = _Snapshot(_NOTHING, ())
         self._changing = threading.RLock()  # Held while a snapshot is made from the one before it.
-        self._merging = threading.Lock()  # Held while parts are merged, which takes long.
+        self._merging = threading.Lock()  # Held while layers are merged, which takes long.
         self._merged: frozenset[int] = frozenset()  # Identities of the segments that are being merged.
         self._not_before = 0.0
 
@@ -75,12 +75,12 @@ class PassageIndex:
 
         The result is a function of the question and of the passages these labels hold, and of nothing else.
         """
-        return rank(self._snapshot.parts, terms(question), vector[0], label_ids, among)
+        return rank(self._snapshot.layers, terms(question), vector[0], label_ids, among)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """What a search of now looks into."""
-        return self._snapshot.parts
+        return self._snapshot.layers
 
     def refresh(self) -> int:
         """Take in what changed in the database since the last time; returns the epoch the index now shows.
@@ -91,7 +91,7 @@ class PassageIndex:
         with Session(self._database) as session:
             state = corpus_state(session)
         epoch = state.epoch if state == self._snapshot.state else self._take_in()
-        if _is_due(self._snapshot.parts) and time.monotonic() >= self._not_before:
+        if _is_due(self._snapshot.layers) and time.monotonic() >= self._not_before:
             self._not_before = time.monotonic() + 1
             threading.Thread(target=self._merge_quietly, name="index-merge", daemon=True).start()
         return epoch
@@ -99,28 +99,28 @@ class PassageIndex:
     def _take_in(self) -> int:
         # The session begins once it is our turn: what others took in meanwhile must not look undone.
         with self._changing, Session(self._database) as session:
-            state, (shown, parts) = corpus_state(session), self._snapshot
+            state, (shown, layers) = corpus_state(session), self._snapshot
             if state == shown:
                 return state.epoch
             if state.epoch <= shown.epoch:  # The database was replaced by one that went another way.
-                shown, parts = _NOTHING, ()
+                shown, layers = _NOTHING, ()
             changed = _documents(session, since=shown.epoch)
-            parts = tuple(left for part in parts if len(left := part.without_documents(changed)))
+            layers = tuple(left for layer in layers if len(left := layer.without_documents(changed)))
             entries = _entries(session, {id_: row for id_, row in changed.items() if not row.deleted})
             while batch := list(islice(entries, _BATCH_PASSAGES)):
-                parts = self._with(parts, whole(segment_of(batch, self._dimensions)))
-            self._snapshot = _Snapshot(state, parts)
+                layers = self._with(layers, whole(segment_of(batch, self._dimensions)))
+            self._snapshot = _Snapshot(state, layers)
             return state.epoch
 
-    def _with(self, parts: tuple[Part, ...], new: Part) -> tuple[Part, ...]:
-        """The parts and a new one. Small neighbours are merged, so that there are never many; the first stays."""
-        *older, last = [*parts, new]
+    def _with(self, layers: tuple[Layer, ...], new: Layer) -> tuple[Layer, ...]:
+        """The layers and a new one. Small neighbours are merged, so that there are never many; the first stays."""
+        *older, last = [*layers, new]
         while len(older) > 1 and len(older[-1]) < 2 * len(last) and id(older[-1].segment) not in self._merged:
             last = whole(merge([older.pop(), last], self._dimensions).segment)
         return (*older, last)
 
     def merge(self) -> None:
-        """Make one part of all, without what is dead; on disk if there is a place for it. Searches go on meanwhile.
+        """Make one layer of all, without what is dead; on disk if there is a place for it. Searches go on meanwhile.
 
         Raises:
             OSError: There is no room for it; everything is as before.
@@ -131,37 +131,37 @@ class PassageIndex:
     def _merge_all(self) -> None:
         try:
             with self._changing:
-                parts = self._snapshot.parts
-                self._merged = frozenset(id(part.segment) for part in parts)
-            if parts:
-                self._put_in_place(parts, *self._merge(parts))
+                layers = self._snapshot.layers
+                self._merged = frozenset(id(layer.segment) for layer in layers)
+            if layers:
+                self._put_in_place(layers, *self._merge(layers))
         finally:
             self._merged = frozenset()
 
-    def _merge(self, parts: Sequence[Part]) -> tuple[Part, Merged]:
+    def _merge(self, layers: Sequence[Layer]) -> tuple[Layer, Merged]:
         if self._files is None:
-            merged = merge(parts, self._dimensions)
+            merged = merge(layers, self._dimensions)
             return whole(merged.segment), merged
         with self._files.new_segment() as new:
-            merged = merge(parts, self._dimensions, new.allocate)
+            merged = merge(layers, self._dimensions, new.allocate)
             return whole(self._files.finish(new, merged.segment.shape)), merged
 
-    def _put_in_place(self, before: Sequence[Part], part: Part, merged: Merged) -> None:
+    def _put_in_place(self, before: Sequence[Layer], layer: Layer, merged: Merged) -> None:
         with self._changing:
             state, now = self._snapshot
-            left = {id(part.segment): part for part in now}
+            left = {id(layer.segment): layer for layer in now}
             for old, new_rows in zip(before, merged.new_rows, strict=True):
-                part = part.without_rows(_died(left.pop(id(old.segment), None), new_rows))
-            parts = tuple(each for each in (part, *left.values()) if len(each))
-            self._snapshot = _Snapshot(state, parts)
+                layer = layer.without_rows(_died(left.pop(id(old.segment), None), new_rows))
+            layers = tuple(each for each in (layer, *left.values()) if len(each))
+            self._snapshot = _Snapshot(state, layers)
         self._write()
 
     def _write(self) -> None:
         """Keep the snapshot, unless the database has gone on: another process may have kept a newer one."""
-        state, parts = self._snapshot
+        state, layers = self._snapshot
         with Session(self._database) as session:
             if self._files is not None and corpus_state(session) == state:
-                self._files.write(state, self._embedder, self._dimensions, parts)
+                self._files.write(state, self._embedder, self._dimensions, layers)
 
     def _merge_quietly(self) -> None:
         """In the background: what fails is tried again later, and costs only room and time meanwhile."""
@@ -181,7 +181,7 @@ class PassageIndex:
         Raises:
             OSError: There is no room for it; the one kept before is left.
         """
-        if _is_due(self._snapshot.parts):
+        if _is_due(self._snapshot.layers):
             self.merge()
         else:
             self._write()
@@ -205,17 +205,17 @@ class PassageIndex:
             return len(self)
 
     def __len__(self) -> int:
-        return sum(map(len, self._snapshot.parts))
+        return sum(map(len, self._snapshot.layers))
 
 
-def _is_due(parts: Sequence[Part]) -> bool:
-    """Whether so much is dead, or came since the first part, that merging pays."""
-    rows, living = sum(len(part.segment) for part in parts), sum(map(len, parts))
-    stale = rows - len(parts[0]) if parts else 0
+def _is_due(layers: Sequence[Layer]) -> bool:
+    """Whether so much is dead, or came since the first layer, that merging pays."""
+    rows, living = sum(len(layer.segment) for layer in layers), sum(map(len, layers))
+    stale = rows - len(layers[0]) if layers else 0
     return stale > max(_STALE_PASSAGES, _STALE_SHARE * living)
 
 
-def _died(now: Part | None, new_rows: Rows) -> Rows:
+def _died(now: Layer | None, new_rows: Rows) -> Rows:
     """Where in the merged segment those passages stand that died while it was made."""
     if now is None:
         return new_rows[new_rows >= 0]

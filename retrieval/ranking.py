@@ -1,7 +1,7 @@
-"""A question over the parts of an index: candidates by meaning and by words, fused into one order.
+"""A question over the layers of an index: candidates by meaning and by words, fused into one order.
 
 Pure: the result is a function of the question and of the living passages under the given labels, however they are
-spread over parts and rows.
+spread over layers and rows.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from retrieval.fusion import fuse
 from retrieval.keywords import keyword_scores
-from retrieval.parts import Part, rows_between
-from retrieval.segments import Vectors
+from retrieval.layers import Layer
+from retrieval.segments import Vectors, rows_between
 from retrieval.vectors import DECIMALS, margin, rounded, scan, similarities
 from retrieval.views import Positions, Ranges, View, plan, view_of
 
@@ -50,14 +50,14 @@ class _Hit:
 
 
 def rank(
-    parts: Sequence[Part],
+    layers: Sequence[Layer],
     terms: Sequence[str],
     vector: Vectors,
     label_ids: Collection[int],
     among: Collection[str] | None = None,
 ) -> list[Candidate]:
     """The best passages under these labels, best first; `among` narrows to documents by id, but not statistics."""
-    views = [view for part in parts if len(view := view_of(part, label_ids))]
+    views = [view for layer in layers if len(view := view_of(layer, label_ids))]
     wanted = [None if among is None else view.ranges_of_documents(among) for view in views]
     worded = keyword_scores(views, terms)
     similar = [nearest(view, ranges, vector, CANDIDATES) for view, ranges in zip(views, wanted, strict=True)]
@@ -69,7 +69,7 @@ def rank(
 def nearest(view: View, wanted: Ranges | None, vector: Vectors, limit: int) -> tuple[Positions, _Scores]:
     """The positions nearest to a question, with their similarities: the best `limit`, all ties, and a few more."""
     near = np.full(len(view), -np.inf, dtype=np.float32)
-    segment = view.part.segment
+    segment = view.layer.segment
     scan(segment.vectors, view.slices(plan(len(view), wanted)), vector, near)
     if (dead := view.dead()) is not None:
         near[dead] = -np.inf
@@ -102,7 +102,7 @@ def _best(views: Sequence[View], ranking: Sequence[tuple[Positions, _Scores]]) -
     """The best of all views; documents and ordinals order what scores the same."""
     hits = []
     for number, (view, (positions, scores)) in enumerate(zip(views, ranking, strict=True)):
-        rows, segment = view.rows(positions), view.part.segment
+        rows, segment = view.rows(positions), view.layer.segment
         best = np.lexsort((segment.ordinals[rows], segment.documents[rows], -scores))[:CANDIDATES]
         documents = segment.document_ids[segment.documents[rows[best]]].tolist()
         columns = ((-scores[best]).tolist(), documents, segment.ordinals[rows[best]].tolist(), positions[best].tolist())
@@ -120,7 +120,7 @@ def _fused(views: Sequence[View], hits: Sequence[_Hit], worded: Sequence[_Scores
     for number, view in enumerate(views):
         mine = [hit for hit in hits if hit.view == number]
         positions = np.array([hit.position for hit in mine], dtype=np.int64)
-        rows, segment = view.rows(positions), view.part.segment
+        rows, segment = view.rows(positions), view.layer.segment
         ids = segment.passage_ids[rows].tolist()
         near |= zip(ids, similarities(segment.vectors, rows, vector).tolist(), strict=True)
         words |= zip(ids, rounded(worded[number][positions]).tolist(), strict=True)

@@ -26,7 +26,7 @@ import numpy as np
 
 from retrieval.files import flush_folder, write_atomically
 from retrieval.labels import CorpusState
-from retrieval.parts import Part, whole
+from retrieval.layers import Layer, whole
 from retrieval.segments import Buffer, Segment, Shape, segment_over, size_bytes
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class IndexFiles:
 
     def read(
         self, states: Collection[CorpusState], embedder: str, dimensions: int
-    ) -> tuple[CorpusState, list[Part]] | None:
+    ) -> tuple[CorpusState, list[Layer]] | None:
         """What was written last; none unless it is of one of these states and this key vouches for every byte."""
         for _ in range(2):  # Another process may put a new state in place between the manifest and its files.
             manifest = self._read_manifest()
@@ -86,8 +86,8 @@ class IndexFiles:
             if manifest.state not in states:
                 return None
             with suppress(FileNotFoundError):
-                parts = self._open_all(manifest)
-                return None if parts is None else (manifest.state, parts)
+                layers = self._open_all(manifest)
+                return None if layers is None else (manifest.state, layers)
         _log.warning("index_file_missing folder=%s; the index is rebuilt from the database", self._folder)
         return None
 
@@ -103,17 +103,17 @@ class IndexFiles:
         """How much room all files take."""
         return sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())
 
-    def write(self, state: CorpusState, embedder: str, dimensions: int, parts: Sequence[Part]) -> None:
-        """Put these parts in place of what was there; segments that are on disk already are not written again.
+    def write(self, state: CorpusState, embedder: str, dimensions: int, layers: Sequence[Layer]) -> None:
+        """Put these layers in place of what was there; segments that are on disk already are not written again.
 
         Raises:
             OSError: They could not be written; what was there before is still in use.
         """
         while True:
-            for part in parts:
-                self._keep(part.segment)
+            for layer in layers:
+                self._keep(layer.segment)
             with self._locked():
-                uses = [_Use(self._stored[part.segment], _bits(part)) for part in parts]
+                uses = [_Use(self._stored[layer.segment], _bits(layer)) for layer in layers]
                 if all((self._folder / use.stored.name).exists() for use in uses):
                     self._swap(_Manifest(state, embedder, dimensions, uses))
                     return
@@ -194,18 +194,18 @@ class IndexFiles:
             return None
         return msgspec.msgpack.decode(payload, type=_Manifest)
 
-    def _open_all(self, manifest: _Manifest) -> list[Part] | None:
-        parts = []
+    def _open_all(self, manifest: _Manifest) -> list[Layer] | None:
+        layers = []
         for use in manifest.uses:
             segment = self._open(use.stored)
             if segment is None:
                 return None
-            part = whole(segment)
+            layer = whole(segment)
             if use.dead:
                 bits = np.unpackbits(np.frombuffer(use.dead, dtype=np.uint8), count=len(segment))
-                part = part.without_rows(np.flatnonzero(bits))
-            parts.append(part)
-        return parts
+                layer = layer.without_rows(np.flatnonzero(bits))
+            layers.append(layer)
+        return layers
 
     def _open(self, stored: _Stored) -> Segment | None:
         path, size = self._folder / stored.name, size_bytes(stored.shape)
@@ -286,8 +286,8 @@ def _mapped(path: Path, size: int) -> mmap.mmap:
         os.close(descriptor)
 
 
-def _bits(part: Part) -> bytes:
-    return b"" if part.dead is None else np.packbits(part.dead).tobytes()
+def _bits(layer: Layer) -> bytes:
+    return b"" if layer.dead is None else np.packbits(layer.dead).tobytes()
 
 
 def _mac(key: bytes, about: bytes, content: Buffer) -> bytes:

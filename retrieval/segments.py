@@ -1,7 +1,7 @@
 """A segment: passages that never change, as plain arrays over one buffer, whether memory or a mapped file.
 
-Rows are sorted by label, then document, then ordinal: each label is one contiguous range of rows, and so is each
-document. There are no Python objects per passage, nothing is unpickled, and opening one parses nothing.
+Rows are sorted by label, then document, then ordinal: each label is one contiguous range of rows. A document may stand
+under several labels. There are no Python objects per passage, nothing is unpickled, and opening one parses nothing.
 """
 
 from bisect import bisect_left
@@ -55,8 +55,8 @@ class Segment:
         label_ids: The labels, ascending.
         label_starts: The first row of each label, and the number of rows.
         document_ids: UTF-8, ascending.
-        document_starts: The first row of each document.
-        document_sizes: How many rows each document has.
+        document_starts: Where the rows of each document begin in `document_rows`, and its end.
+        document_rows: By document its rows, ascending.
         term_starts: Where each term begins in `term_blob`, and its end.
         term_blob: All terms in UTF-8, ascending.
         posting_starts: Where the rows of each term begin in `posting_rows`, and its end.
@@ -74,8 +74,8 @@ class Segment:
     label_ids: NDArray[np.int64]
     label_starts: NDArray[np.int64]
     document_ids: NDArray[np.bytes_]
-    document_starts: NDArray[np.int32]
-    document_sizes: NDArray[np.int32]
+    document_starts: NDArray[np.int64]
+    document_rows: NDArray[np.int32]
     term_starts: NDArray[np.int64]
     term_blob: NDArray[np.uint8]
     posting_starts: NDArray[np.int64]
@@ -107,8 +107,8 @@ class Segment:
         numbers = np.flatnonzero(np.isin(self.label_ids, wanted))
         return numbers, self.label_starts[numbers], self.label_starts[numbers + 1]
 
-    def ranges_of_documents(self, document_ids: Iterable[str]) -> tuple[Rows, Rows]:
-        """Start and end of the rows of these documents, in the segment's order of documents."""
+    def rows_of_documents(self, document_ids: Iterable[str]) -> Rows:
+        """The rows of these documents, whatever their labels."""
         width = max(1, self.shape.document_bytes)
         wanted = [id_ for id_ in (document.encode() for document in document_ids) if len(id_) <= width]
         names = np.unique(np.array(wanted, dtype=f"S{width}"))
@@ -116,8 +116,7 @@ class Segment:
         inside = places < self.shape.documents
         places, names = places[inside], names[inside]
         numbers = places[self.document_ids[places] == names]
-        starts = self.document_starts[numbers]
-        return starts, starts + self.document_sizes[numbers]
+        return self.document_rows[rows_between(self.document_starts[numbers], self.document_starts[numbers + 1])]
 
     def labels_of_rows(self, rows: Rows) -> Rows:
         """The number of each row's label."""
@@ -125,6 +124,14 @@ class Segment:
 
     def __len__(self) -> int:
         return self.shape.rows
+
+
+def rows_between(starts: Rows, ends: Rows) -> Rows:
+    """All rows of these ranges, one range after the other."""
+    sizes = np.asarray(ends, dtype=np.int64) - starts
+    before = np.concatenate([[0], np.cumsum(sizes)])
+    rows: Rows = np.arange(before[-1]) + np.repeat(starts - before[:-1], sizes)
+    return rows
 
 
 def size_bytes(shape: Shape) -> int:
@@ -158,8 +165,8 @@ def _places(shape: Shape) -> tuple[Mapping[str, tuple[np.dtype[Any], tuple[int, 
         "label_ids": ("<i8", (shape.labels,)),
         "label_starts": ("<i8", (shape.labels + 1,)),
         "document_ids": (f"S{max(1, shape.document_bytes)}", documents),
-        "document_starts": ("<i4", documents),
-        "document_sizes": ("<i4", documents),
+        "document_starts": ("<i8", (shape.documents + 1,)),
+        "document_rows": ("<i4", rows),
         "term_starts": ("<i8", (shape.terms + 1,)),
         "term_blob": ("u1", (shape.term_bytes,)),
         "posting_starts": ("<i8", (shape.terms + 1,)),

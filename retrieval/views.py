@@ -1,4 +1,4 @@
-"""What one search may touch: the rows of a part under the allowed labels, and no others.
+"""What one search may touch: the rows of a layer under the allowed labels, and no others.
 
 The allowed rows are numbered from 0 without gaps; these numbers are *positions*. All that a search computes is an array
 over positions, so there is no place in it for a row that is not allowed.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.parts import Part, rows_between
-from retrieval.segments import Rows
+from retrieval.layers import Layer
+from retrieval.segments import Rows, rows_between
 
 Positions = NDArray[np.integer]
 Ranges = tuple[Rows, Rows]
@@ -23,9 +23,9 @@ BRIDGED = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """The allowed rows of a part; `firsts` is the position of each range's first row, and the number of positions."""
+    """The allowed rows of a layer; `firsts` is the position of each range's first row, and the number of positions."""
 
-    part: Part
+    layer: Layer
     labels: Rows
     starts: NDArray[np.int32]
     ends: NDArray[np.int32]
@@ -37,12 +37,12 @@ class View:
     @property
     def passages(self) -> int:
         """How many passages are allowed and not dead."""
-        return int(self.part.live[self.labels].sum())
+        return int(self.layer.live[self.labels].sum())
 
     @property
     def total_length(self) -> int:
         """How many terms these passages have together."""
-        return int(self.part.live_lengths[self.labels].sum())
+        return int(self.layer.live_lengths[self.labels].sum())
 
     def rows(self, positions: Positions) -> Rows:
         """The row at each position."""
@@ -52,18 +52,18 @@ class View:
 
     def alive(self, positions: Positions) -> Positions:
         """Those positions whose passages are not dead."""
-        return positions if self.part.dead is None else positions[~self.part.dead[self.rows(positions)]]
+        return positions if self.layer.dead is None else positions[~self.layer.dead[self.rows(positions)]]
 
     def dead(self) -> NDArray[np.bool_] | None:
         """By position, whether its passage is dead; None when there are no dead."""
-        dead = self.part.dead
+        dead = self.layer.dead
         if dead is None:
             return None
         return np.concatenate([dead[start:end] for start, end in zip(self.starts, self.ends, strict=True)])
 
     def postings(self, term: str) -> tuple[Positions, NDArray[np.integer], NDArray[np.integer]]:
         """Where a term stands: positions, how often, and the lengths of these passages."""
-        rows, counts = self.part.segment.postings(term)
+        rows, counts = self.layer.segment.postings(term)
         first, last = np.searchsorted(rows, self.starts), np.searchsorted(rows, self.ends)
         if len(self.starts) == 1:
             rows, counts = rows[first[0] : last[0]], counts[first[0] : last[0]]
@@ -72,20 +72,22 @@ class View:
             chosen = rows_between(first, last)
             rows, counts = rows[chosen], counts[chosen]
             positions = rows - np.repeat(self.starts - self.firsts[:-1], last - first)
-        if self.part.dead is not None:
-            living = ~self.part.dead[rows]
+        if self.layer.dead is not None:
+            living = ~self.layer.dead[rows]
             rows, counts, positions = rows[living], counts[living], positions[living]
-        return positions, counts, self.part.segment.lengths[rows]
+        return positions, counts, self.layer.segment.lengths[rows]
 
     def ranges_of_documents(self, document_ids: Collection[str]) -> Ranges:
-        """The positions of those of these documents that are allowed."""
-        starts, ends = self.part.segment.ranges_of_documents(document_ids)
-        ranges = np.searchsorted(self.starts, starts, side="right") - 1
-        inside = (ranges >= 0) & (starts < self.ends[ranges])
-        starts, sizes, ranges = starts[inside], (ends - starts)[inside], ranges[inside]
-        order = np.argsort(starts)
-        positions = (self.firsts[ranges] + (starts - self.starts[ranges]))[order]
-        return positions, positions + sizes[order]
+        """The positions of those passages of these documents that are allowed."""
+        rows = np.sort(self.layer.segment.rows_of_documents(document_ids))
+        ranges = np.searchsorted(self.starts, rows, side="right") - 1
+        inside = (ranges >= 0) & (rows < self.ends[ranges])
+        rows, ranges = rows[inside], ranges[inside]
+        positions = self.firsts[ranges] + (rows - self.starts[ranges])
+        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+        starts = positions[np.concatenate([[0], breaks])[: len(positions)]]
+        ends = positions[np.concatenate([breaks, [len(positions)]])[: len(positions)] - 1] + 1
+        return starts, ends
 
     def slices(self, ranges: Ranges) -> Iterator[tuple[int, int, int]]:
         """Ranges of positions as ranges of rows, with the position each begins at."""
@@ -99,16 +101,16 @@ class View:
                 place, number = stop, number + 1
 
 
-def view_of(part: Part, label_ids: Collection[int]) -> View:
-    """What these labels allow of a part; label ranges that touch are one."""
-    labels, starts, ends = part.segment.ranges_of_labels(label_ids)
+def view_of(layer: Layer, label_ids: Collection[int]) -> View:
+    """What these labels allow of a layer; label ranges that touch are one."""
+    labels, starts, ends = layer.segment.ranges_of_labels(label_ids)
     opens = np.ones(len(starts), dtype=np.bool_)
     opens[1:] = starts[1:] != ends[:-1]
     closes = np.ones(len(ends), dtype=np.bool_)
     closes[:-1] = opens[1:]
     starts, ends = starts[opens], ends[closes]
     firsts = np.concatenate([[0], np.cumsum(ends - starts)])
-    return View(part, labels, starts.astype(np.int32), ends.astype(np.int32), firsts)
+    return View(layer, labels, starts.astype(np.int32), ends.astype(np.int32), firsts)
 
 
 def plan(count: int, wanted: Ranges | None, bridged: int = BRIDGED) -> Ranges:

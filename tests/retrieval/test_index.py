@@ -52,7 +52,7 @@ def test_a_flipped_bit_anywhere_is_refused(corpus: Corpus, saved: Path) -> None:
 
 
 def test_every_array_of_a_segment_is_vouched_for(corpus: Corpus, saved: Path) -> None:
-    segments = {len(part.segment): part.segment for part in corpus.index.parts}
+    segments = {len(layer.segment): layer.segment for layer in corpus.index.layers}
     for segment in segments.values():
         [path] = [each for each in segment_paths(saved) if each.read_bytes() == bytes(memoryview(segment.buffer))]
         content = path.read_bytes()
@@ -133,7 +133,7 @@ def test_a_file_of_a_state_this_process_has_seen_is_brought_up_to_date(corpus: C
     assert later.restore(seen)
     later.refresh()
     assert len(later) == 3
-    assert isinstance(later.parts[0].segment.buffer, mmap.mmap), "what was on disk is used"
+    assert isinstance(later.layers[0].segment.buffer, mmap.mmap), "what was on disk is used"
 
 
 def test_a_missing_file_is_no_error(corpus: Corpus, saved: Path) -> None:
@@ -156,5 +156,5 @@ def test_files_can_be_read_by_their_owner_alone(saved: Path) -> None:
 def test_merging_leaves_one_segment_without_the_dead(corpus: Corpus, saved: Path) -> None:
     corpus.index.merge()
     assert len(segment_paths(saved)) == 1
-    assert b"90" not in corpus.index.parts[0].segment.terms()
+    assert b"90" not in corpus.index.layers[0].segment.terms()
     assert corpus.another_index().restore()

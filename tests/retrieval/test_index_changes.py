@@ -139,11 +139,11 @@ def settle() -> None:
 
 
 def test_much_that_is_new_is_merged_in_the_background(kept: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(kept.index.parts) == 2
+    assert len(kept.index.layers) == 2
     monkeypatch.setattr(index_module, "_STALE_PASSAGES", 1)
     kept.index.refresh()
     settle()
-    assert len(kept.index.parts) == 1
+    assert len(kept.index.layers) == 1
     assert kept.another_index().restore()
 
 

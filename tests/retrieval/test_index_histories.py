@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from retrieval.building import Entry, merge, segment_of
 from retrieval.fusion import fuse
-from retrieval.parts import Part, whole
+from retrieval.layers import Layer, whole
 from retrieval.ranking import Candidate, rank
 from retrieval.views import view_of
 
@@ -33,35 +33,35 @@ def vector(chance: random.Random) -> bytes:
 
 @dataclass
 class World:
-    """Documents as they are, and the parts of an index that lived through all that made them so."""
+    """Documents as they are, and the layers of an index that lived through all that made them so."""
 
     chance: random.Random
     documents: dict[str, list[Entry]] = field(default_factory=dict)
-    parts: list[Part] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
     next_id: int = 1
 
     def document(self, name: str) -> list[Entry]:
-        label = self.chance.choice(LABELS)
+        labels = self.chance.choices(LABELS, k=1 if self.chance.random() < 0.7 else 3)
         entries = []
         for ordinal in range(self.chance.randrange(1, 4)):
             counts = dict.fromkeys(self.chance.sample(WORDS, self.chance.randrange(1, 5)), 1)
             counts[self.chance.choice(WORDS)] = self.chance.randrange(1, 4)
-            entries.append(Entry(self.next_id, name, ordinal, label, counts, vector(self.chance)))
+            entries.append(Entry(self.next_id, name, ordinal, self.chance.choice(labels), counts, vector(self.chance)))
             self.next_id += 1
         return entries
 
     def put(self, *documents: list[Entry]) -> None:
-        """As the index takes in changes: first what was is dead, then what is comes as a new part."""
+        """As the index takes in changes: first what was is dead, then what is comes as a new layer."""
         names = [document[0].document for document in documents]
         self.forget(*names)
         self.documents |= zip(names, documents, strict=True)
         entries = [entry for document in documents for entry in document]
-        self.parts.append(whole(segment_of(entries, DIMENSIONS)))
+        self.layers.append(whole(segment_of(entries, DIMENSIONS)))
 
     def forget(self, *names: str) -> None:
         for name in names:
             self.documents.pop(name, None)
-        self.parts = [left for part in self.parts if len(left := part.without_documents(names))]
+        self.layers = [left for layer in self.layers if len(left := layer.without_documents(names))]
 
     def add(self) -> None:
         count = self.chance.randrange(1, 12)
@@ -78,13 +78,13 @@ class World:
         self.put(*([replace(entry, label=label) for entry in self.documents[name]] for name in self.some()))
 
     def merge_all(self) -> None:
-        if self.parts:
-            self.parts = [whole(merge(self.parts, DIMENSIONS).segment)]
+        if self.layers:
+            self.layers = [whole(merge(self.layers, DIMENSIONS).segment)]
 
     def merge_two(self) -> None:
-        if len(self.parts) > 1:
-            at = self.chance.randrange(len(self.parts) - 1)
-            self.parts[at : at + 2] = [whole(merge(self.parts[at : at + 2], DIMENSIONS).segment)]
+        if len(self.layers) > 1:
+            at = self.chance.randrange(len(self.layers) - 1)
+            self.layers[at : at + 2] = [whole(merge(self.layers[at : at + 2], DIMENSIONS).segment)]
 
     def some(self) -> list[str]:
         return self.chance.sample(sorted(self.documents), min(len(self.documents), self.chance.randrange(1, 6)))
@@ -105,7 +105,7 @@ class World:
         return [entry for document in self.documents.values() for entry in document if entry.label in labels]
 
 
-def private(entries: Sequence[Entry]) -> list[Part]:
+def private(entries: Sequence[Entry]) -> list[Layer]:
     return [whole(segment_of(entries, DIMENSIONS))] if entries else []
 
 
@@ -157,7 +157,7 @@ def shown(found: Sequence[Candidate], world: World) -> list[Candidate]:
 def check(world: World) -> None:
     for _ in range(QUESTIONS):
         terms, question, labels, among = world.question()
-        found = rank(world.parts, terms, question, labels, among)
+        found = rank(world.layers, terms, question, labels, among)
         readable = world.readable(labels)
         assert found == rank(private(readable), terms, question, set(LABELS), among)
         expected = oracle(readable, terms, question, among)
@@ -205,7 +205,7 @@ def test_the_check_notices_a_broken_index(broken: str, monkeypatch: pytest.Monke
     if broken == "the dead count":
         monkeypatch.setattr("retrieval.views.View.passages", property(len))
     elif broken == "all labels count":
-        monkeypatch.setattr("retrieval.views.View.passages", property(lambda view: len(view.part)))
+        monkeypatch.setattr("retrieval.views.View.passages", property(lambda view: len(view.layer)))
     else:
         monkeypatch.setattr("retrieval.views.View.dead", lambda _self: None)
     with pytest.raises(AssertionError):
@@ -216,37 +216,37 @@ def test_merged_segments_have_no_gaps_and_forget_the_words_of_the_dead() -> None
     for seed in range(10):
         world = lived(seed)
         world.merge_all()
-        for part in world.parts:
+        for layer in world.layers:
             fresh = segment_of([entry for document in world.documents.values() for entry in document], DIMENSIONS)
-            assert part.segment.shape == fresh.shape
-            assert bytes(memoryview(part.segment.buffer)) == bytes(memoryview(fresh.buffer)), "to the byte"
+            assert layer.segment.shape == fresh.shape
+            assert bytes(memoryview(layer.segment.buffer)) == bytes(memoryview(fresh.buffer)), "to the byte"
 
 
 def test_a_thousand_equal_passages_come_in_the_order_of_documents() -> None:
     entries = [Entry(7000 - n, f"d{n:04}", 0, 1, {"word": 1}, vector(random.Random(1))) for n in range(1000)]
     question = np.frombuffer(vector(random.Random(1)), dtype=np.float32)
     spread = [whole(segment_of(entries[start::7], DIMENSIONS)) for start in range(7)]
-    for parts in (spread, [whole(merge(spread, DIMENSIONS).segment)], private(entries)):
-        assert [each.passage_id for each in rank(parts, ["word"], question, {1})] == [7000 - n for n in range(50)]
+    for layers in (spread, [whole(merge(spread, DIMENSIONS).segment)], private(entries)):
+        assert [each.passage_id for each in rank(layers, ["word"], question, {1})] == [7000 - n for n in range(50)]
 
 
 def test_a_view_holds_no_row_of_another_label() -> None:
     for seed in range(20):
         world = lived(seed)
         labels = set(world.chance.sample(LABELS, 2))
-        for part in world.parts:
-            view = view_of(part, labels)
+        for layer in world.layers:
+            view = view_of(layer, labels)
             rows = view.rows(np.arange(len(view)))
-            assert set(part.segment.label_ids[part.segment.labels_of_rows(rows)].tolist()) <= labels
+            assert set(layer.segment.label_ids[layer.segment.labels_of_rows(rows)].tolist()) <= labels
 
 
 def test_searches_in_many_threads_give_the_same() -> None:
     world = lived(5)
     question = world.question()[:3]
-    expected = rank(world.parts, *question)
+    expected = rank(world.layers, *question)
     found: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: found.extend(rank(world.parts, *question) == expected for _ in range(50)))
+        threading.Thread(target=lambda: found.extend(rank(world.layers, *question) == expected for _ in range(50)))
         for _ in range(4)
     ]
     for thread in threads:

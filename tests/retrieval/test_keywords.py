@@ -9,7 +9,7 @@ import pytest
 
 from retrieval.building import Entry, segment_of
 from retrieval.keywords import keyword_scores
-from retrieval.parts import Part, whole
+from retrieval.layers import Layer, whole
 from retrieval.views import view_of
 
 WORDS = ["budget", "hotel", "leave", "server", "audit", "laser", "price"]
@@ -28,19 +28,19 @@ def oracle(passages: dict[int, Counter[str]], question: set[str]) -> dict[int, f
     return scores
 
 
-def part(passages: dict[int, tuple[int, Counter[str]]]) -> Part:
+def layer(passages: dict[int, tuple[int, Counter[str]]]) -> Layer:
     vector = np.array([1, 0], dtype=np.float32).tobytes()
     entries = [Entry(id_, f"d{id_}", 0, label, counts, vector) for id_, (label, counts) in passages.items()]
     return whole(segment_of(entries, 2))
 
 
-def scores(parts: list[Part], question: set[str], allowed: set[int]) -> dict[int, float]:
+def scores(layers: list[Layer], question: set[str], allowed: set[int]) -> dict[int, float]:
     """Scores above zero by passage."""
-    views = [view_of(each, allowed) for each in parts]
+    views = [view_of(each, allowed) for each in layers]
     found: dict[int, float] = {}
     for view, of_view in zip(views, keyword_scores(views, question), strict=True):
         positions = np.flatnonzero(of_view)
-        ids = view.part.segment.passage_ids[view.rows(positions)]
+        ids = view.layer.segment.passage_ids[view.rows(positions)]
         found |= zip(ids.tolist(), of_view[positions].tolist(), strict=True)
     return found
 
@@ -58,9 +58,9 @@ def test_scores_equal_an_index_of_only_the_allowed_passages(seed: int) -> None:
     passages, question, allowed = random_world(seed)
     readable = {id_: counts for id_, (label, counts) in passages.items() if label in allowed}
     expected = oracle(readable, question) if readable else {}
-    assert scores([part(passages)], question, allowed) == pytest.approx(expected)
-    halves = [part({id_: passages[id_] for id_ in passages if id_ % 2 == odd}) for odd in (0, 1)]
-    assert scores(halves, question, allowed) == scores([part(passages)], question, allowed)
+    assert scores([layer(passages)], question, allowed) == pytest.approx(expected)
+    halves = [layer({id_: passages[id_] for id_ in passages if id_ % 2 == odd}) for odd in (0, 1)]
+    assert scores(halves, question, allowed) == scores([layer(passages)], question, allowed)
 
 
 def test_the_oracle_tells_statistics_over_everything_apart() -> None:
@@ -72,12 +72,12 @@ def test_the_oracle_tells_statistics_over_everything_apart() -> None:
 
 
 def test_a_removed_passage_leaves_no_trace() -> None:
-    lived = part({1: (1, Counter(hotel=2, budget=1)), 2: (1, Counter(hotel=5))}).without_documents(["d2"])
-    fresh = part({1: (1, Counter(hotel=2, budget=1))})
+    lived = layer({1: (1, Counter(hotel=2, budget=1)), 2: (1, Counter(hotel=5))}).without_documents(["d2"])
+    fresh = layer({1: (1, Counter(hotel=2, budget=1))})
     assert scores([lived], {"hotel", "budget"}, {1}) == scores([fresh], {"hotel", "budget"}, {1})
 
 
 def test_nothing_allowed_finds_nothing() -> None:
-    index = part({1: (1, Counter(hotel=1))})
+    index = layer({1: (1, Counter(hotel=1))})
     assert scores([index], {"hotel"}, set()) == {}
     assert scores([index], {"hotel"}, {7}) == {}

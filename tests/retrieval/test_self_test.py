@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from policies.labels import Label
-from retrieval import parts, views
+from retrieval import layers, views
 from retrieval.errors import IndexUnsafeError
 from retrieval.self_test import check_filter
 from tests.fakes.sources import page
@@ -21,9 +21,9 @@ def indexed(corpus: Corpus) -> Corpus:
 
 
 def test_a_sound_index_passes(indexed: Corpus) -> None:
-    check_filter(indexed.index.parts, 32)
+    check_filter(indexed.index.layers, 32)
     indexed.index.merge()
-    check_filter(indexed.index.parts, 32)
+    check_filter(indexed.index.layers, 32)
     check_filter((), 32)
 
 
@@ -41,10 +41,10 @@ def one_row_more(self: object, label_ids: object) -> tuple[object, ...]:
 
 def everybody_counts(view: views.View) -> int:
     """Statistics over everything."""
-    return len(view.part)
+    return len(view.layer)
 
 
-def nobody_dies(self: parts.Part, rows: object) -> parts.Part:
+def nobody_dies(self: layers.Layer, rows: object) -> layers.Layer:
     """Tombstones that are not kept."""
     return self
 
@@ -55,9 +55,9 @@ BROKEN = {
     "hidden passages count": ("retrieval.views.View.passages", property(everybody_counts)),
     "hidden lengths count": (
         "retrieval.views.View.total_length",
-        property(lambda view: int(view.part.live_lengths.sum())),
+        property(lambda view: int(view.layer.live_lengths.sum())),
     ),
-    "deleted passages are found": ("retrieval.parts.Part.without_rows", nobody_dies),
+    "deleted passages are found": ("retrieval.layers.Layer.without_rows", nobody_dies),
     "nothing is found": ("retrieval.self_test.rank", lambda *_: []),
 }
 
@@ -67,4 +67,4 @@ def test_a_broken_filter_is_refused(indexed: Corpus, mistake: str, monkeypatch: 
     """Negative control: each of these mistakes stops the index from serving."""
     monkeypatch.setattr(*BROKEN[mistake])
     with pytest.raises(IndexUnsafeError, match="index rebuild"):
-        check_filter(indexed.index.parts, 32)
+        check_filter(indexed.index.layers, 32)

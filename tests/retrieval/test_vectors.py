@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.building import Entry, segment_of
-from retrieval.parts import Part, whole
+from retrieval.layers import Layer, whole
 from retrieval.ranking import nearest
 from retrieval.segments import Vectors
 from retrieval.vectors import margin, rounded, scan, similarities
@@ -20,7 +20,7 @@ def unit(count: int, seed: int, dimensions: int = DIMENSIONS) -> Vectors:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def part(vectors_by_label: dict[int, Vectors]) -> Part:
+def layer(vectors_by_label: dict[int, Vectors]) -> Layer:
     """Passages numbered by label and place, each a document of its own."""
     return whole(
         segment_of(
@@ -34,18 +34,18 @@ def part(vectors_by_label: dict[int, Vectors]) -> Part:
     )
 
 
-def found(of: Part, question: Vectors, labels: set[int], limit: int) -> dict[int, float]:
+def found(of: Layer, question: Vectors, labels: set[int], limit: int) -> dict[int, float]:
     view = view_of(of, labels)
     positions, scores = nearest(view, None, question, limit)
     return dict(zip(of.segment.passage_ids[view.rows(positions)].tolist(), scores.tolist(), strict=True))
 
 
 @pytest.fixture
-def five_labels() -> Part:
-    return part({label: unit(40, label) for label in range(5)})
+def five_labels() -> Layer:
+    return layer({label: unit(40, label) for label in range(5)})
 
 
-def test_finds_exactly_the_best_of_the_allowed_labels(five_labels: Part) -> None:
+def test_finds_exactly_the_best_of_the_allowed_labels(five_labels: Layer) -> None:
     question = unit(1, 99)[0]
     hits = sorted(found(five_labels, question, {1, 3}, 10).items(), key=lambda hit: -hit[1])[:10]
     ids = [*range(100, 140), *range(300, 340)]
@@ -54,13 +54,13 @@ def test_finds_exactly_the_best_of_the_allowed_labels(five_labels: Part) -> None
     assert hits == sorted(zip(ids, scores, strict=True), key=lambda hit: -hit[1])[:10]
 
 
-def test_other_labels_change_no_bit_of_a_score(five_labels: Part) -> None:
+def test_other_labels_change_no_bit_of_a_score(five_labels: Layer) -> None:
     question = unit(1, 7)[0]
-    assert found(five_labels, question, {3}, 5) == found(part({3: unit(40, 3)}), question, {3}, 5)
+    assert found(five_labels, question, {3}, 5) == found(layer({3: unit(40, 3)}), question, {3}, 5)
 
 
 def test_what_lies_outside_the_ranges_is_not_even_read() -> None:
-    """Rows that are not numbers would spoil every sum they take part in."""
+    """Rows that are not numbers would spoil every sum they take layer in."""
     vectors = np.full((30, DIMENSIONS), np.nan, dtype=np.float32)
     vectors[10:20] = unit(10, 1)
     out = np.zeros(10, dtype=np.float32)
@@ -71,15 +71,15 @@ def test_what_lies_outside_the_ranges_is_not_even_read() -> None:
 
 
 def test_all_that_tie_with_the_last_are_returned() -> None:
-    same = part({1: np.repeat(unit(1, 5), 20, axis=0)})
+    same = layer({1: np.repeat(unit(1, 5), 20, axis=0)})
     assert len(found(same, unit(1, 6)[0], {1}, 3)) == 20
 
 
-def test_removed_passages_are_gone(five_labels: Part) -> None:
+def test_removed_passages_are_gone(five_labels: Layer) -> None:
     left = five_labels.without_documents([f"d{id_:04}" for id_ in range(200, 239)])
     assert list(found(left, unit(1, 1)[0], {2}, 10)) == [239]
     assert found(left.without_documents(["d0239"]), unit(1, 1)[0], {2}, 10) == {}
-    assert len(found(five_labels, unit(1, 1)[0], {2}, 40)) == 40, "the part before is as it was"
+    assert len(found(five_labels, unit(1, 1)[0], {2}, 40)) == 40, "the layer before is as it was"
 
 
 @pytest.mark.parametrize("dimensions", [3, 32, 384, 1000])
@@ -115,7 +115,7 @@ def test_without_the_margin_a_near_tie_could_be_lost() -> None:
 def test_a_vector_that_is_not_numbers_hides_no_other() -> None:
     vectors = unit(80, 5)
     vectors[3], vectors[4, 2] = np.nan, np.inf
-    assert set(range(101, 103)) < found(part({1: vectors}), unit(1, 6)[0], {1}, 79).keys()
+    assert set(range(101, 103)) < found(layer({1: vectors}), unit(1, 6)[0], {1}, 79).keys()
 
 
 def test_wrong_slices_are_refused_before_faiss_is_given_addresses() -> None:

@@ -1,6 +1,6 @@
-"""A part of the index: a segment and the tombstones of those of its passages that are no longer so.
+"""A layer of the index: a segment and the tombstones of those of its passages that are no longer so.
 
-Values: taking documents out gives a new part over the same segment, so whoever searches the old one is not disturbed.
+Values: taking documents out gives a new layer over the same segment, so whoever searches the old one is not disturbed.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ Dead = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Layer:
     """A segment without its dead rows; `live` and `live_lengths` count passages and their terms by label."""
 
     segment: Segment
@@ -27,13 +27,12 @@ class Part:
     def __len__(self) -> int:
         return int(self.live.sum())
 
-    def without_documents(self, document_ids: Iterable[str]) -> "Part":
-        """This part without the passages of these documents; the same object when it has none of them."""
-        starts, ends = self.segment.ranges_of_documents(document_ids)
-        return self.without_rows(rows_between(starts, ends))
+    def without_documents(self, document_ids: Iterable[str]) -> "Layer":
+        """This layer without the passages of these documents; the same object when it has none of them."""
+        return self.without_rows(self.segment.rows_of_documents(document_ids))
 
-    def without_rows(self, rows: Rows) -> "Part":
-        """This part without these rows."""
+    def without_rows(self, rows: Rows) -> "Layer":
+        """This layer without these rows."""
         fresh = rows if self.dead is None else rows[~self.dead[rows]]
         if not fresh.size:
             return self
@@ -43,23 +42,15 @@ class Part:
         live, live_lengths = self.live.copy(), self.live_lengths.copy()
         np.subtract.at(live, labels, 1)
         np.subtract.at(live_lengths, labels, lengths)
-        return Part(self.segment, dead, live, live_lengths)
+        return Layer(self.segment, dead, live, live_lengths)
 
     def live_rows(self) -> Rows:
         """The rows that are not dead, ascending."""
         return np.arange(len(self.segment)) if self.dead is None else np.flatnonzero(~self.dead)
 
 
-def whole(segment: Segment) -> Part:
+def whole(segment: Segment) -> Layer:
     """A segment with all of its passages."""
     live = np.diff(segment.label_starts)
     sums = np.concatenate([[0], np.cumsum(segment.lengths, dtype=np.int64)])
-    return Part(segment, None, live, np.diff(sums[segment.label_starts]))
-
-
-def rows_between(starts: Rows, ends: Rows) -> Rows:
-    """All rows of these ranges, one range after the other."""
-    sizes = np.asarray(ends, dtype=np.int64) - starts
-    before = np.concatenate([[0], np.cumsum(sizes)])
-    rows: Rows = np.arange(before[-1]) + np.repeat(starts - before[:-1], sizes)
-    return rows
+    return Layer(segment, None, live, np.diff(sums[segment.label_starts]))
