@@ -30,7 +30,7 @@ RIDGE = 1.0
 
 def collect(arguments: argparse.Namespace) -> list[dict[str, object]]:
     """Ask every question, letting no answer be declined, and note signals and outcome."""
-    plan = Plan(load_questions(arguments.questions), read_access(arguments.access), [arguments.model])
+    plan = Plan(load_questions(arguments.questions), read_access(arguments.access), [arguments.model], arguments.source)
     with Services(Home(arguments.home)) as services:
         given = asyncio.run(ask_each(services, plan, arguments.model, _told))
     return [
@@ -76,6 +76,7 @@ def main() -> None:
     for name in ("home", "questions", "access"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--model", required=True)
+    parser.add_argument("--source")
     parser.add_argument("--signals", type=Path, required=True)
     arguments = parser.parse_args()
     if not arguments.signals.exists():

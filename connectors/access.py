@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
+from connectors.contract import Part
 from connectors.errors import AccessUnreadableError
 from policies.labels import Classification, Label
 
 
-class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    prefix: str
+class _Readers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     groups: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     deny_groups: tuple[str, ...] = ()
@@ -36,6 +36,19 @@ class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class _Part(_Readers, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    heading: str
+    optional: bool = False
+
+
+class _Rule(_Readers, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    prefix: str
+    parts: tuple[_Part, ...] = ()
+
+    def restricted(self) -> tuple[Part, ...]:
+        return tuple(Part(part.heading, part.label(), part.optional) for part in self.parts)
+
+
 class _AccessFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     groups: tuple[str, ...]
     rules: tuple[_Rule, ...]
@@ -50,24 +63,32 @@ class AccessRules:
         groups: The groups it declares.
         users: The users it declares, each with the groups they belong to.
         digest: SHA-256 of the file, in hexadecimal: two rule sets with one digest label alike.
-        labels: The label of each prefix, prefixes in Unicode form NFC.
+        labels: The label of each prefix, prefixes in Unicode form NFC, and the parts of documents that it restricts.
         lengths: The lengths of the prefixes, longest first.
     """
 
     groups: frozenset[str]
     users: Mapping[str, frozenset[str]]
     digest: str
-    labels: Mapping[str, Label]
+    labels: Mapping[str, tuple[Label, tuple[Part, ...]]]
     lengths: tuple[int, ...]
 
     def label(self, path: str) -> Label:
-        """Who may read the document at `path`: what the longest matching prefix says, nobody when none matches.
+        """Who may read the document at `path`: what the longest matching prefix says, nobody when none matches."""
+        return self.rule(path)[0]
+
+    def parts(self, path: str) -> tuple[Part, ...]:
+        """Which parts of that document fewer people may read; the same prefix says it."""
+        return self.rule(path)[1]
+
+    def rule(self, path: str) -> tuple[Label, tuple[Part, ...]]:
+        """Both of them.
 
         The cost depends on how many different lengths the prefixes have, not on how many prefixes there are.
         """
         wanted = unicodedata.normalize("NFC", path)
         matches = (self.labels.get(wanted[:length]) for length in self.lengths if length <= len(wanted))
-        return next((label for label in matches if label is not None), Label.private())
+        return next((rule for rule in matches if rule is not None), (Label.private(), ()))
 
 
 def load_access(path: Path) -> AccessRules:
@@ -90,7 +111,7 @@ def load_access(path: Path) -> AccessRules:
     if problem is not None:
         message = f"The access file {path} contradicts itself: {problem}. Correct it; nothing is read until then."
         raise AccessUnreadableError(message)
-    labels = {unicodedata.normalize("NFC", rule.prefix): rule.label() for rule in file.rules}
+    labels = {unicodedata.normalize("NFC", rule.prefix): (rule.label(), rule.restricted()) for rule in file.rules}
     return AccessRules(
         groups=frozenset(file.groups),
         users={user: frozenset(groups) for user, groups in file.users.items()},
@@ -128,19 +149,27 @@ def _problems(file: _AccessFile) -> Iterator[str]:
         place = f"rule {number} (prefix {rule.prefix!r})"
         if _matches_nothing(rule.prefix):
             yield f"{place} matches no path; paths are relative to the source, with forward slashes, such as 'finance/'"
-        yield from (
-            f"{place} names group {group!r}, which is not in groups"
-            for group in (*rule.groups, *rule.deny_groups)
-            if group not in groups
-        )
-        yield from (
-            f"{place} names user {user!r}, who is not in users"
-            for user in (*rule.users, *rule.deny_users)
-            if file.users and user not in file.users
-        )
+        yield from _unknown_names(place, rule, file, groups)
+        for part in rule.parts:
+            if not part.heading.strip():
+                yield f"{place} has a part without a heading"
+            yield from _unknown_names(f"{place}, part {part.heading!r}", part, file, groups)
     twin = _first_twin(unicodedata.normalize("NFC", rule.prefix) for rule in file.rules)
     if twin is not None:
         yield f"two rules have the prefix {twin!r}"
+
+
+def _unknown_names(place: str, readers: _Readers, file: _AccessFile, groups: frozenset[str]) -> Iterator[str]:
+    yield from (
+        f"{place} names group {group!r}, which is not in groups"
+        for group in (*readers.groups, *readers.deny_groups)
+        if group not in groups
+    )
+    yield from (
+        f"{place} names user {user!r}, who is not in users"
+        for user in (*readers.users, *readers.deny_users)
+        if file.users and user not in file.users
+    )
 
 
 def _matches_nothing(prefix: str) -> bool:

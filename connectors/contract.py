@@ -13,6 +13,22 @@ from policies.labels import Label
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a document that fewer people may read than the rest: what stands under a heading, or in a sheet.
+
+    Attributes:
+        heading: The heading's or sheet's name, as it stands in the document; case and spacing do not matter.
+        label: Who may read the part, among those who may read the document.
+        optional: Whether the document may lack it. Where it must not and does, the whole document gets the part's
+            label too, so that a renamed heading opens nothing.
+    """
+
+    heading: str
+    label: Label
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Upsert:
     """A document that is new or changed.
 
@@ -26,6 +42,7 @@ class Upsert:
         url: Where a reader may open it, empty when there is no such place.
         author: Who wrote it, as the source names them; empty when unknown.
         modified: When it last changed in the source, in UTC.
+        parts: What of it is more restricted than the whole.
     """
 
     id: str
@@ -37,6 +54,7 @@ class Upsert:
     url: str = ""
     author: str = ""
     modified: datetime | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

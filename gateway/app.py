@@ -19,6 +19,9 @@ from gateway.config import ServerOptions
 from gateway.health.routes import live, measurements, ready
 from gateway.health.service import Readiness
 from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
+from gateway.identity.callers import Caller
+from gateway.identity.routes import SIGN_IN_ROUTES
+from gateway.identity.workers import Workers
 from gateway.metrics import Metrics, count_response
 from gateway.reference import openapi_config
 from gateway.requests import Arrival
@@ -28,8 +31,10 @@ from gateway.security import (
     Hosts,
     Refusals,
     RequireAction,
+    add_cookies,
     add_security_headers,
     allowed_hosts,
+    caller_of,
 )
 from gateway.services import Services
 from gateway.sources.routes import list_sources
@@ -47,6 +52,7 @@ _ROUTES = (
     search,
     show_conversation,
     show_model,
+    *SIGN_IN_ROUTES,
 )
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
@@ -66,7 +72,8 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     """
     _open(services)
     options = options or services.config.server
-    metrics, readiness, refusals = Metrics(), Readiness(services), Refusals()
+    metrics, readiness, refusals, workers = Metrics(), Readiness(services), Refusals(), Workers()
+    provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
     services.recorder.observe = metrics.trail_append_seconds.observe
     return Litestar(
@@ -78,12 +85,16 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
         exception_handlers={Exception: answer_error},
         dependencies={
             "admission": _given(Admission(services, readiness, metrics, options)),
+            "caller": Provide(_caller, sync_to_thread=False),
             "metrics": _given(metrics),
             "principal": Provide(_principal, sync_to_thread=False),
+            "provider_workers": _given(provider_workers),
             "readiness": _given(readiness),
+            "refusals": _given(refusals),
             "services": _given(services),
+            "workers": _given(workers),
         },
-        lifespan=[lambda _app: _running(readiness)],
+        lifespan=[lambda _app: _running(readiness, workers, provider_workers)],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
@@ -115,11 +126,13 @@ def _open(services: Services) -> None:
     """Open what is quick to open, so that a service that cannot work does not start, and nothing is opened twice."""
     _ = (services.config, services.keys, services.database, services.trail, services.recorder)
     _ = (services.authorizer, services.users, services.catalogue, services.models, services.generator)
-    _ = (services.sources, services.conversations)
+    _ = (services.sources, services.conversations, services.callers, services.password_sign_in)
+    if services.config.oidc.issuer:
+        _ = services.single_sign_on
 
 
 @contextlib.asynccontextmanager
-async def _running(readiness: Readiness) -> AsyncIterator[None]:
+async def _running(readiness: Readiness, *workers: Workers) -> AsyncIterator[None]:
     loading = asyncio.create_task(readiness.load())
     try:
         yield
@@ -128,6 +141,8 @@ async def _running(readiness: Readiness) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await loading
         await readiness.stop()
+        for threads in workers:
+            threads.close()
 
 
 def _given(value: object) -> Provide:
@@ -144,7 +159,12 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
     return principal
 
 
+def _caller(request: Request[Any, Any, Any]) -> Caller:
+    return caller_of(request.scope)
+
+
 async def _before_send(metrics: Metrics, message: Message, scope: Scope) -> None:
     if scope["type"] == ScopeType.HTTP and message["type"] == "http.response.start":
         add_security_headers(message, scope)
+        add_cookies(message, scope)
         count_response(metrics, message, scope)

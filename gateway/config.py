@@ -13,6 +13,7 @@ import msgspec
 import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
+from gateway.identity.options import OidcOptions, SignInOptions
 
 CONFIG_NAME = "muniment.toml"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -48,12 +49,18 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much is read for an answer, and how long it may be."""
+    """How much is read for an answer, and how long it may be.
+
+    An answer has at most `max_words`, or `most_words` where the question asks for detail or names a number of words.
+    What the model said to the same prompt of the same person is remembered for `remembered_seconds` (0: not at all).
+    """
 
     passages: _Positive = 4
     passage_tokens: _Positive = 700
     max_words: _Positive = 80
+    most_words: _Positive = 250
     question_characters: _Positive = 8000
+    remembered_seconds: Annotated[int, msgspec.Meta(ge=0)] = 900
 
 
 class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +77,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: ModelOptions = ModelOptions()
     answers: AnswerOptions = AnswerOptions()
     audit: AuditOptions = AuditOptions()
+    sign_in: SignInOptions = SignInOptions()
+    oidc: OidcOptions = OidcOptions()
 
 
 class Home:

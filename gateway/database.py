@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from gateway.errors import DatabaseUnusableError
+from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 
 _BUSY_SECONDS = 15.0
 """How long a writer waits for another process's transaction; the longest of ours is one checkpoint of an ingestion."""
@@ -25,6 +25,7 @@ def open_database(path: Path) -> Engine:
     """Open the database, creating or migrating it as needed.
 
     Raises:
+        DatabaseBusyError: Another process is writing to it; trying again later works.
         DatabaseUnusableError: It cannot be read or written, is damaged, or belongs to a newer version.
     """
     try:
@@ -40,6 +41,8 @@ def open_database(path: Path) -> Engine:
         message = f"The database {path} cannot be opened: {error.strerror}. Check the folder's owner and free space."
         raise DatabaseUnusableError(message) from error
     except (DatabaseError, sqlite3.Error) as error:
+        if _is_busy(getattr(error, "orig", error)):
+            raise _busy(path) from error
         message = (
             f"The database {path} cannot be used ({getattr(error, 'orig', error)}). Nothing was changed. "
             "Restore it from a backup, or move it away and sync again."
@@ -57,11 +60,25 @@ def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
 def _refuse(path: Path, context: ExceptionContext) -> None:
     """Damage, a full disk or a lock that is not given up, met while working; a broken rule of a table is a defect."""
     error = context.original_exception
+    if _is_busy(error):
+        raise _busy(path) from error
     if type(error) in {sqlite3.DatabaseError, sqlite3.OperationalError}:
         message = (
             f"The database {path} cannot be used ({error}). What was not finished was undone. Run `muniment doctor`."
         )
         raise DatabaseUnusableError(message) from error
+
+
+def _is_busy(error: object) -> bool:
+    """Whether the error is a lock that was not given up in time; the low byte of SQLite's codes is the kind."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _busy(path: Path) -> DatabaseBusyError:
+    return DatabaseBusyError(
+        f"Another process is writing to the database {path}. Nothing was changed; try again later."
+    )
 
 
 def _begin(connection: Any) -> None:

@@ -1,7 +1,7 @@
 """`muniment doctor`: looks at every part of an installation and says what to fix.
 
 Each check is a function that gives a finding; an error of ours that a part raises is the finding of that part, since
-its text already says what to do. Nothing is changed, apart from what opening the database always does.
+its text already says what to do. Nothing is changed, apart from what opening the database and the trail always does.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ from pathlib import Path
 import msgspec
 
 from gateway.config import is_loopback
-from gateway.errors import translate
-from gateway.services import Services
+from gateway.errors import DatabaseUnusableError, translate
+from gateway.services import Services, require_part
 from models.errors import ModelsError
 from policies.audit.checkpoints import last_exported
 from policies.audit.verifier import verify
+from policies.principals import SEPARATE_ROLES
 
 _LITTLE_DISK_BYTES = 2 * 10**9
 """Below this a sync of some ten thousand documents or a pulled model may not fit."""
@@ -118,12 +119,7 @@ def _keys(services: Services) -> Finding:
 def _database(services: Services) -> Finding:
     """Whole according to SQLite, and of this version (opening it migrates it)."""
     path = services.home.database
-    if not path.exists():
-        return (
-            Level.FAIL,
-            f"There is no database at {path}",
-            "Restore it from a backup; without one, run any command and sync.",
-        )
+    require_part(path, "database", DatabaseUnusableError)
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         try:
             problems = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
@@ -161,11 +157,25 @@ def _index(services: Services) -> Finding:
     return _ok(f"{files.size_bytes() / 1e6:.1f} MB, made under this installation's key")
 
 
-def _users(services: Services) -> Finding:
+def _users(services: Services) -> Iterator[Finding]:
     users = services.users.listed()
     if not any(user.active for user in users):
-        return Level.WARN, "There is no active user", "muniment users add --from FILE"
-    return _ok(f"{sum(user.active for user in users)} active of {len(users)}")
+        yield Level.WARN, "There is no active user", "muniment users add --from FILE"
+    else:
+        yield _ok(f"{sum(user.active for user in users)} active of {len(users)}")
+    for user in users:
+        if user.active and user.roles >= SEPARATE_ROLES:  # From before these roles excluded each other.
+            fix = f"muniment users add {user.id} with one of the two roles, and with their groups"
+            yield Level.FAIL, f"{user.id} is both auditor and operator (NIST SP 800-53, AU-9(4))", fix
+
+
+def _sign_in(services: Services) -> Finding:
+    options = services.config.oidc
+    by_password = "with passwords" if services.config.sign_in.passwords else "without passwords"
+    if not options.issuer:
+        return _ok(f"People sign in {by_password}; single sign-on is not set up")
+    _ = services.single_sign_on
+    return _ok(f"People sign in through {options.issuer}, and {by_password}; the provider was not called")
 
 
 def _sources(services: Services) -> Iterator[Finding]:
@@ -216,6 +226,8 @@ def _trail(services: Services) -> Finding:
     kept_in = services.config.audit.checkpoint_file
     try:
         kept = last_exported(Path(kept_in)) if kept_in else None
+    except FileNotFoundError:
+        kept = None
     except OSError as error:
         return (
             Level.FAIL,
@@ -227,12 +239,16 @@ def _trail(services: Services) -> Finding:
         detail = f"The trail is not what was written: {report.findings[0].detail}"
         return Level.FAIL, detail, "muniment audit verify"
     if kept is None:
-        return (
-            Level.WARN,
-            f"{report.entries} entries hang together, and no checkpoint is kept elsewhere",
-            _KEEP_CHECKPOINTS,
-        )
+        return _without_a_copy(report.entries, kept_in)
     return _ok(f"{report.entries} entries, all as written up to the checkpoint of {kept.checkpoint.at}")
+
+
+def _without_a_copy(entries: int, kept_in: str) -> Finding:
+    """A sound trail whose end nobody else vouches for, because no place for that was named or it holds nothing yet."""
+    if kept_in:
+        detail = f"{entries} entries hang together, and no checkpoint has been copied to {kept_in} so far"
+        return Level.WARN, detail, f"See that {Path(kept_in).parent} is there and can be written."
+    return Level.WARN, f"{entries} entries hang together, and no checkpoint is kept elsewhere", _KEEP_CHECKPOINTS
 
 
 def _egress(services: Services) -> Iterator[Finding]:
@@ -240,7 +256,10 @@ def _egress(services: Services) -> Iterator[Finding]:
     config = services.config
     mirror = config.models.mirror
     where = mirror or "the sources that models/catalogue.toml names"
-    yield _ok(f"Only `muniment models pull` connects anywhere: to {where}")
+    yield _ok(f"`muniment models pull` connects to {where}")
+    if config.oidc.issuer:
+        yield _ok(f"Signing in connects to {', '.join([config.oidc.issuer, *config.oidc.hosts])}")
+    yield _ok("Nothing else connects anywhere")
     if not is_loopback(config.server.host):
         detail = f"The gateway listens on {config.server.host}, without encryption"
         yield Level.WARN, detail, "Put TLS in front, or set server.host to 127.0.0.1."
@@ -273,5 +292,6 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("index", _index),
     ("sources", _sources),
     ("users", _users),
+    ("sign-in", _sign_in),
     ("network", _egress),
 )

@@ -16,7 +16,13 @@ from models.errors import (
     PromptTooLongError,
     PullFailedError,
 )
-from policies.errors import KeysUnusableError, PoliciesError, RedactionFailedError, TrailUnavailableError
+from policies.errors import (
+    KeysUnusableError,
+    PoliciesError,
+    RedactionFailedError,
+    TrailUnavailableError,
+    VaultUnreadableError,
+)
 from retrieval.errors import IndexUnsafeError, RetrievalError, SyncBusyError
 
 
@@ -36,20 +42,26 @@ class DatabaseUnusableError(GatewayError):
     """The database cannot be opened: the operator restores it or follows the text."""
 
 
+class DatabaseBusyError(GatewayError):
+    """Another process has been writing to the database for too long: the caller tries again in a moment."""
+
+
 class BadRequestError(GatewayError):
     """The request cannot be understood or is out of bounds: the caller corrects it."""
 
 
 class NotAuthenticatedError(GatewayError):
-    """No valid key came with the request: the caller presents one.
+    """No valid credentials came with the request: the caller presents some.
 
-    `reason` and `key_id` are for the trail and are not part of the text: why a key is not valid is not said.
+    `reason`, `key_id` and `user` are for the trail and are not part of the text: why credentials are not valid is not
+    said.
     """
 
-    def __init__(self, message: str, reason: str = "missing", key_id: str = "") -> None:
+    def __init__(self, message: str, reason: str = "missing", key_id: str = "", user: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.key_id = key_id
+        self.user = user
 
 
 class NotAllowedError(GatewayError):
@@ -76,6 +88,10 @@ class NotReadyError(GatewayError):
     """The service is still starting, or a part of it does not work: the caller tries again in a moment."""
 
 
+class ProviderUnavailableError(GatewayError):
+    """The identity provider cannot be reached, or does not answer as one: nobody is signed in; try again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Translation:
     """How a kind of error looks: a stable code, an HTTP status, a process exit code, and whether its text is public.
@@ -100,8 +116,22 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(NotFoundError, "not_found", 404, 5),
     Translation(ConflictError, "conflict", 409, 6),
     Translation(SyncBusyError, "busy", 409, 6),
+    Translation(
+        VaultUnreadableError,
+        "conversation_unreadable",
+        410,
+        5,
+        "This conversation can no longer be read. Start a new conversation.",
+    ),
     Translation(TooManyRequestsError, "too_many_requests", 429, 8),
     Translation(NotReadyError, "not_ready", 503, 8),
+    Translation(
+        ProviderUnavailableError,
+        "provider_unavailable",
+        503,
+        8,
+        "The identity provider does not answer as it should, so nobody can be signed in by it. Try again later.",
+    ),
     Translation(
         TrailUnavailableError,
         "trail_unavailable",
@@ -130,6 +160,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(ModelsError, "model_failed", 500, 9, _ASK_OPERATOR),
     Translation(HomeMissingError, "home_missing", 500, 10, _ASK_OPERATOR),
     Translation(ConfigurationError, "configuration_invalid", 500, 10, _ASK_OPERATOR),
+    Translation(DatabaseBusyError, "database_busy", 503, 8, "The database is busy. Try again in a moment."),
     Translation(DatabaseUnusableError, "database_unusable", 503, 11, _ASK_OPERATOR),
     Translation(KeysUnusableError, "keys_unusable", 500, 10, _ASK_OPERATOR),
     Translation(ConnectorError, "source_failed", 502, 12, _ASK_OPERATOR),

@@ -22,12 +22,13 @@ MAX_BODY_BYTES = 1_000_000
 RETRY_AFTER_SECONDS = 5
 """What a caller is told to wait after 429 and 503: about the time a question takes."""
 _MESSAGE_CHARACTERS = 500
-_BAD_REQUEST, _UNAUTHORISED, _TOO_MANY, _DEFECT, _UNAVAILABLE = 400, 401, 429, 500, 503
+_BAD_REQUEST, _UNAUTHORISED, _CONFLICT, _TOO_MANY, _DEFECT, _UNAVAILABLE = 400, 401, 409, 429, 500, 503
 _HTTP_ERRORS: dict[int, tuple[str, str]] = {
-    401: ("not_authenticated", "This needs an API key. Send `Authorization: Bearer KEY`."),
+    401: ("not_authenticated", "This needs an API key or a session. Send `Authorization: Bearer KEY`, or sign in."),
     403: ("not_allowed", "You may not do this."),
     404: ("not_found", "There is nothing at this address. /schema lists what there is."),
     405: ("method_not_allowed", "This address does not take that method; the header Allow names those it takes."),
+    410: ("conversation_unreadable", "The conversation can no longer be read. Start a new conversation."),
     413: ("too_large", f"The request is larger than {MAX_BODY_BYTES} bytes. Send less."),
     429: ("too_many_requests", "There are too many requests now. Wait a little and try again."),
     503: ("not_ready", "The service is not ready. Try again in a moment."),
@@ -67,7 +68,7 @@ def log_error(error: Exception, request: str) -> None:
         # Frames without the error's text: a text may quote a question or a document.
         frames = "".join(traceback.format_tb(error.__traceback__))
         _log.error("request_defect request=%s error=%s\n%s", request, type(error).__name__, frames)
-    elif row is not None and row.status >= _DEFECT:
+    elif row is not None and (row.status >= _DEFECT or row.public is not None):
         _log.error("request_failed request=%s code=%s reason=%s", request, row.code, error)
 
 
@@ -111,7 +112,11 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def _description(status: int) -> str:
-    descriptions = {_BAD_REQUEST: "The request cannot be understood.", _DEFECT: "A defect in the service."}
+    descriptions = {
+        _BAD_REQUEST: "The request cannot be understood.",
+        _CONFLICT: "The thing is in a state that forbids this.",
+        _DEFECT: "A defect in the service.",
+    }
     return descriptions.get(status) or _HTTP_ERRORS[status][1]
 
 

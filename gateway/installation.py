@@ -3,16 +3,20 @@
 import shutil
 from importlib.metadata import version
 
-from gateway.config import Home
+from gateway.config import Home, load_config
+from gateway.database import open_database
 from gateway.errors import ConfigurationError, ConflictError
 from gateway.services import Services
 from gateway.settings_file import settings_template
-from policies.audit.events import HomeCreated
-from policies.keys import create_keys
+from policies.audit.events import HomeCreated, HomePartsMade
+from policies.audit.store import Trail
+from policies.keys import create_keys, open_keys
 
 
 def create_home(home: Home, by: str) -> None:
     """Make a home in a folder that is new or empty. Either all of it is there afterwards, or nothing.
+
+    Of several that begin in one folder at once, the first to create the settings has it; the others touch nothing.
 
     Raises:
         ConflictError: The folder holds something already.
@@ -24,12 +28,15 @@ def create_home(home: Home, by: str) -> None:
     try:
         existed = home.folder.exists()
         if existed and any(home.folder.iterdir()):
-            message = f"{home} is not empty, and nothing in it was touched. Name a new folder with --home."
-            raise ConflictError(message)
+            raise _not_empty(home)
         home.folder.mkdir(parents=True, exist_ok=True)
+        home.config_file.touch(mode=0o600, exist_ok=False)
+    except FileExistsError as error:
+        if home.folder.is_dir():
+            raise _not_empty(home) from error
+        raise _cannot_be_made(home, error) from error
     except OSError as error:
-        message = f"The folder {home} cannot be made: {error.strerror}. Choose another with --home."
-        raise ConfigurationError(message) from error
+        raise _cannot_be_made(home, error) from error
     try:
         _fill(home, by)
     except BaseException:
@@ -37,23 +44,58 @@ def create_home(home: Home, by: str) -> None:
         raise
 
 
+def _not_empty(home: Home) -> ConflictError:
+    return ConflictError(f"{home} is not empty, and nothing in it was touched. Name a new folder with --home.")
+
+
+def _cannot_be_made(home: Home, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"The folder {home} cannot be made: {error.strerror}. Choose another with --home.")
+
+
 def _fill(home: Home, by: str) -> None:
     try:
         home.folder.chmod(0o700)
-        home.config_file.touch(mode=0o600)
         home.config_file.write_text(settings_template(), encoding="utf-8")
     except OSError as error:
         message = f"{home} cannot be written: {error.strerror}. Choose another folder with --home."
         raise ConfigurationError(message) from error
-    create_keys(home.keys)
+    keys = create_keys(home.keys)
+    open_database(home.database).dispose()
+    Trail.open(home.trail, keys).close()
     with Services(home) as services:
-        _ = services.database
         services.recorder.record_now(HomeCreated(by=by, version=version("muniment")))
 
 
+def make_missing_parts(home: Home, by: str) -> list[str]:
+    """Make the database or the trail of an existing home anew where it is missing; returns which were made.
+
+    Raises:
+        HomeMissingError: There is no installation.
+        KeysUnusableError: Its keys are missing: what they sealed and signed cannot be had again by making others.
+        DatabaseUnusableError: The database cannot be made.
+        TrailUnavailableError: The trail cannot be written.
+    """
+    load_config(home)
+    keys = open_keys(home.keys)
+    parts = {"database": home.database, "trail": home.trail}
+    missing = [name for name, path in parts.items() if not path.exists() or not path.stat().st_size]
+    if "trail" in missing:
+        Trail.open(home.trail, keys).close()
+    if "database" in missing:
+        open_database(home.database).dispose()
+    if missing:
+        with Services(home) as services:
+            services.recorder.record_now(HomePartsMade(by=by, parts=tuple(missing), version=version("muniment")))
+    return missing
+
+
 def _empty(home: Home, *, remove: bool) -> None:
-    """Take away what was begun; the folder held nothing before."""
+    """Take away what was begun in a folder that we claimed; the settings, which are the claim, go last."""
     for path in home.folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != home.config_file:
+            path.unlink()
+    home.config_file.unlink()
     if remove:
         home.folder.rmdir()

@@ -30,7 +30,7 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "muniment_http_request_seconds",
-            "Time until a response was sent.",
+            "Time until a response began; a streamed answer goes on after it.",
             ["route"],
             buckets=_REQUEST_SECONDS,
             registry=self.registry,
@@ -64,7 +64,7 @@ class Metrics:
             registry=self.registry,
         )
         self.sign_ins_failed = Counter(
-            "muniment_sign_ins_failed", "Requests with a key that is not valid.", registry=self.registry
+            "muniment_sign_ins_failed", "Credentials that were not accepted.", registry=self.registry
         )
         self.access_denied = Counter("muniment_access_denied", "Requests that policy refused.", registry=self.registry)
 

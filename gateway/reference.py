@@ -11,6 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
+from gateway.identity.cookies import SESSION_COOKIE
 from policies.actions import Action
 
 _PATH = "/schema"
@@ -66,13 +67,15 @@ class ReferencePage(OpenAPIRenderPlugin):
 def openapi_config() -> OpenAPIConfig:
     """What the documentation says about the API as a whole, and where it is."""
     key = SecurityScheme(type="http", scheme="bearer", description="An API key made by `muniment keys create`.")
+    about = "A session's cookie, as `/auth/sign-in` sets it; with `X-CSRF-Token` where something changes."
+    session = SecurityScheme(type="apiKey", name=SESSION_COOKIE, security_scheme_in="cookie", description=about)
     return OpenAPIConfig(
         title="Muniment",
         version=_version(),
         description=_DESCRIPTION,
         use_handler_docstrings=True,
-        components=Components(security_schemes={"key": key}),
-        security=[{"key": []}],
+        components=Components(security_schemes={"key": key, "session": session}),
+        security=[{"key": []}, {"session": []}],
         render_plugins=[ReferencePage(), JsonRenderPlugin()],
         openapi_router=Router(
             _PATH,

@@ -1,4 +1,4 @@
-"""Who is calling, and whether they may: keys become principals, and a route without an action is denied.
+"""Who is calling, and whether they may: keys and sessions become principals; a route without an action is denied.
 
 Nothing here trusts what a proxy or a client says about itself: forwarded headers are ignored, the host must be one
 the configuration names, and other origins get no access (there are no CORS headers to grant any).
@@ -20,6 +20,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import ServerOptions
 from gateway.errors import BadRequestError, NotAllowedError, NotAuthenticatedError
+from gateway.identity.callers import NOBODY, Caller, is_forged, session_token
+from gateway.identity.cookies import SESSION_COOKIE, set_cookie
 from gateway.metrics import Metrics
 from gateway.requests import request_id
 from gateway.services import Services
@@ -28,6 +30,7 @@ from policies.audit.events import AccessDenied, SignInFailed
 from policies.authorizer import RequestContext
 from policies.decisions import Decision
 from policies.principals import ANONYMOUS, Principal, PrincipalKind
+from retrieval.tables import utc_now
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HEADERS = {
@@ -39,9 +42,11 @@ _HEADERS = {
 }
 CHANNEL = "http"
 """How requests that come this way are named in the trail."""
+_COOKIES = "set_cookies"
 _RECORDED_BURST = 20
 _RECORDED_PER_SECOND = 1.0
 """How many refusals of unknown callers the trail takes: enough to see an attack, too few to fill a disk with one."""
+_OUT_OF_SCOPE = Decision(allowed=False, reason="The key is not for this: its scopes do not name the action.")
 _NOT_NAMED = Decision(allowed=False, reason="The route names no action, and what is not named is denied.")
 
 
@@ -63,7 +68,7 @@ class Hosts(ASGIMiddleware):
 
 
 class Authentication(ASGIMiddleware):
-    """Turns `Authorization: Bearer KEY` into the connection's principal; without one, the caller is anonymous."""
+    """Sets who a connection is from: by `Authorization: Bearer KEY`, else by a session's cookie, else nobody."""
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
@@ -73,23 +78,70 @@ class Authentication(ASGIMiddleware):
         self._refusals = refusals
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Set the connection's user, or refuse a key that is not valid."""
-        presented = [value for name, value in scope["headers"] if name == b"authorization"]
-        scope["auth"] = None
-        scope["user"] = await self._principal(presented) if presented else ANONYMOUS
+        """Set the connection's user, or refuse a key that is not valid and a page elsewhere that uses a session."""
+        scope["auth"] = NOBODY
+        scope["user"] = ANONYMOUS
+        caller = await self._caller(scope)
+        scope["auth"] = caller
+        scope["user"] = caller.principal
+        if caller.session is not None:
+            origins = self._services.config.sign_in.origins
+            method = scope["method"] if scope["type"] == ScopeType.HTTP else "CONNECT"
+            if forged := is_forged(method, scope["headers"], caller.session, origins):
+                await self._refuse_forged(scope, caller.principal, forged)
         await next_app(scope, receive, send)
 
-    async def _principal(self, presented: list[bytes]) -> Principal:
-        scheme, _, key = presented[0].decode("latin-1").partition(" ")
-        usable = len(presented) == 1 and scheme.lower() == "bearer"
+    async def _caller(self, scope: Scope) -> Caller:
+        presented = [value for name, value in scope["headers"] if name == b"authorization"]
+        callers = self._services.callers
+        if presented:
+            try:
+                return await asyncio.to_thread(callers.by_key, presented)
+            except NotAuthenticatedError as error:
+                await self._record(scope, error, "key")
+                raise
+        token = session_token(scope["headers"])
+        if token is None:
+            return NOBODY
         try:
-            return await asyncio.to_thread(self._services.users.authenticate, key.strip() if usable else "")
+            return await asyncio.to_thread(callers.by_session, token)
         except NotAuthenticatedError as error:
-            self._metrics.sign_ins_failed.inc()
-            if self._refusals.recorded():
-                event = SignInFailed(channel=CHANNEL, reason=error.reason, key_id=error.key_id)
-                await self._services.recorder.record(event)
-            raise
+            # Browsers send a cookie to every address, so one that is over is no reason to refuse what needs none.
+            await self._record(scope, error, "session")
+            return NOBODY
+
+    async def _record(self, scope: Scope, error: NotAuthenticatedError, method: str) -> None:
+        await record_refusal(self._services, self._metrics, self._refusals, scope, error, method)
+
+    async def _refuse_forged(self, scope: Scope, principal: Principal, reason: str) -> None:
+        self._metrics.access_denied.inc()
+        event = AccessDenied(request=request_id(scope), principal=principal.id, action="", reason=reason)
+        await self._services.recorder.record(event)
+        message = "The request did not prove that it is from this service's own page. Load the page again and retry."
+        raise NotAllowedError(message)
+
+
+async def record_refusal(
+    services: Services,
+    metrics: Metrics,
+    refusals: "Refusals",
+    scope: Scope,
+    error: NotAuthenticatedError,
+    method: str,
+) -> None:
+    """Count credentials that were not accepted, and record them while there is room for that."""
+    metrics.sign_ins_failed.inc()
+    if refusals.recorded():
+        address = client_address(scope)
+        event = SignInFailed(
+            channel=CHANNEL,
+            reason=error.reason,
+            key_id=error.key_id,
+            method=method,
+            user=error.user,
+            address_hmac=services.recorder.digest(address) if address else "",
+        )
+        await services.recorder.record(event)
 
 
 @dataclass(slots=True)
@@ -129,6 +181,8 @@ class RequireAction:
         principal = connection.scope.get("user", ANONYMOUS)
         action = handler.opt.get("action")
         decision = self._decide(principal, action)
+        if decision.allowed and not caller_of(connection.scope).covers(str(action)):
+            decision = _OUT_OF_SCOPE
         if decision.allowed:
             return
         self.metrics.access_denied.inc()
@@ -143,7 +197,10 @@ class RequireAction:
             )
             await self.services.recorder.record(event)
         if anonymous:
-            message = "This needs an API key. Send `Authorization: Bearer KEY`; `muniment keys create` makes one."
+            message = (
+                "This needs an API key or a session. Send `Authorization: Bearer KEY`, or sign in. "
+                "`muniment keys create` makes a key."
+            )
             raise NotAuthenticatedError(message)
         message = "You may not do this. Ask an operator for the role that may, if your work needs it."
         raise NotAllowedError(message)
@@ -173,6 +230,35 @@ def add_security_headers(message: Message, scope: Scope) -> None:
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     headers["X-Request-Id"] = request_id(scope)
+
+
+def client_address(scope: Scope) -> str:
+    """Who the other end of the connection is: a proxy, where one stands in front; empty where there is no network."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Who a connection is from, and by what."""
+    caller: Caller = scope.get("auth") or NOBODY
+    return caller
+
+
+def keep_cookie(scope: Scope, header: str) -> None:
+    """Have the response of this request set a cookie."""
+    scope.setdefault("state", {}).setdefault(_COOKIES, []).append(header)
+
+
+def add_cookies(message: Message, scope: Scope) -> None:
+    """Give a response the cookies that its route sets, else the session's next token where it has one."""
+    cookies: list[str] = scope.get("state", {}).get(_COOKIES, [])
+    session = caller_of(scope).session
+    if session is not None and session.token and not any(cookie.startswith(SESSION_COOKIE + "=") for cookie in cookies):
+        left = int((session.expires_at - utc_now()).total_seconds())
+        cookies = [*cookies, set_cookie(SESSION_COOKIE, session.token, max(left, 0))]
+    headers = MutableScopeHeaders.from_message(message)
+    for cookie in cookies:
+        headers.add("Set-Cookie", cookie)
 
 
 def _reaches_loopback(host: str) -> bool:

@@ -11,11 +11,18 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
-from gateway.admin.service import Users
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config
 from gateway.database import open_database
+from gateway.errors import DatabaseUnusableError
+from gateway.identity.callers import Callers
+from gateway.identity.keys import ApiKeys
+from gateway.identity.last_use import LastUse
+from gateway.identity.oidc import SingleSignOn, open_provider
+from gateway.identity.service import PasswordSignIn
+from gateway.identity.sessions import Sessions
+from gateway.identity.users import Users
 from gateway.recording import Recorder
 from gateway.search.service import Searches
 from gateway.sources.service import Sources
@@ -23,9 +30,11 @@ from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
 from models.llama.engine import LlamaEngine
+from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.store import Trail
 from policies.authorizer import Authorizer
+from policies.errors import TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
 from policies.redaction.engine import Redactor
@@ -37,6 +46,27 @@ from retrieval.segment_files import IndexFiles
 from retrieval.self_test import check_filter
 
 _log = logging.getLogger(__name__)
+
+
+def require_part(path: Path, what: str, missing: type[Exception]) -> None:
+    """Refuse to go on without a file that `muniment init` made: an empty one in its place would hide that it is gone.
+
+    Raises:
+        missing: The file is not there, or is empty.
+    """
+    try:
+        there = path.stat().st_size > 0
+    except FileNotFoundError:
+        there = False
+    except OSError as error:
+        message = f"The {what} {path} cannot be looked at: {error.strerror}. Check the folder's owner and mode."
+        raise missing(message) from error
+    if not there:
+        message = (
+            f"The {what} {path} is missing. Restore it from a backup. If there is none, "
+            "`muniment init --missing` makes a new, empty one and says so in the trail."
+        )
+        raise missing(message)
 
 
 class Services:
@@ -53,6 +83,10 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened; the engine is stopped by whoever started it."""
+        if "single_sign_on" in self.__dict__:
+            self.single_sign_on.close()
+        if "last_use" in self.__dict__:
+            self.last_use.close()
         if "trail" in self.__dict__:
             self.trail.close()
         if "database" in self.__dict__:
@@ -68,10 +102,12 @@ class Services:
 
     @cached_property
     def database(self) -> Database:
+        require_part(self.home.database, "database", DatabaseUnusableError)
         return open_database(self.home.database)
 
     @cached_property
     def trail(self) -> Trail:
+        require_part(self.home.trail, "audit trail", TrailUnavailableError)
         copies = self.config.audit.checkpoint_file
         return Trail.open(self.home.trail, self.keys, Path(copies) if copies else None)
 
@@ -86,6 +122,29 @@ class Services:
     @cached_property
     def users(self) -> Users:
         return Users(self.database, self.recorder)
+
+    @cached_property
+    def last_use(self) -> LastUse:
+        return LastUse(self.database)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.database, self.recorder, self.keys, self.config.sign_in, self.last_use)
+
+    @cached_property
+    def callers(self) -> Callers:
+        return Callers(ApiKeys(self.database, self.last_use), self.sessions)
+
+    @cached_property
+    def password_sign_in(self) -> PasswordSignIn:
+        return PasswordSignIn(self.database, self.recorder, self.keys, self.users, self.sessions, self.config.sign_in)
+
+    @cached_property
+    def single_sign_on(self) -> SingleSignOn:
+        """Nothing is fetched from the provider yet."""
+        options = self.config.oidc
+        provider = open_provider(options, self.home.keys)
+        return SingleSignOn(self.database, self.recorder, self.keys, self.sessions, options, provider)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -141,7 +200,8 @@ class Services:
     def ingestion(self) -> Ingestion:
         _ = self.first_state
         key = self.keys.derive("document-identity")
-        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks)
+        models = f"{self.config.models.embedder}/{self.config.models.recogniser}"
+        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, models)
 
     @cached_property
     def sources(self) -> Sources:
@@ -175,7 +235,7 @@ class Services:
             retriever=self.retriever,
             redactor=self.redactor,
             authorizer=self.authorizer,
-            engine=self.engine,
+            engine=RememberingEngine(self.engine, self.config.answers.remembered_seconds),
             recorder=self.recorder,
             conversations=self.conversations,
             keys=self.keys,

@@ -15,7 +15,6 @@ from models.errors import PullFailedError
 _BLOCK_BYTES = 1 << 20
 _REDIRECTS = 5
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class FolderMirror:
@@ -50,14 +49,15 @@ class FolderMirror:
 class WebReader:
     """Reads the files of a model from a web server, going on where an earlier download stopped.
 
-    Plain http is taken only from this machine and from a mirror the operator named; redirects cannot lead to it.
+    Plain http is taken only from the host of a mirror that the operator named so; redirects cannot lead to any other.
     """
 
     scratch_bytes = 0
 
     def __init__(self, base: str, *, plain_http: bool = False) -> None:
         self._base = base if base.endswith("/") else f"{base}/"
-        self._trusted_host = urllib.parse.urlsplit(base).hostname if plain_http else None
+        named = urllib.parse.urlsplit(base)
+        self._trusted_host = named.hostname if plain_http and named.scheme == "http" else None
         self._client = httpx.Client(
             follow_redirects=True,
             max_redirects=_REDIRECTS,
@@ -92,8 +92,7 @@ class WebReader:
         self._client.close()
 
     def _check_address(self, request: httpx.Request) -> None:
-        host = request.url.host
-        if request.url.scheme != "https" and host not in _LOOPBACK and host != self._trusted_host:
+        if request.url.scheme != "https" and request.url.host != self._trusted_host:
             message = f"{request.url.copy_with(query=None)} is not https, so nothing is fetched from it"
             raise PullFailedError(message)
 

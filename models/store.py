@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import platformdirs
-
 from models.catalogue import Artefact, Catalogue, ModelFile, load_catalogue
 from models.errors import ModelCorruptError, ModelMissingError
 
@@ -22,12 +20,6 @@ class StoredModel:
 
     artefact: Artefact
     present: bool
-
-
-def default_folder() -> Path:
-    """`MUNIMENT_MODELS`, else a folder in the user's cache, shared by all installations of that user."""
-    chosen = os.environ.get("MUNIMENT_MODELS")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("muniment") / "models"
 
 
 class ModelStore:

@@ -15,7 +15,12 @@ class Action(StrEnum):
     METRICS_READ = "metrics:read"
     MODELS_LIST = "models:list"
     OPENAPI_READ = "openapi:read"
+    PASSWORD_CHANGE = "password:change"  # noqa: S105 - the name of a permission, no password
     PERSONAL_DATA_REVEAL = "personal-data:reveal"
     SEARCH_QUERY = "search:query"
+    SESSION_BEGIN = "session:begin"
+    SESSION_END = "session:end"
+    SESSION_READ = "session:read"
+    SESSIONS_MANAGE = "sessions:manage"
     SOURCES_MANAGE = "sources:manage"
     USERS_MANAGE = "users:manage"

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,10 +85,10 @@ class Authorizer:
         self, principal: Principal, labels: Mapping[int, Label], context: RequestContext = _ANSWERING
     ) -> dict[int, Decision]:
         """Which of these labels may the principal read?"""
-        distinct = list(dict.fromkeys(labels.values()))
+        distinct = list(dict.fromkeys(part for label in labels.values() for part in label.parts()))
         asked = [_reading(label, context) for label in distinct]
         decisions = dict(zip(distinct, self._decide(principal, asked), strict=True))
-        return {number: decisions[label] for number, label in labels.items()}
+        return {number: _all([decisions[part] for part in label.parts()]) for number, label in labels.items()}
 
     def decide_reveal(
         self,
@@ -97,9 +98,12 @@ class Authorizer:
         context: RequestContext = _ANSWERING,
     ) -> dict[EntityType, Decision]:
         """Which kinds of personal data may the principal see in documents of this label? Revealing takes reading."""
+        parts = label.parts()
         distinct = list(dict.fromkeys(types))
-        asked = [_reading(label, context), *(_revealing(type_, label, context) for type_ in distinct)]
-        reading, *revealing = self._decide(principal, asked)
+        asked = [_reading(part, context) for part in parts]
+        asked += [_revealing(type_, part, context) for type_ in distinct for part in parts]
+        decisions = iter(self._decide(principal, asked))
+        reading, *revealing = (_all(list(islice(decisions, len(parts)))) for _ in range(len(distinct) + 1))
         return {
             type_: decision if reading.allowed else reading for type_, decision in zip(distinct, revealing, strict=True)
         }
@@ -159,6 +163,17 @@ class Authorizer:
         rules = tuple(sorted(diagnostics.id_annotations_by_reason[id_] for id_ in diagnostics.reasons))
         reason = " ".join(self._reasons[rule] for rule in rules) or "No rule allows it."
         return Decision(result.decision is cedarpy.Decision.Allow, reason, rules)
+
+
+def _all(decisions: Sequence[Decision]) -> Decision:
+    """One decision for a label and those it stands within: the first denial, else what allowed each of them."""
+    for decision in decisions:
+        if not decision.allowed:
+            return decision
+    if len(decisions) == 1:
+        return decisions[0]
+    rules = tuple(sorted({rule for decision in decisions for rule in decision.policies}))
+    return Decision(True, " ".join(dict.fromkeys(decision.reason for decision in decisions)), rules)
 
 
 def _reading(label: Label, context: RequestContext) -> _Asked:

@@ -58,6 +58,7 @@ def label_entity(label: Label) -> dict[str, Any]:
             "classification": reference(uid("Classification", label.classification.value)),
             "deny_groups": _references("Group", label.deny_groups),
             "deny_users": _references("User", label.deny_users),
+            "source": reference(uid("Source", label.source)),
         },
         "parents": [],
     }

@@ -17,6 +17,14 @@ class RedactionFailedError(PoliciesError):
     """Personal data could not be looked for: the text must not be used; the caller refuses or retries."""
 
 
+class TextTooLongError(RedactionFailedError):
+    """A text is longer than is ever searched for personal data: it is split or left out; trying again is of no use."""
+
+
+class TooManyGroupsError(PoliciesError):
+    """A principal is in more groups than can be decided on: they are denied; the operator mends the groups."""
+
+
 class TrailUnavailableError(PoliciesError):
     """The audit trail did not accept an entry: nothing may be answered; the caller retries later."""
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 
 class Classification(StrEnum):
@@ -25,6 +25,15 @@ class Label:
     """The set of who may read, who may not, and the classification.
 
     A label that allows nobody is private: only its absence of readers is known, so nobody reads it.
+
+    Attributes:
+        allow_groups: Members of any of these groups may read.
+        allow_users: These users may read.
+        deny_groups: Members of any of these groups may not read, whatever allows it.
+        deny_users: These users may not read, whatever allows it.
+        classification: How sensitive the document is.
+        source: The source that says so, by its configured name; empty until ingestion fills it in.
+        within: The label of the document that a more restricted part belongs to. Both must allow reading.
     """
 
     allow_groups: frozenset[str] = frozenset()
@@ -32,6 +41,8 @@ class Label:
     deny_groups: frozenset[str] = frozenset()
     deny_users: frozenset[str] = frozenset()
     classification: Classification = Classification.INTERNAL
+    source: str = ""
+    within: "Label | None" = None
 
     @classmethod
     def private(cls) -> Self:
@@ -45,16 +56,7 @@ class Label:
 
     def canonical(self) -> str:
         """One JSON text per label, in ASCII, whatever order its members were named in and whatever they contain."""
-        return json.dumps(
-            {
-                "allow_groups": sorted(self.allow_groups),
-                "allow_users": sorted(self.allow_users),
-                "classification": self.classification,
-                "deny_groups": sorted(self.deny_groups),
-                "deny_users": sorted(self.deny_users),
-            },
-            separators=(",", ":"),
-        )
+        return json.dumps(self._fields(), separators=(",", ":"), sort_keys=True)
 
     @classmethod
     def from_canonical(cls, text: str) -> Self:
@@ -64,17 +66,41 @@ class Label:
             ValueError: The text is not a label.
         """
         try:
-            fields = json.loads(text)
-            return cls(
-                allow_groups=_names(fields["allow_groups"]),
-                allow_users=_names(fields["allow_users"]),
-                deny_groups=_names(fields["deny_groups"]),
-                deny_users=_names(fields["deny_users"]),
-                classification=Classification(fields["classification"]),
-            )
-        except (KeyError, TypeError) as error:
+            return cls._from_fields(json.loads(text))
+        except (KeyError, TypeError, RecursionError) as error:
             message = f"not a label: {error!r}"
             raise ValueError(message) from error
+
+    def parts(self) -> tuple["Label", ...]:
+        """This label and those it stands within, from the inside out: each must allow what is asked."""
+        return (self, *self.within.parts()) if self.within else (self,)
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "allow_groups": sorted(self.allow_groups),
+            "allow_users": sorted(self.allow_users),
+            "classification": self.classification.value,
+            "deny_groups": sorted(self.deny_groups),
+            "deny_users": sorted(self.deny_users),
+            "source": self.source,
+            "within": self.within._fields() if self.within else None,
+        }
+
+    @classmethod
+    def _from_fields(cls, fields: Any) -> Self:
+        within, source = fields["within"], fields["source"]
+        if not isinstance(source, str):
+            message = "the source is not a text"
+            raise TypeError(message)
+        return cls(
+            allow_groups=_names(fields["allow_groups"]),
+            allow_users=_names(fields["allow_users"]),
+            deny_groups=_names(fields["deny_groups"]),
+            deny_users=_names(fields["deny_users"]),
+            classification=Classification(fields["classification"]),
+            source=source,
+            within=None if within is None else cls._from_fields(within),
+        )
 
     @property
     def digest(self) -> str:

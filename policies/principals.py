@@ -22,6 +22,11 @@ class Role(StrEnum):
     EMPLOYEE = "employee"
     MONITOR = "monitor"
     OPERATOR = "operator"
+    SOURCE_OWNER = "source-owner"
+
+
+SEPARATE_ROLES = frozenset({Role.AUDITOR, Role.OPERATOR})
+"""Nobody has both: whoever runs the system does not also judge the record of it (NIST SP 800-53, AU-9(4))."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from retrieval.layers import Layer, whole
 from retrieval.ranking import Candidate, rank
 from retrieval.segment_files import IndexFiles
 from retrieval.segments import Rows, Vectors
+from retrieval.sessions import batched
 from retrieval.tables import DocumentRow, PassageRow
 from retrieval.terms import term_counts, terms
 
@@ -50,7 +51,6 @@ class _Document(NamedTuple):
 
     id: str
     title: str
-    label_id: int
     deleted: bool
 
 
@@ -226,17 +226,19 @@ def _died(now: Layer | None, new_rows: Rows) -> Rows:
 
 
 def _documents(session: Session, since: int) -> dict[str, _Document]:
-    query = select(DocumentRow.id, DocumentRow.title, DocumentRow.label_id, DocumentRow.deleted)
+    query = select(DocumentRow.id, DocumentRow.title, DocumentRow.deleted)
     return {row[0]: _Document(*row) for row in session.exec(query.where(col(DocumentRow.epoch) > since))}
 
 
 def _entries(session: Session, documents: Mapping[str, _Document]) -> Iterator[Entry]:
     """The passages of documents, in batches that SQLite takes as parameters."""
-    chosen = list(documents)
-    wanted = (PassageRow.document_id, PassageRow.ordinal, PassageRow.heading, PassageRow.text, PassageRow.vector)
+    wanted = (
+        PassageRow.document_id, PassageRow.ordinal, PassageRow.label_id, PassageRow.heading, PassageRow.text,
+        PassageRow.vector,
+    )  # fmt: skip
     query = select(PassageRow).options(load_only(*wanted))  # type: ignore[arg-type]
-    for start in range(0, len(chosen), 500):
-        for row in session.exec(query.where(col(PassageRow.document_id).in_(chosen[start : start + 500]))):
+    for some in batched(list(documents)):
+        for row in session.exec(query.where(col(PassageRow.document_id).in_(some))):
             document = documents[row.document_id]
             counts = term_counts(index_text(document.title, row.heading, row.text))
-            yield Entry(row.id or 0, document.id, row.ordinal, document.label_id, counts, row.vector)
+            yield Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, row.vector)

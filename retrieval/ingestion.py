@@ -10,16 +10,18 @@ import time
 from base64 import b32encode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, select, update
 
 from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Upsert
 from connectors.errors import ConnectorError
 from models.embedder import Embedder
-from policies.errors import RedactionFailedError
+from policies.errors import RedactionFailedError, TextTooLongError
 from policies.personal_data import Span
 from policies.redaction.engine import Redactor
 from retrieval.chunks import Chunk, chunk, index_text
@@ -27,19 +29,21 @@ from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
 from retrieval.labels import intern_label, next_epoch
 from retrieval.parsing import ParsedDocument, UnparsableError, parse
-from retrieval.sessions import writing
+from retrieval.parts import Matched, cut_by_parts, document_label, part_keys, passage_label
+from retrieval.sessions import batched, writing
 from retrieval.spans import spans_within, write_spans
 from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow, utc_now
 
-_PIPELINE = "1"
-"""Goes into each content digest: raise it when parsing or chunking changes, and the next sync reads documents anew."""
+_PIPELINE = "2"
+"""Raise it when parsing, chunking or what is recognised as personal data changes: the next sync reads all anew."""
 
 
 @dataclass(slots=True)
 class SyncReport:
     """What a run did; it is also its progress while it runs.
 
-    `seen` counts the documents the source named so far, `done` those of them that need no more work.
+    `seen` counts the documents the source named so far, `done` those of them that need no more work, `again` those that
+    failed in a way that may pass, and which the next run tries again.
     """
 
     source: str
@@ -49,6 +53,7 @@ class SyncReport:
     relabelled: int = 0
     deleted: int = 0
     skipped: int = 0
+    again: int = 0
     passages: int = 0
     epoch: int = 0
     took_seconds: float = 0.0
@@ -85,6 +90,7 @@ class _Parsed:
     document: ParsedDocument
     title: str
     chunks: list[Chunk]
+    parts: list[Matched]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,41 +101,56 @@ class _Prepared:
 
 
 class Ingestion:
-    """Reads sources into the database. One run per source at a time, whatever the process."""
+    """Reads sources into the database. One run per source at a time, whatever the process.
+
+    `models` names those that documents are read with: after a change, the next run reads everything anew.
+    """
 
     def __init__(
-        self, database: Engine, embedder: Embedder, redactor: Redactor, identity_key: bytes, locks: Path
+        self,
+        database: Engine,
+        embedder: Embedder,
+        redactor: Redactor,
+        identity_key: bytes,
+        locks: Path,
+        models: str = "",
     ) -> None:
         self._database = database
         self._embedder = embedder
         self._redactor = redactor
         self._identity_key = identity_key
         self._locks = locks
+        self._read_with = f"{_PIPELINE}/{models}"
 
     def sync(
         self, source: str, connector: Connector, on_progress: Callable[[SyncReport], None] = lambda _: None
     ) -> SyncReport:
-        """Read what changed since the last run.
+        """Read what changed since the last run; everything, when rules or models changed or something failed then.
 
         Raises:
             SyncBusyError: Another run is reading this source.
-            SyncFailedError: The source cannot be read; what was committed before stands.
+            SyncFailedError: The source cannot be read, or personal data cannot be looked for at all; what was committed
+                before stands.
         """
-        started = time.monotonic()
+        started, began = time.monotonic(), utc_now()
         report = SyncReport(source)
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"):
-            with Session(self._database) as session:
-                cursor = session.get_one(SourceRow, source).cursor
+            cursor = self._begin(source)
             batch = _Batch()
+            named: set[str] = set()
             for change in _translated(source, connector.changes(cursor)):
                 if isinstance(change, Checkpoint):
                     self._commit(source, batch, change.cursor, report, on_progress)
                     batch = _Batch()
                 else:
                     batch.take(change)
+                    named.add(change.id)
                     report.seen += 1
                     report.doing = getattr(change, "path", "")
                     on_progress(report)
+            if cursor is None:
+                self._remove_all_but(source, named, report)
+            self._note_end(source, began, report)
         report.took_seconds = time.monotonic() - started
         return report
 
@@ -142,7 +163,7 @@ class Ingestion:
         on_progress: Callable[[SyncReport], None],
     ) -> None:
         if batch.upserts:
-            self._embedder.load()
+            self._load_models(source)
         known = self._known_digests(source, batch.upserts)
         relabelled: list[Upsert] = []
         parsed: list[_Parsed] = []
@@ -177,21 +198,81 @@ class Ingestion:
         report.done = report.seen
         on_progress(report)
 
+    def _begin(self, source: str) -> str | None:
+        """Where to go on; none to read everything.
+
+        A first run that breaks off goes on from its cursor. One that reads everything again begins again: its cursor
+        would not tell which documents are gone.
+        """
+        with writing(self._database) as session:
+            row = session.get(SourceRow, source)
+            if row is None:
+                message = (
+                    f"Source {source} has been removed, so it was not read. Add it again to have its documents back."
+                )
+                raise SyncFailedError(message)
+            if row.cursor is None:
+                row.read_with = self._read_with
+                session.add(row)
+            session.commit()
+            return row.cursor if row.read_with == self._read_with else None
+
+    def _load_models(self, source: str) -> None:
+        """Before anything of a batch is given up: without them every document would look unreadable."""
+        self._embedder.load()
+        try:
+            self._redactor.load()
+        except RedactionFailedError as error:
+            message = f"Source {source} was not read to its end. {error}"
+            raise SyncFailedError(message) from error
+
+    def _remove_all_but(self, source: str, named: set[str], report: SyncReport) -> None:
+        """After a run over everything: what the source did not name is gone from it."""
+        with writing(self._database) as session:
+            of_source = select(DocumentRow.external_id).where(
+                DocumentRow.source == source, col(DocumentRow.deleted).is_(False)
+            )
+            gone = sorted(set(session.exec(of_source)) - named)
+            if gone:
+                report.epoch = next_epoch(session)
+                report.deleted += sum([self._remove(session, source, id_, report.epoch) for id_ in gone])
+            for row in session.exec(select(SkipRow).where(SkipRow.source == source)).all():
+                if row.external_id not in named:
+                    session.delete(row)
+            session.commit()
+
+    def _note_end(self, source: str, began: datetime, report: SyncReport) -> None:
+        """A run came to its end: every permission is at least as new as its beginning."""
+        with writing(self._database) as session:
+            row = session.get_one(SourceRow, source)
+            row.access_read_at = began
+            row.read_with = "" if report.again else self._read_with
+            session.add(row)
+            session.commit()
+
     def _known_digests(self, source: str, upserts: dict[str, Upsert]) -> dict[str, str]:
         ids = {self.document_id(source, external): external for external in upserts}
         with Session(self._database) as session:
-            query = select(DocumentRow.id, DocumentRow.content_digest)
-            rows = session.exec(query.where(col(DocumentRow.id).in_(ids), col(DocumentRow.deleted).is_(False)))
-            return {ids[id_]: digest for id_, digest in rows}
+            query = select(DocumentRow.id, DocumentRow.content_digest).where(col(DocumentRow.deleted).is_(False))
+            found = chain.from_iterable(
+                session.exec(query.where(col(DocumentRow.id).in_(some))).all() for some in batched(list(ids))
+            )
+            return {ids[id_]: digest for id_, digest in found}
 
     def _digest(self, upsert: Upsert) -> str:
-        about = f"{_PIPELINE}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}"
+        cuts = "\n".join(sorted(part_keys(upsert.parts)))
+        about = f"{self._read_with}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}\0{cuts}"
         return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
 
     def _parse(self, upsert: Upsert, digest: str) -> _Parsed:
         document = parse(upsert.content, upsert.media_type, upsert.path)
-        title = upsert.title or document.title
-        return _Parsed(upsert, digest, document, title, chunk(document, self._embedder.count_tokens))
+        chunks: list[Chunk] = []
+        parts: list[Matched] = []
+        for matched, stretch in cut_by_parts(document, part_keys(upsert.parts)):
+            pieces = chunk(stretch, self._embedder.count_tokens)
+            chunks += pieces
+            parts += [matched] * len(pieces)
+        return _Parsed(upsert, digest, document, upsert.title or document.title, chunks, parts)
 
     def _prepare(
         self, parsed: list[_Parsed], batch: _Batch, on_progress: Callable[[SyncReport], None], report: SyncReport
@@ -210,7 +291,7 @@ class Ingestion:
             for item in parsed:
                 report.doing = item.upsert.path
                 on_progress(report)
-                found.append(self._personal_data(item, batch))
+                found.append(self._personal_data(item, batch, report))
                 report.done += 1
             vectors = iter(embedding.result())
         prepared: list[_Prepared] = []
@@ -222,16 +303,18 @@ class Ingestion:
                 prepared.append(_Prepared(item, write_spans(title_spans), passages))
         return prepared
 
-    def _personal_data(self, item: _Parsed, batch: _Batch) -> list[list[Span]] | None:
+    def _personal_data(self, item: _Parsed, batch: _Batch, report: SyncReport) -> list[list[Span]] | None:
         """Spans of the title, of the text, and of each passage's heading; none when they cannot be looked for.
 
-        A document whose personal data is not known is left out: it could not be shown to a model safely.
+        A document whose personal data is not known is left out: it could not be shown to a model safely. Unless it is
+        too long for ever, the next run tries again.
         """
         try:
             headings = [piece.heading for piece in item.chunks]
             return self._redactor.find_many([item.title, item.document.text, *headings])
         except RedactionFailedError as error:
             batch.skips[item.upsert.id] = Skip(item.upsert.id, item.upsert.path, str(error))
+            report.again += not isinstance(error, TextTooLongError)
             return None
 
     def document_id(self, source: str, external_id: str) -> str:
@@ -243,6 +326,7 @@ class Ingestion:
         parsed, upsert = item.parsed, item.parsed.upsert
         id_ = self.document_id(source, upsert.id)
         session.exec(delete(PassageRow).where(col(PassageRow.document_id) == id_))
+        label = document_label(replace(upsert.label, source=source), upsert.parts, set(chain(*parsed.parts)))
         session.merge(
             DocumentRow(
                 id=id_,
@@ -255,20 +339,31 @@ class Ingestion:
                 author=upsert.author,
                 media_type=upsert.media_type,
                 modified=upsert.modified,
-                label_id=intern_label(session, upsert.label),
+                label_id=intern_label(session, label),
                 content_digest=parsed.digest,
                 epoch=epoch,
                 deleted=False,
             )
         )
         session.flush()
-        for passage in item.passages:
-            passage.document_id = id_
+        numbers = {
+            matched: intern_label(session, passage_label(label, upsert.parts, matched)) for matched in set(parsed.parts)
+        }
+        for passage, matched in zip(item.passages, parsed.parts, strict=True):
+            passage.document_id, passage.label_id = id_, numbers[matched]
             session.add(passage)
 
     def _relabel(self, session: Session, source: str, upsert: Upsert, epoch: int) -> None:
         row = session.get_one(DocumentRow, self.document_id(source, upsert.id))
-        row.label_id, row.epoch = intern_label(session, upsert.label), epoch
+        of_document = col(PassageRow.document_id) == row.id
+        stored = session.exec(select(PassageRow.parts).where(of_document).distinct()).all()
+        present = {key for parts in stored for key in parts.splitlines()}
+        label = document_label(replace(upsert.label, source=source), upsert.parts, present)
+        for parts in stored:
+            number = intern_label(session, passage_label(label, upsert.parts, parts.splitlines()))
+            of_parts = update(PassageRow).where(of_document, col(PassageRow.parts) == parts)
+            session.exec(of_parts.values(label_id=number))
+        row.label_id, row.epoch = intern_label(session, label), epoch
         row.url, row.author, row.modified = upsert.url, upsert.author, upsert.modified
         session.add(row)
 
@@ -284,19 +379,23 @@ class Ingestion:
         return 1
 
     def _note_skips(self, session: Session, source: str, batch: _Batch) -> None:
-        seen = [*batch.upserts, *batch.deletes, *batch.skips]
-        session.exec(delete(SkipRow).where(col(SkipRow.source) == source, col(SkipRow.external_id).in_(seen)))
+        for some in batched([*batch.upserts, *batch.deletes, *batch.skips]):
+            session.exec(delete(SkipRow).where(col(SkipRow.source) == source, col(SkipRow.external_id).in_(some)))
         session.add_all(
             SkipRow(source=source, external_id=s.id, path=s.path, reason=s.reason) for s in batch.skips.values()
         )
 
     def forget(self, source: str) -> int:
-        """Remove a source with all its documents; returns how many there were."""
+        """Remove a source with all its documents; returns how many there were.
+
+        Source and documents go together: a run between the two would bring documents back that no source then owns.
+        """
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), writing(self._database) as session:
             epoch = next_epoch(session)
             query = select(DocumentRow.external_id).where(DocumentRow.source == source)
             removed = sum([self._remove(session, source, id_, epoch) for id_ in session.exec(query).all()])
             session.exec(delete(SkipRow).where(col(SkipRow.source) == source))
+            session.exec(delete(SourceRow).where(col(SourceRow.name) == source))
             session.commit()
             return removed
 
@@ -316,6 +415,8 @@ def _passages(
         PassageRow(
             document_id="",
             ordinal=ordinal,
+            label_id=0,
+            parts="\n".join(item.parts[ordinal]),
             heading=piece.heading,
             heading_spans=write_spans(heading),
             text=item.document.text[piece.start : piece.end],

@@ -1,12 +1,14 @@
 """Labels in storage: each distinct one once, and the epoch that grows whenever anything findable changes."""
 
 import secrets
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
+from policies.clock import is_older
 from policies.labels import Label
-from retrieval.tables import CorpusRow, LabelRow
+from retrieval.tables import CorpusRow, LabelRow, SourceRow
 
 
 class CorpusState(NamedTuple):
@@ -29,6 +31,14 @@ def intern_label(session: Session, label: Label) -> int:
 def all_labels(session: Session) -> dict[int, Label]:
     """Every stored label by its number."""
     return {row.id or 0: Label.from_canonical(row.canonical) for row in session.exec(select(LabelRow))}
+
+
+def stale_sources(session: Session, now: datetime) -> frozenset[str]:
+    """The sources whose permissions were read longer ago than they may have been: their documents are not shown."""
+    limited = session.exec(select(SourceRow).where(col(SourceRow.max_acl_age_seconds) > 0))
+    return frozenset(
+        row.name for row in limited if is_older(row.access_read_at, timedelta(seconds=row.max_acl_age_seconds), now)
+    )
 
 
 def corpus_state(session: Session) -> CorpusState:

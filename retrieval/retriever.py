@@ -16,12 +16,13 @@ from sqlmodel import Session, col, select
 
 from models.embedder import Embedder
 from policies.authorizer import Authorizer, RequestContext
-from policies.filters import AccessFilter, AccessFilters
+from policies.clock import SteadyClock
+from policies.filters import AccessFilter, AccessFilters, is_stale
 from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
 from retrieval.index import PassageIndex
-from retrieval.labels import all_labels, corpus_state
+from retrieval.labels import all_labels, corpus_state, stale_sources
 from retrieval.ranking import Candidate
 from retrieval.spans import read_spans
 from retrieval.tables import DocumentRow, PassageRow
@@ -88,13 +89,21 @@ class Retriever:
     """Searches what a principal may read. Safe across threads."""
 
     def __init__(
-        self, database: Engine, index: PassageIndex, embedder: Embedder, authorizer: Authorizer, filters: AccessFilters
+        self,
+        database: Engine,
+        index: PassageIndex,
+        embedder: Embedder,
+        authorizer: Authorizer,
+        filters: AccessFilters,
+        clock: SteadyClock | None = None,
     ) -> None:
         self._database = database
         self._index = index
         self._embedder = embedder
         self._authorizer = authorizer
         self._filters = filters
+        self._clock = clock or SteadyClock()
+        self._stale: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._labels: tuple[object, dict[int, Label]] = (None, {})
 
@@ -106,7 +115,18 @@ class Retriever:
                 if self._labels[0] != state:
                     self._labels = (state, all_labels(session))
                 labels = self._labels[1]
-        return self._filters.filter_for(principal, labels, state.epoch, context)
+            stale = stale_sources(session, self._clock.now())
+        self._announce(stale)
+        return self._filters.filter_for(principal, labels, state.epoch, context, stale)
+
+    def _announce(self, stale: frozenset[str]) -> None:
+        """Say once when a source's permissions become too old, and once when they are read again."""
+        with self._lock:
+            before, self._stale = self._stale, stale
+        for source in sorted(stale - before):
+            _log.error("source_access_stale source=%s; nobody is shown its documents until it is synced", source)
+        for source in sorted(before - stale):
+            _log.info("source_access_fresh source=%s", source)
 
     def search(self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None) -> Found:
         """The passages that answer best, best first, among what the filter allows.
@@ -138,18 +158,20 @@ class Retriever:
         with Session(self._database) as session:
             rows = self._rows(session, [candidate.passage_id for candidate in candidates])
             labels = all_labels(session)
-        ids = {document.label_id for _, document in rows.values()} & access.label_ids & labels.keys()
+            stale = stale_sources(session, self._clock.now())
+        ids = {passage.label_id for passage, _ in rows.values()} & access.label_ids & labels.keys()
+        ids = {id_ for id_ in ids if not is_stale(labels[id_], stale)}
         decisions = self._authorizer.decide_labels(access.principal, {id_: labels[id_] for id_ in ids}, access.context)
         admitted: list[FoundPassage] = []
         for candidate in candidates:
             row = rows.get(candidate.passage_id)
             if row is None or row[1].deleted:
                 continue
-            decision = decisions.get(row[1].label_id)
+            decision = decisions.get(row[0].label_id)
             if decision is None or not decision.allowed:
-                _log.error("passage_refused_by_second_check passage=%s label=%s", candidate.passage_id, row[1].label_id)
+                _log.error("passage_refused_by_second_check passage=%s label=%s", candidate.passage_id, row[0].label_id)
                 continue
-            admitted.append(_found(len(admitted) + 1, candidate, *row, labels[row[1].label_id]))
+            admitted.append(_found(len(admitted) + 1, candidate, *row, labels[row[0].label_id]))
             if len(admitted) == limit:
                 break
         return tuple(admitted)

@@ -1,5 +1,7 @@
 """Database sessions: one kind that only reads, and one that may write."""
 
+from collections.abc import Iterator, Sequence
+
 from sqlalchemy import Engine
 from sqlmodel import Session
 
@@ -11,3 +13,8 @@ def writing(database: Engine) -> Session:
     has written (`SQLITE_BUSY_SNAPSHOT`); taking the lock first makes it wait its turn instead.
     """
     return Session(database.execution_options(writing=True))
+
+
+def batched(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    """Ids by the hundred, for `IN (...)`: SQLite takes at most 32,766 variables in a statement."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))

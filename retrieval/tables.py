@@ -36,7 +36,13 @@ class LabelRow(SQLModel, table=True):
 
 
 class SourceRow(SQLModel, table=True):
-    """A configured source: a connector's type and settings, and how far it has been read."""
+    """A configured source: a connector's type and settings, and how far it has been read.
+
+    `read_with` names the rules and models that all its documents were read with; when it is not what would be used now,
+    or a document has to be tried again, the next run reads everything. `access_read_at` is when a run last read all
+    permissions to the end; older than `max_acl_age_seconds` (0 for no limit), they are not relied on, and nobody reads
+    the source's documents.
+    """
 
     __tablename__ = "source"
     name: str = Field(primary_key=True)
@@ -46,6 +52,9 @@ class SourceRow(SQLModel, table=True):
     cursor: str | None = None
     added_at: datetime = Field(default_factory=utc_now)
     synced_at: datetime | None = None
+    max_acl_age_seconds: int = 0
+    access_read_at: datetime | None = None
+    read_with: str = ""
 
 
 class DocumentRow(SQLModel, table=True):
@@ -69,12 +78,18 @@ class DocumentRow(SQLModel, table=True):
 
 
 class PassageRow(SQLModel, table=True):
-    """A retrievable piece of a document; `start` and `end` are code points of the document's parsed text."""
+    """A retrievable piece of a document; `start` and `end` are code points of the document's parsed text.
+
+    Its label is the document's, or a narrower one where it stands in one of the document's restricted `parts` (the
+    keys of `retrieval/parts.py`, one a line).
+    """
 
     __tablename__ = "passage"
     id: int | None = Field(default=None, primary_key=True)
     document_id: str = Field(index=True, foreign_key="document.id")
     ordinal: int
+    label_id: int = Field(foreign_key="label.id")
+    parts: str = ""
     heading: str
     heading_spans: str = "[]"
     text: str

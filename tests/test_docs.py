@@ -59,7 +59,7 @@ def missing_tests(text: str) -> list[str]:
 
 def unknown_commands(text: str) -> list[str]:
     """Commands named in backticks or at the beginning of a line of a block that the program does not have."""
-    named = re.findall(r"(?:`|^\s*)muniment ((?:[a-z]+ ?){1,2})", text, flags=re.MULTILINE)
+    named = re.findall(r"(?:`|^\s*)muniment ((?:[a-z][a-z-]* ?){1,2})", text, flags=re.MULTILINE)
     return [command for command in named if not is_command(command.split())]
 
 

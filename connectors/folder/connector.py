@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 
 from connectors.access import AccessRules
-from connectors.contract import Change, Checkpoint, Delete, Skip, Upsert
+from connectors.contract import Change, Checkpoint, Delete, Part, Skip, Upsert
 from connectors.errors import ConfigurationError, SourceUnavailableError
 from connectors.folder.cursor import fingerprint, read_cursor, write_cursor
 from connectors.folder.media_types import media_type
@@ -122,15 +122,15 @@ class FolderConnector:
         """The entry's fingerprint, none when it has gone meanwhile, and the change, none when it is as it was."""
         if isinstance(entry, Obstacle):
             return _skipped(entry.path, entry.reason, known)
-        label = Label.private() if self.access is None else self.access.label(entry.path)
-        mark = _mark(entry.status, label)
+        label, parts = self.access.rule(entry.path) if self.access else (Label.private(), ())
+        mark = _mark(entry.status, label, parts)
         if mark == known:
             return mark, None
         try:
             content = read_file(entry, self.options.max_bytes)
         except Refused as refusal:
             return _skipped(entry.path, str(refusal), known)
-        return (None, None) if content is None else (mark, _upsert(entry, content, label))
+        return (None, None) if content is None else (mark, _upsert(entry, content, label, parts))
 
 
 def _skipped(path: str, reason: str, known: bytes | None) -> tuple[bytes, Skip | None]:
@@ -138,7 +138,7 @@ def _skipped(path: str, reason: str, known: bytes | None) -> tuple[bytes, Skip |
     return mark, None if mark == known else Skip(path, path, reason)
 
 
-def _upsert(file: File, content: bytes, label: Label) -> Upsert:
+def _upsert(file: File, content: bytes, label: Label, parts: tuple[Part, ...]) -> Upsert:
     return Upsert(
         id=file.path,
         path=file.path,
@@ -146,17 +146,18 @@ def _upsert(file: File, content: bytes, label: Label) -> Upsert:
         media_type=media_type(file.path),
         label=label,
         modified=_moment(file.status.st_mtime),
+        parts=parts,
     )
 
 
-def _mark(status: os.stat_result, label: Label) -> bytes:
+def _mark(status: os.stat_result, label: Label, parts: tuple[Part, ...]) -> bytes:
     # The change time catches what keeps the modification time, such as `cp -p` over the file.
-    return fingerprint("read", status.st_mtime_ns, status.st_ctime_ns, status.st_size, _digest(label))
+    return fingerprint("read", status.st_mtime_ns, status.st_ctime_ns, status.st_size, _digest(label, parts))
 
 
 @lru_cache(maxsize=1024)
-def _digest(label: Label) -> str:
-    return label.digest
+def _digest(label: Label, parts: tuple[Part, ...]) -> str:
+    return "\0".join([label.digest, *(f"{part.heading}\0{part.label.digest}\0{part.optional}" for part in parts)])
 
 
 def _moment(seconds: float) -> datetime | None:

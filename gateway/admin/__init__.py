@@ -1,1 +1,1 @@
-"""Users and their API keys."""
+"""What operators change besides users and sources."""

@@ -12,6 +12,7 @@ from gateway.audit.service import list_entries
 from gateway.errors import BadRequestError
 from gateway.http_errors import error_responses
 from gateway.services import Services
+from gateway.texts import in_utc
 from policies.actions import Action
 from policies.audit.reader import EntryQuery
 from policies.principals import Principal
@@ -37,8 +38,12 @@ async def read_trail(  # noqa: PLR0917 - one parameter for each filter.
     limit: _Limit = 100,
 ) -> AuditEntries:
     """List entries of the audit trail, newest first. Everything given must hold; that you looked is recorded."""
-    if any(moment is not None and moment.tzinfo is None for moment in (since, until)):
+    query = EntryQuery(who, kind, within, _moment(since), _moment(until), limit)
+    return AuditEntries(await list_entries(services.home.trail, services.recorder, principal, query))
+
+
+def _moment(given: datetime | None) -> datetime | None:
+    if given is not None and given.tzinfo is None:
         message = "A time has no time zone. Write it as in 2026-11-01T00:00:00Z."
         raise BadRequestError(message)
-    query = EntryQuery(principal=who, kind=kind, request=within, since=since, until=until, limit=limit)
-    return AuditEntries(await list_entries(services.home.trail, services.recorder, principal, query))
+    return None if given is None else in_utc(given)

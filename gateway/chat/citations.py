@@ -9,7 +9,9 @@ from gateway.reading import Reader
 from retrieval.retriever import FoundPassage
 
 _LIST = r"\d+(?:\s*(?:,|and|&)\s*\d+)*"
-_MARKER = re.compile(rf"\s*(?:\[(?:passages?\s*)?{_LIST}\]|\((?:see\s+)?passages?\s*{_LIST}\))", re.IGNORECASE)
+_MARKER = re.compile(
+    rf"\s*(?:\[(?:passages?\s*)?{_LIST}(?:: not confirmed)?\]|\((?:see\s+)?passages?\s*{_LIST}\))", re.IGNORECASE
+)
 _TAG = re.compile(r"</?passage[^>]*>", re.IGNORECASE)
 
 

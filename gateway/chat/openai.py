@@ -17,6 +17,7 @@ from gateway.chat.service import Question
 from gateway.chat.store import Message
 from gateway.errors import BadRequestError, ModelNotFoundError
 from gateway.security import CHANNEL
+from gateway.texts import in_utc
 from models.engine import Speaker
 from policies.principals import Principal
 from retrieval.retriever import Narrowing
@@ -25,6 +26,8 @@ MODEL_ALIAS = "muniment"
 """A model name that stays when the operator changes the model."""
 _MOST_SEED = 2**32 - 1
 """Clients send negative seeds too; what counts is that the same one gives the same answer."""
+_MOST_SOURCES = 100
+"""Each becomes a variable of an SQL statement, of which there are only so many."""
 _PIECE_WORDS = 4
 """Words of one streamed piece: smooth to look at, and few enough frames."""
 ZonedDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -243,10 +246,18 @@ def read_text(message: RequestMessage) -> str:
 def read_narrowing(
     sources: Sequence[str] | None, modified_after: datetime | None, modified_before: datetime | None
 ) -> Narrowing | None:
-    """What to leave out of a search; none when nothing is."""
+    """What to leave out of a search; none when nothing is.
+
+    Raises:
+        BadRequestError: It names too many sources, or a time that is out of bounds.
+    """
     if sources is None and modified_after is None and modified_before is None:
         return None
-    return Narrowing(None if sources is None else frozenset(sources), modified_after, modified_before)
+    if sources is not None and len(sources) > _MOST_SOURCES:
+        message = f"The search names {len(sources)} sources; at most {_MOST_SOURCES} are taken. Name fewer, or none."
+        raise BadRequestError(message)
+    after, before = (None if moment is None else in_utc(moment) for moment in (modified_after, modified_before))
+    return Narrowing(None if sources is None else frozenset(sources), after, before)
 
 
 def check_model(name: str, models: Sequence[str]) -> None:

@@ -6,13 +6,15 @@ citations carry the links, and they come from the documents themselves.
 
 import re
 
-_IMAGE_OR_LINK = re.compile(r"!?\[([^\]\n]*)\](?:\([^)\n]*\)?|\[[^\]\n]*\])")
-_REFERENCE = re.compile(r"^[ \t]*\[[^\]\n]+\]:.*$", re.MULTILINE)
-_URL = re.compile(
-    r"(?:\b[a-z][a-z0-9+.-]{1,20}:|//|\\\\)(?:/{0,3})[^\s<>\"')\]]{2,}|\bwww\.[^\s<>\"')\]]+", re.IGNORECASE
-)
-_SCHEME = re.compile(
-    r"^(?:https?|ftp|file|data|javascript|vbscript|mailto|ws|wss|blob)?:|^//|^www\.|^\\\\", re.IGNORECASE
+_IMAGE_OR_LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)?|\[[^\]]*\])")
+_REFERENCE = re.compile(r"^[ \t]*\[[^\]]+\]:.*$", re.MULTILINE)
+_WORD = re.compile(r"[^\s<>\"')\]]+")
+# Whatever has two slashes after a colon or at its beginning, a name of the web, or one of the schemes that a program
+# acts on without slashes. It may stand anywhere in a word: `Source:https://...` and `see:javascript:...` are links too.
+_FETCHES = re.compile(
+    r"://|(?:^|[^\w])//\w|\\\\\w|(?:^|[^\w])www\.\w|(?:^|[^\w.])(?:https?|ftp|file|data|javascript|vbscript|mailto|tel|sms|wss?"
+    r"|blob|ms-[a-z-]+|x-[a-z-]+|intent|about|view-source|urn|magnet|ssh|git|ldaps?|smb|nfs|sip):\S",
+    re.IGNORECASE,
 )
 _TAG = re.compile(r"<[/!?]?[a-zA-Z][^>]*>?|<!--.*?(?:-->|$)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
@@ -27,4 +29,4 @@ def clean(text: str) -> str:
         previous = text
         text = _REFERENCE.sub("", _TAG.sub("", text))
         text = _IMAGE_OR_LINK.sub(lambda match: match[1], text)
-    return _URL.sub(lambda match: REMOVED_LINK if _SCHEME.match(match[0]) else match[0], text).strip()
+    return _WORD.sub(lambda match: REMOVED_LINK if _FETCHES.search(match[0]) else match[0], text).strip()

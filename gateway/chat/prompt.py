@@ -47,8 +47,13 @@ def passage_part(number: int, passage: PromptPassage, mark: str) -> str:
     """One passage between its marks. A text that contains the mark cannot close it: the mark is taken out."""
     about = " › ".join(part for part in (passage.title, passage.heading) if part)
     dated = f" (as of {passage.modified})" if passage.modified else ""
-    body = passage.text.replace(mark, "")
-    return f"<passage {number} {mark}>\n{about.replace(mark, '')}{dated}\n{body}\n</passage {number} {mark}>\n"
+    about, body = _without(about, mark), _without(passage.text, mark)
+    return f"<passage {number} {mark}>\n{about}{dated}\n{body}\n</passage {number} {mark}>\n"
+
+
+def _without(text: str, mark: str) -> str:
+    # A space and not nothing in its place: what stood around it must not become the mark in turn.
+    return text.replace(mark, " ")
 
 
 def context_parts(passages: Sequence[PromptPassage], mark: str) -> tuple[str, ...]:
@@ -56,9 +61,7 @@ def context_parts(passages: Sequence[PromptPassage], mark: str) -> tuple[str, ..
     return tuple(passage_part(number, passage, mark) for number, passage in enumerate(passages, start=1))
 
 
-def answer_turns(
-    context: tuple[str, ...], history: str, question: str, sentences: str = "two sentences"
-) -> tuple[Turn, ...]:
+def answer_turns(context: tuple[str, ...], history: str, question: str, sentences: str) -> tuple[Turn, ...]:
     """The turns that ask for an answer."""
     spoken = f"\nThe conversation so far:\n{history}\n" if history else ""
     task = f"\n{_TASK.format(sentences=sentences)}{spoken}\nQuestion: {question}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -52,7 +52,10 @@ class ConversationDetail(msgspec.Struct, frozen=True):
     opt={"action": Action.CHAT_ASK},
     status_code=200,
     tags=["chat"],
-    responses={200: ResponseSpec(openai.Completion, generate_examples=False), **error_responses(404, 413, 429)},
+    responses={
+        200: ResponseSpec(openai.Completion, generate_examples=False),
+        **error_responses(404, 409, 410, 413, 429),
+    },
 )
 async def complete(
     request: Request[Any, Any, Any],
@@ -116,14 +119,14 @@ def show_model(services: NamedDependency[Services], name: FromPath[str]) -> open
 def list_conversations(services: NamedDependency[Services], principal: NamedDependency[Principal]) -> ConversationList:
     """List the caller's own conversations, newest first."""
     listed = services.conversations.listed(principal.id)
-    return ConversationList([ConversationSummary(id_, _utc(created_at)) for id_, created_at in listed])
+    return ConversationList([ConversationSummary(id_, created_at) for id_, created_at in listed])
 
 
 @get(
     "/api/v1/conversations/{conversation_id:str}",
     opt={"action": Action.CONVERSATIONS_READ},
     tags=["conversations"],
-    responses=error_responses(404),
+    responses=error_responses(404, 410),
     sync_to_thread=True,
 )
 def show_conversation(
@@ -136,8 +139,3 @@ def show_conversation(
 
 def _model_names(services: Services) -> list[str]:
     return [openai.MODEL_ALIAS, services.generator.id]
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite gives times back without their zone; all of ours are UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

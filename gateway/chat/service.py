@@ -5,10 +5,11 @@ it is complete, checked and recorded: answers are short, so almost all of the wa
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 
 from gateway.chat import evidence, prompt
 from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
+from gateway.chat.length import Length, wanted_length
 from gateway.chat.output import clean
 from gateway.chat.passages import cut
 from gateway.chat.rewriting import recent_turns, retrieval_query
@@ -23,15 +25,17 @@ from gateway.chat.schemas import Answer, Citation, Usage
 from gateway.chat.store import Conversation, Conversations, Message, new_conversation
 from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
-from gateway.errors import BadRequestError
+from gateway.errors import ConflictError
 from gateway.reading import Reader
 from gateway.recording import Recorder, decisions_digest, new_request_id, passages_retrieved
+from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
 from policies.audit.receipts import Receipt, Sampling, receipt_digest, sign_receipt
 from policies.audit.store import EntryRef
 from policies.authorizer import Authorizer, RequestContext
+from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 from policies.principals import Principal
 from policies.redaction.engine import Redactor
@@ -74,6 +78,7 @@ class _Run:
     question: Question
     id: str
     conversation: Conversation
+    length: Length
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
     redactions: Counter[str] = field(default_factory=Counter)
@@ -118,9 +123,9 @@ class Chats:
         self._keys = keys
         self._mark_key = keys.derive("passage-marks")
         self._options = options
-        self._most_tokens = options.max_words * _TOKENS_PER_WORD
         self._model = model
         self._weights = evidence.weights_of(model.id)
+        self._open: set[tuple[str, str]] = set()
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
 
@@ -134,28 +139,45 @@ class Chats:
         Raises:
             BadRequestError: The question is empty or too long.
             NotFoundError: The asker has no such conversation.
+            ConflictError: A question in that conversation is still being answered.
             TrailUnavailableError: It could not be recorded, so there is no answer.
             EngineUnavailableError: The model is gone for the moment.
             RedactionFailedError: Personal data could not be looked for.
         """
         self._validate(question)
-        run = _Run(question, new_request_id(), await asyncio.to_thread(self._conversation, question))
+        with self._alone(question.principal.id, question.conversation):
+            return await self._ask(question)
+
+    async def _ask(self, question: Question) -> Answer:
+        conversation = await asyncio.to_thread(self._conversation, question)
+        run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options))
         intent = self._recorder.submit(self._intent(run))
         try:
             return await self._answer(run, intent)
         except (Exception, asyncio.CancelledError) as error:
             # The trail must say how each question ended; then the error goes on to whoever can act on it.
-            self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
+            with contextlib.suppress(TrailUnavailableError):
+                self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
             raise
 
+    @contextlib.contextmanager
+    def _alone(self, principal: str, conversation: str | None) -> Iterator[None]:
+        """One question at a time in a conversation: two would give out the same placeholders for different values."""
+        if conversation is None:
+            yield
+            return
+        asking = (principal, conversation)
+        if asking in self._open:
+            message = "A question in this conversation is still being answered. Wait for its answer, then ask again."
+            raise ConflictError(message)
+        self._open.add(asking)
+        try:
+            yield
+        finally:
+            self._open.remove(asking)
+
     def _validate(self, question: Question) -> None:
-        if not question.text.strip():
-            message = "The question is empty. Ask something."
-            raise BadRequestError(message)
-        if len(question.text) > self._options.question_characters:
-            most = self._options.question_characters
-            message = f"The question has {len(question.text)} characters; at most {most} are taken. Shorten it."
-            raise BadRequestError(message)
+        require_text(question.text, "question", self._options.question_characters)
 
     def _conversation(self, question: Question) -> Conversation:
         if question.conversation is not None:
@@ -186,6 +208,8 @@ class Chats:
         text, citations = prompt.ABSTENTION, list[Citation]()
         if draft is not None and draft.probability >= self._weights.threshold:
             text, citations = await asyncio.to_thread(self._compose, run, reader, draft)
+        if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
+            text, citations = prompt.ABSTENTION, []
         return await self._conclude(run, entry, found, text, citations)
 
     def _search(self, run: _Run) -> Found:
@@ -198,7 +222,7 @@ class Chats:
         asked, history, passages = await asyncio.to_thread(self._pseudonymise, run)
         domain = f"user/{run.question.principal.id}"
         context = prompt.context_parts(passages, prompt.passage_mark(self._mark_key, domain))
-        turns = prompt.answer_turns(context, history, asked)
+        turns = prompt.answer_turns(context, history, asked, run.length.sentences)
         text = await self._generate(run, turns, domain)
         stands = await self._odds(prompt.stands_in_turns(turns, text), domain)
         holds = await self._odds(prompt.holds_answer_turns(context, asked), domain)
@@ -240,7 +264,7 @@ class Chats:
         generation = Generation(
             turns,
             domain,
-            max_tokens=self._most_tokens,
+            max_tokens=run.length.words * _TOKENS_PER_WORD,
             temperature=run.question.temperature,
             seed=run.question.seed,
         )
@@ -251,7 +275,7 @@ class Chats:
                     run.mark("first_token")
                 pieces.append(chunk.text)
                 run.last = chunk
-        return shorten(strip_markers("".join(pieces)), self._options.max_words)
+        return shorten(strip_markers("".join(pieces)), run.length.words)
 
     async def _odds(self, turns: tuple[Turn, ...], domain: str) -> float:
         return (await self._engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
@@ -315,7 +339,9 @@ class Chats:
             redactions=dict(run.redactions),
             model=self._model.id,
             model_sha256=self._model.sha256,
-            sampling=Sampling(str(run.question.temperature), "1", run.question.seed, self._most_tokens),
+            sampling=Sampling(
+                str(run.question.temperature), "1", run.question.seed, run.length.words * _TOKENS_PER_WORD
+            ),
             output_sha256=_sha256(text),
             intent=intent,
         )

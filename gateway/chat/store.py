@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Column, Engine, LargeBinary
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
-from gateway.errors import NotFoundError
+from gateway.errors import ConflictError, NotFoundError
 from models.engine import Speaker
 from policies.keys import Keys
 from policies.redaction.placeholders import Pseudonyms
@@ -88,7 +88,11 @@ class Conversations:
             ]
 
     def append(self, user_id: str, conversation: Conversation, *added: Message) -> None:
-        """Store new turns, and the conversation itself with its first ones."""
+        """Store new turns, and the conversation itself with its first ones.
+
+        Raises:
+            ConflictError: It went on since it was read, in another process; nothing is stored over that.
+        """
         vault = self._seal(conversation.id, "vault", msgspec.json.encode(conversation.pseudonyms.dump()))
         with writing(self._database) as session:
             row = session.get(ConversationRow, conversation.id)
@@ -100,6 +104,9 @@ class Conversations:
             count = session.exec(
                 select(func.count()).select_from(MessageRow).where(MessageRow.conversation_id == conversation.id)
             ).one()
+            if count and count != len(conversation.messages):
+                problem = "This conversation went on elsewhere while the question was answered. Ask again."
+                raise ConflictError(problem)
             for ordinal, message in enumerate(added, start=count):
                 sealed = self._seal(conversation.id, str(ordinal), msgspec.json.encode(message))
                 session.add(

@@ -13,6 +13,7 @@ from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
 from gateway.config import load_config
 from gateway.errors import BadRequestError, NotFoundError
+from gateway.texts import in_utc
 from policies.errors import TrailUnavailableError
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MOST_LISTED = 3
+_MOST_ENTRIES = 1_000_000
+_MOST_DIGITS = 18
+"""Of an entry's number: SQLite's whole numbers have 64 bits."""
 _FINDINGS = 1
 """The exit code when the trail is not what was written."""
 
@@ -41,7 +45,7 @@ def list_(
         str | None, typer.Option(metavar="TIME", help="From 2026-11-24 or 2026-11-24T09:30 (UTC) on.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=_MOST_ENTRIES, help="How many at most.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List entries, newest first."""
@@ -62,7 +66,9 @@ def show_entries(
     as_json: Json = False,
 ) -> None:
     """Show one entry, or all entries of one question or search, in full."""
-    query = product.EntryQuery(id=int(what)) if what.isdecimal() else product.EntryQuery(request=what, limit=1000)
+    # A number that the trail's ids cannot reach is no entry; it may be a request for all that is known.
+    is_number = what.isdecimal() and len(what) <= _MOST_DIGITS
+    query = product.EntryQuery(id=int(what)) if is_number else product.EntryQuery(request=what, limit=1000)
     entries = _read(context, query, "show")[::-1]
     if not entries:
         message = f"The trail holds no entry and no request {what}. `muniment audit list` shows what there is."
@@ -189,7 +195,7 @@ def _time(text: str | None) -> datetime | None:
     except ValueError as error:
         message = f"{text!r} is no time. Write 2026-11-24 or 2026-11-24T09:30."
         raise BadRequestError(message) from error
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
+    return in_utc(given if given.tzinfo else given.replace(tzinfo=UTC))
 
 
 def _text(path: Path) -> str:

@@ -49,7 +49,9 @@ def evaluate(
         typer.Option(metavar="ID", help="Answer with this model; may be repeated. Else the one in use."),
     ] = None,
     only: Annotated[Part, typer.Option(help="What to measure.")] = Part.ALL,
-    source: Annotated[str | None, typer.Option(metavar="NAME", help="The source the questions are about.")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The source they are about, where there are several.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write everything, question by question, as JSON.")
     ] = None,

@@ -16,6 +16,7 @@ from gateway.evaluation.questions import load_questions as load_questions
 from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
 from gateway.installation import create_home as create_home
+from gateway.installation import make_missing_parts as make_missing_parts
 from gateway.policy.service import explain as explain
 from gateway.services import Services as Services
 from models.fetching import pull as pull

@@ -24,6 +24,7 @@ from gateway.cli import (
     users,
 )
 from gateway.cli.failures import run_guarded
+from gateway.errors import BadRequestError
 
 
 class Program(TyperGroup):
@@ -32,9 +33,28 @@ class Program(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *_: Any, **_named: Any) -> Any:
         """Run a command line and exit with its code."""
         arguments = _home_first(sys.argv[1:] if args is None else args)
-        run = super().main
-        code = run_guarded(lambda: run(arguments, "muniment", standalone_mode=False), as_json="--json" in arguments)
+        main = super().main
+
+        def run() -> Any:
+            _require_utf8(arguments)
+            return main(arguments, "muniment", standalone_mode=False)
+
+        code = run_guarded(run, as_json="--json" in arguments)
         sys.exit(code)
+
+
+def _require_utf8(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no UTF-8: they cannot be stored, searched for or written to the trail.
+
+    Raises:
+        BadRequestError: An argument holds some.
+    """
+    for number, argument in enumerate(arguments, start=1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            message = f"Argument {number} is not valid UTF-8. Set the terminal to UTF-8, or rename the file."
+            raise BadRequestError(message) from error
 
 
 def _home_first(arguments: Sequence[str]) -> list[str]:

@@ -24,9 +24,20 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def init(context: typer.Context) -> None:
+def init(
+    context: typer.Context,
+    *,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Of a home that exists, make only a lost database or trail anew, empty."),
+    ] = False,
+) -> None:
     """Make a new installation: its folder, settings, keys, database and audit trail. Nothing is overwritten."""
     home = home_of(context)
+    if missing:
+        made = product.make_missing_parts(home, by=operating_system_user())
+        show(f"Made anew, empty: {', '.join(made)}." if made else "Nothing is missing, and nothing was made.")
+        return
     product.create_home(home, by=operating_system_user())
     show(f"Made a Muniment home at {home}. Only you can enter it; keep its keys folder apart from other backups.")
     show(_NEXT, style="dim")

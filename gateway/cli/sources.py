@@ -1,6 +1,8 @@
 """`sources` and `sync`: where documents come from, and reading them."""
 
+import re
 from collections import Counter
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from retrieval.ingestion import SyncReport
 
 _MOST_REASONS = 10
+_AGE_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _group = typer.Typer(no_args_is_help=True, help="Where documents come from.")
 
 
@@ -41,13 +44,29 @@ def add(
     access: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Who may read what; without it every document is private.")
     ] = None,
+    max_acl_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE", help="Show nothing of it once its permissions are older: 90m, 12h or 7d. Else no limit."
+        ),
+    ] = None,
 ) -> None:
     """Add a source, once it has been seen to be readable."""
+    age = _age(max_acl_age) if max_acl_age else timedelta(0)
     with opened(context) as services:
-        services.sources.add(name, type_, _pairs(settings or []), access, by=operating_system_user())
+        services.sources.add(name, type_, _pairs(settings or []), access, operating_system_user(), age)
     show(f"Added source {name}. Read it with: muniment sync {name}")
     if access is None:
         tell("It has no access file, so nobody can read its documents unless the source itself says who may.", "yellow")
+
+
+def _age(text: str) -> timedelta:
+    """An age as people write it."""
+    match = re.fullmatch(r"([1-9]\d{0,5})([mhd])", text)
+    if match is None:
+        message = f"{text!r} is no age. Write 90m, 12h or 7d."
+        raise BadRequestError(message)
+    return int(match[1]) * _AGE_UNITS[match[2]]
 
 
 def _pairs(settings: list[str]) -> dict[str, str]:

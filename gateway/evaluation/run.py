@@ -13,7 +13,7 @@ from gateway.chat.rewriting import retrieval_query
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.chat.store import Message
-from gateway.errors import BadRequestError
+from gateway.errors import BadRequestError, NotFoundError
 from gateway.evaluation.access import Access
 from gateway.evaluation.questions import EvaluationQuestion
 from gateway.evaluation.report import (
@@ -78,11 +78,12 @@ async def evaluate(services: Services, plan: Plan, on_progress: Advance) -> Repo
     """Measure retrieval and leaks, and then answers with each model.
 
     Raises:
-        BadRequestError: A question has no reader, or a model cannot answer.
-        NotFoundError: A user of the access file is not a user of this installation.
+        BadRequestError: A question has no reader, a model cannot answer, or it is not said which source is meant.
+        NotFoundError: There is no such source, or a user of the access file is not a user of this installation.
         ModelMissingError: A model has not been pulled.
     """
     started, started_at = time.perf_counter(), now()
+    _check_source(services, plan)
     principals = {user: services.users.principal(user) for user in plan.access.users}
     askers = {question.id: _asker(plan, question) for question in plan.questions}
     answering = [_answering_with(services, model) for model in plan.models]
@@ -106,6 +107,17 @@ async def evaluate(services: Services, plan: Plan, on_progress: Advance) -> Repo
         found=found,
         given=given,
     )
+
+
+def _check_source(services: Services, plan: Plan) -> None:
+    """The access file speaks of one source's paths: those of others would be held against the wrong rules."""
+    names = [source.name for source in services.sources.listed()]
+    if plan.source is None and len(names) > 1:
+        message = f"There are several sources ({', '.join(names)}). Name with --source the one the questions are about."
+        raise BadRequestError(message)
+    if plan.source is not None and plan.source not in names:
+        message = f"There is no source {plan.source}. `muniment sources list` shows what there is."
+        raise NotFoundError(message)
 
 
 def _asker(plan: Plan, question: EvaluationQuestion) -> str:
@@ -206,6 +218,7 @@ async def _answer_all(
 
 async def ask_each(services: Services, plan: Plan, model: str, on_progress: Advance) -> list[GivenAnswer]:
     """Ask one model every question with nothing declined, for the evidence that each answer had."""
+    _check_source(services, plan)
     principals = {user: services.users.principal(user) for user in plan.access.users}
     askers = {question.id: _asker(plan, question) for question in plan.questions}
     answering = _answering_with(services, model)

@@ -18,7 +18,7 @@ class Part(StrEnum):
 
 
 class PartHealth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether a part works; operators also see why not."""
+    """Whether a part works; operators also see why not, or what ails it though it works."""
 
     name: Part
     ready: bool

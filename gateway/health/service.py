@@ -79,6 +79,10 @@ class Readiness:
     async def _check(self, part: Part) -> PartHealth:
         if part in self._lacking:
             return PartHealth(part, ready=False, detail=self._lacking[part])
+        if part is Part.TRAIL:
+            trail = self._services.trail.health
+            # Entries that are taken and cannot be signed stop no answer, and must not go unseen either.
+            return PartHealth(part, ready=trail.ready, detail=trail.detail or None)
         detail = await self._trouble(part)
         return PartHealth(part, ready=detail is None, detail=detail)
 
@@ -87,9 +91,6 @@ class Readiness:
         try:
             if part is Part.DATABASE:
                 await asyncio.to_thread(self._read_database)
-            elif part is Part.TRAIL:
-                trail = self._services.trail.health
-                return None if trail.ready else trail.detail or "The audit trail takes no entries."
             elif part is Part.MODEL:
                 engine = await self._services.engine.health()
                 return None if engine.ready else engine.detail or "The model's worker does not answer."

@@ -8,6 +8,7 @@ from gateway.errors import BadRequestError
 from gateway.reading import Reader
 from gateway.recording import Recorder, new_request_id, passages_retrieved
 from gateway.search.schemas import SearchedPassage, SearchResult
+from gateway.texts import require_text
 from policies.audit.events import SearchAsked
 from policies.authorizer import Authorizer, RequestContext
 from policies.principals import Principal
@@ -64,12 +65,7 @@ class Searches:
 
 
 def _validate(query: str, limit: int) -> None:
-    if not query.strip():
-        message = "The query is empty. Say what to search for."
-        raise BadRequestError(message)
-    if len(query) > _LONGEST_QUERY:
-        message = f"The query has {len(query)} characters; at most {_LONGEST_QUERY} are taken. Shorten it."
-        raise BadRequestError(message)
+    require_text(query, "query", _LONGEST_QUERY)
     if not 1 <= limit <= _MOST_PASSAGES:
         message = f"The limit is {limit}; it must be between 1 and {_MOST_PASSAGES}."
         raise BadRequestError(message)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -10,13 +11,11 @@ from sqlmodel import Session, col, func, select
 
 from connectors.access import load_access
 from connectors.contract import Connector
-from connectors.errors import ConnectorError
 from connectors.registry import create, settings_to_save
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.recording import Recorder
 from gateway.sources.schemas import Source
-from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished
-from retrieval.errors import SyncFailedError
+from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished, SyncStarted
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.sessions import writing
 from retrieval.tables import DocumentRow, SkipRow, SourceRow
@@ -31,8 +30,18 @@ class Sources:
         self._database = database
         self._recorder = recorder
 
-    def add(self, name: str, type_: str, settings: Mapping[str, str], access_file: Path | None, by: str) -> None:
+    def add(
+        self,
+        name: str,
+        type_: str,
+        settings: Mapping[str, str],
+        access_file: Path | None,
+        by: str,
+        max_acl_age: timedelta = timedelta(0),
+    ) -> None:
         """Configure a source after having checked that it can be read.
+
+        With `max_acl_age`, nobody is shown its documents once its permissions were read longer ago than that.
 
         Raises:
             BadRequestError: The name is not usable.
@@ -48,9 +57,10 @@ class Sources:
                 raise ConflictError(message)
         access = str(access_file.absolute()) if access_file else ""
         saved = json.dumps(settings_to_save(type_, settings))
-        row = SourceRow(name=name, type=type_, settings=saved, access_file=access)
+        age = int(max_acl_age.total_seconds())
+        row = SourceRow(name=name, type=type_, settings=saved, access_file=access, max_acl_age_seconds=age)
         _connector(row).check()
-        self._recorder.record_now(SourceAdded(by=by, source=name, type=type_))
+        self._recorder.record_now(SourceAdded(by=by, source=name, type=type_, max_acl_age_seconds=age))
         with writing(self._database) as session:
             session.add(row)
             session.commit()
@@ -69,6 +79,8 @@ class Sources:
                     documents.get(row.name, 0),
                     skipped.get(row.name, 0),
                     row.synced_at,
+                    row.access_read_at,
+                    row.max_acl_age_seconds,
                 )
                 for row in rows
             ]
@@ -93,12 +105,16 @@ class Sources:
 
         Raises:
             NotFoundError: There is no such source.
+            SyncBusyError: Another run is reading it.
             SyncFailedError: It could not be read to its end.
+            TrailUnavailableError: The run could not be recorded, so nothing was read.
         """
         row = self._row(name)
+        self._recorder.record_now(SyncStarted(by=by, source=name))
         try:
             report = ingestion.sync(name, _connector(row), on_progress)
-        except (SyncFailedError, ConnectorError) as error:
+        except BaseException as error:
+            # Also a full disk or Ctrl-C: what was committed before stands, and the trail must say that this run was.
             self._recorder.record_now(SyncFailed(by=by, source=name, error=type(error).__name__))
             raise
         self._recorder.record_now(
@@ -122,11 +138,7 @@ class Sources:
         """
         self._row(name)
         self._recorder.record_now(SourceRemoved(by=by, source=name))
-        removed = ingestion.forget(name)
-        with writing(self._database) as session:
-            session.delete(session.get_one(SourceRow, name))
-            session.commit()
-        return removed
+        return ingestion.forget(name)
 
     def _row(self, name: str) -> SourceRow:
         with Session(self._database) as session:

@@ -89,11 +89,12 @@ class Worker:
         """Start a process; no model is loaded yet.
 
         Raises:
-            EngineUnavailableError: The system starts no process.
+            EngineUnavailableError: The system starts no process, or has no socket to it.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
+        process: Process | None = None
+        with contextlib.ExitStack() as opened:
             try:
+                ours, theirs = (opened.enter_context(end) for end in socket.socketpair())
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-s", "-m", "models.llama.worker", str(theirs.fileno()), log_level),
                     pass_fds=[theirs.fileno()],
@@ -102,11 +103,17 @@ class Worker:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                 )
-            except OSError as error:
-                ours.close()
+                theirs.close()
+                reader, writer = await asyncio.open_unix_connection(sock=ours)
+            except BaseException as error:
+                if process is not None:
+                    process.kill()
+                    await process.wait()
+                if not isinstance(error, OSError):
+                    raise
                 message = f"The model's worker cannot be started: {error.strerror}."
                 raise EngineUnavailableError(message) from error
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+            opened.pop_all()
         return cls(process, reader, writer)
 
     @contextlib.contextmanager

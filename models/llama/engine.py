@@ -223,26 +223,42 @@ class LlamaEngine:
         return worker
 
     async def _supervise(self) -> None:
-        """Keep a worker running: start it anew when it ends, end it when it hangs."""
+        """Keep a worker running: start it anew when it ends, end it when it hangs.
+
+        Whatever goes wrong here is told and tried again: were this task to end, no worker would ever come back.
+        """
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
             if (worker := self._worker) is not None:
                 began = loop.time()
-                await self._watch(worker)
-                await worker.end()
+                reason = await self._outlive(worker)
                 self._worker = None
                 if loop.time() - began > self._options.settled:
                     failures = 0
-                self._detail = f"{worker.ending()}; it is being started again."
-                _log.error("model_worker_ended model=%s reason=%s", self._artefact.id, worker.ending())
+                self._detail = f"{reason}; it is being started again."
+                _log.error("model_worker_ended model=%s reason=%s", self._artefact.id, reason)
             await asyncio.sleep(self._options.restart[min(failures, len(self._options.restart) - 1)])
             failures += 1
             self._restarts += 1
             try:
                 self._worker = await self._launch()
-            except (EngineUnavailableError, ModelCorruptError) as error:
-                self._detail = str(error)
+            except Exception as error:  # noqa: BLE001 - see above.
+                known = isinstance(error, EngineUnavailableError | ModelCorruptError)
+                what = str(error) if known else f"The model's worker cannot be started ({error!r}). It is tried again."
+                if what != self._detail:
+                    _log.error("model_worker_not_started model=%s reason=%s", self._artefact.id, what)
+                self._detail = what
+
+    async def _outlive(self, worker: Worker) -> str:
+        """Wait for a worker's end and let go of it; returns how it ended, in words."""
+        try:
+            await self._watch(worker)
+            await worker.end()
+            return worker.ending()
+        except Exception as error:  # noqa: BLE001 - see `_supervise`.
+            worker.kill()
+            return f"The model's worker could not be watched ({error!r})"
 
     async def _watch(self, worker: Worker) -> None:
         """Return when the worker has ended, or has to be ended because it hangs."""

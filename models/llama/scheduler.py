@@ -85,26 +85,22 @@ class Scheduler:
 
     def step(self) -> list[FromWorker]:
         """Do one step of work; the messages it gave rise to."""
-        if self._current is None:
-            if not self._waiting:
-                return []
-            request = self._waiting.popleft()
-            try:
-                self._current = self._begin(request)
-            except _RefusedError as refusal:
-                return [Refused(request.id, refusal.fault, str(refusal))]
-        answer = self._current
+        if self.idle:
+            return []
+        request = self._waiting.popleft() if self._current is None else self._current.request
         try:
-            return self._advance(answer)
+            self._current = self._current or self._begin(request)
+            return self._advance(self._current)
         except InterruptedDecodeError:
             return []
         except _RefusedError as refusal:
             self._current = None
-            return [Refused(answer.request.id, refusal.fault, str(refusal))]
-        except NativeError as error:
-            self._current = None
-            self._prefixes.forget(answer.sequence)
-            return [Refused(answer.request.id, Fault.FAILED, f"The model failed on this request: {error}.")]
+            return [Refused(request.id, refusal.fault, str(refusal))]
+        except Exception as error:  # noqa: BLE001 - one request's defect must not end the worker for everybody
+            answer, self._current = self._current, None
+            if answer is not None:  # What its sequence holds is not known any more.
+                self._prefixes.forget(answer.sequence)
+            return [_failed(request, error)]
 
     def _begin(self, request: Generate | Ask) -> _Answer:
         job = request.generation if isinstance(request, Generate) else request.choice
@@ -187,6 +183,12 @@ class _RefusedError(Exception):
     def __init__(self, fault: Fault, text: str) -> None:
         super().__init__(text)
         self.fault = fault
+
+
+def _failed(request: Generate | Ask, error: Exception) -> Refused:
+    # The text of an error that is not ours may hold the prompt's.
+    what = str(error) if isinstance(error, NativeError) else type(error).__name__
+    return Refused(request.id, Fault.FAILED, f"The model failed on this request: {what}.")
 
 
 def _too_long(size: int, unit: str, context_tokens: int) -> _RefusedError:

@@ -106,14 +106,56 @@ class AccessDenied:
 class SignInFailed:
     """Credentials were not accepted.
 
-    `reason` is one of a few words such as `unknown`, `revoked` or `disabled`; `key_id` is the public part of a key that
-    is known, and empty when the key is not.
+    `reason` is one of a few words such as `unknown`, `wrong`, `revoked`, `expired`, `locked` or `disabled`; `method` is
+    `key`, `session`, `password` or `oidc`. `key_id` is the public part of a key that is known, `user` the user's name
+    where there is such a user: what was typed there otherwise may be a password. `address_hmac` is a keyed digest of
+    where it came from: it ties attempts together, and an investigator can test a suspected address.
     """
 
     kind: ClassVar[str] = "sign-in:failed"
     channel: str
     reason: str
     key_id: str = ""
+    method: str = "key"
+    user: str = ""
+    address_hmac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLocked:
+    """So many sign-ins in a row failed that none is accepted for a while; `seconds` 0 is until an operator unlocks."""
+
+    kind: ClassVar[str] = "sign-in:locked"
+    user: str
+    failures: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBegun:
+    """Somebody signed in; `method` is `password` or `oidc`, `issuer` the provider that vouched for them."""
+
+    kind: ClassVar[str] = "session:begun"
+    principal: str
+    session: str
+    method: str
+    issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session was ended before its time.
+
+    `reason` is `signed-out`, `signed-in-again`, `ended` (from the list of sessions), `password-changed`,
+    `back-channel` (the provider said so), `replayed` (an old cookie came back: it was copied) or `not-begun` (something
+    failed after it was announced).
+    """
+
+    kind: ClassVar[str] = "session:ended"
+    by: str
+    user: str
+    session: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +168,27 @@ class HomeCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class HomePartsMade:
+    """Parts of an installation were missing and made anew, empty: `database`, `trail` or both.
+
+    What stood in them before is gone from here; a trail that begins with this entry followed another one.
+    """
+
+    kind: ClassVar[str] = "home:parts-made"
+    by: str
+    parts: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAdded:
-    """A source was configured; `type` names its connector."""
+    """A source was configured; `type` names its connector; 0 seconds mean that its permissions never grow too old."""
 
     kind: ClassVar[str] = "source:added"
     by: str
     source: str
     type: str
+    max_acl_age_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +196,15 @@ class SourceRemoved:
     """A source and all its documents are being taken out."""
 
     kind: ClassVar[str] = "source:removed"
+    by: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStarted:
+    """A run over a source is about to read it; without an end in the trail, it was killed and may have changed much."""
+
+    kind: ClassVar[str] = "sync:started"
     by: str
     source: str
 
@@ -181,7 +246,7 @@ class UserAdded:
 
 @dataclass(frozen=True, slots=True)
 class UserDisabled:
-    """All access was taken from a user."""
+    """All access was taken from a user: keys, sessions and groups count no more."""
 
     kind: ClassVar[str] = "user:disabled"
     by: str
@@ -189,13 +254,47 @@ class UserDisabled:
 
 
 @dataclass(frozen=True, slots=True)
+class UserUnlocked:
+    """A user's failed sign-ins were forgotten, so that the next one counts again."""
+
+    kind: ClassVar[str] = "user:unlocked"
+    by: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserLinked:
+    """A user may sign in as a provider's subject; the subject is a keyed digest."""
+
+    kind: ClassVar[str] = "user:linked"
+    by: str
+    user: str
+    issuer: str
+    subject_hmac: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChanged:
+    """A user was given another password, by themselves or an operator."""
+
+    kind: ClassVar[str] = "password:changed"
+    by: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyCreated:
-    """A user was given an API key; `key_id` is its public part."""
+    """A user was given an API key; `key_id` is its public part.
+
+    `scopes` are the actions it may be used for, none meaning all of the user's; `expires` is a time in UTC, or empty.
+    """
 
     kind: ClassVar[str] = "key:created"
     by: str
     user: str
     key_id: str
+    scopes: tuple[str, ...] = ()
+    expires: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,13 +355,21 @@ Event = (
     | AnswerFailed
     | AccessDenied
     | SignInFailed
+    | SignInLocked
+    | SessionBegun
+    | SessionEnded
     | HomeCreated
+    | HomePartsMade
     | SourceAdded
     | SourceRemoved
+    | SyncStarted
     | SyncFinished
     | SyncFailed
     | UserAdded
     | UserDisabled
+    | UserUnlocked
+    | UserLinked
+    | PasswordChanged
     | KeyCreated
     | KeyRevoked
     | ModelPulled

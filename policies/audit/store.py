@@ -57,7 +57,8 @@ class Trail:
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
         self._closing = False
-        self._unsealed_since: float | None = None
+        # What a process before this one left without a signature or a copy is made up for within a second.
+        self._unsealed_since: float | None = time.monotonic()
         self._append_problem = ""
         self._refused_at = 0.0
         self._seal_problem = ""

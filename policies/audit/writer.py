@@ -4,6 +4,7 @@ A commit that fails changes nothing here, so the chain goes on where the disk st
 explained (another file in the trail's place, acknowledged entries gone) is never written over: it stays an error.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from policies.audit.chain import EMPTY_ROOT, entry_hash, genesis, new_id, next_root, timestamp
-from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, append_to, digest, sign_checkpoint
+from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, append_to, digest, last_exported, sign_checkpoint
 from policies.audit.database import open_to_write, read_log_id, writing
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
@@ -60,6 +61,7 @@ class ChainWriter:
             self.writer = new_id()
             self._head = _Head(0, genesis(self.log, self.writer))
             self._rooted = self._last_sealed()
+            self._make_up_for_a_missing_copy()
         except (sqlite3.Error, OSError) as error:
             self._connection.close()
             raise self._unavailable(error) from error
@@ -106,7 +108,8 @@ class ChainWriter:
         """Sign a checkpoint over all entries of all writers, unless the newest one covers them; copy it if configured.
 
         Raises:
-            TrailUnavailableError: It was not written, or not copied; both are tried again the next time.
+            TrailUnavailableError: It was not written, or not copied; both are tried again the next time. Or the newest
+                checkpoint is not one that we signed over entries that are there, and nothing is signed after it.
         """
         try:
             if self._in_doubt:
@@ -116,9 +119,7 @@ class ChainWriter:
                 signed = self._new_checkpoint()
             self._in_doubt = False
             self._to_copy = signed or self._to_copy
-            if self._to_copy and self._checkpoint_file:
-                append_to(self._checkpoint_file, self._to_copy)
-            self._to_copy = None
+            self._copy()
         except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
         return signed is not None
@@ -151,22 +152,45 @@ class ChainWriter:
 
     def _last_sealed(self) -> _Rooted:
         """Where the newest checkpoint leaves off; without one of ours, the roots begin at the first entry."""
-        found = self._newest()
+        newest = self._newest()
+        ours = self._ours(newest) if newest else None
+        return _Rooted(ours.checkpoint.count, bytes.fromhex(ours.checkpoint.root)) if ours else _Rooted(0, EMPTY_ROOT)
+
+    def _make_up_for_a_missing_copy(self) -> None:
+        """Copy the newest checkpoint where the file lacks it: it was named later, or could not be written then.
+
+        A file that speaks of more entries, or of another trail, is left as it is: that is what it is kept for.
+        """
+        newest = self._newest()
+        ours = self._ours(newest) if newest else None
+        if ours is None or self._checkpoint_file is None:
+            return
         try:
-            signed = SignedCheckpoint.from_parts(found.body, found.signature) if found else None
-        except ValueError:
-            signed = None
-        if signed and signed.checkpoint.log == self.log and signed.is_signed_by(self._keys.signing.public_key()):
-            return _Rooted(signed.checkpoint.count, bytes.fromhex(signed.checkpoint.root))
-        return _Rooted(0, EMPTY_ROOT)
+            kept = last_exported(self._checkpoint_file)
+        except FileNotFoundError:
+            kept = None
+        except OSError:
+            return  # A file that can only be written to; the next checkpoint is copied all the same.
+        if kept and (kept.checkpoint.log != self.log or kept.checkpoint.count >= ours.checkpoint.count):
+            return
+        self._to_copy = ours
+        with contextlib.suppress(OSError):
+            self._copy()  # What fails here fails again when sealing, and is told there.
+
+    def _copy(self) -> None:
+        if self._to_copy and self._checkpoint_file:
+            append_to(self._checkpoint_file, self._to_copy)
+        self._to_copy = None
 
     def _new_checkpoint(self) -> SignedCheckpoint | None:
+        newest = self._newest()
+        if newest:
+            self._vouch_for(newest)
         count, root = self._rooted
         query = "SELECT id, hash FROM entries WHERE id > ? ORDER BY id"
         for id_, hash_ in self._connection.execute(query, (count,)):
             count, root = id_, next_root(root, hash_)
         self._rooted = _Rooted(count, root)
-        newest = self._newest()
         if count <= (newest.entries if newest else 0):
             return None
         previous = digest(newest.body, newest.signature) if newest else ""
@@ -181,6 +205,31 @@ class ChainWriter:
         query = "SELECT count, body, signature FROM checkpoints ORDER BY count DESC LIMIT 1"
         row = self._connection.execute(query).fetchone()
         return _Stored(*row) if row else None
+
+    def _ours(self, stored: _Stored) -> SignedCheckpoint | None:
+        """The checkpoint of a row, if it is one of this trail that this installation signed."""
+        try:
+            signed = SignedCheckpoint.from_parts(stored.body, stored.signature)
+        except ValueError:
+            return None
+        same = (signed.checkpoint.log, signed.checkpoint.count) == (self.log, stored.entries)
+        return signed if same and signed.is_signed_by(self._keys.signing.public_key()) else None
+
+    def _vouch_for(self, newest: _Stored) -> None:
+        """Refuse to go on from a checkpoint that is not ours: one put in far ahead would keep us from ever signing."""
+        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
+        if self._ours(newest) is None:
+            what = f"holds a checkpoint at entry {newest.entries} that this installation did not sign"
+        elif newest.entries > last:
+            what = f"lacks entries {last + 1} to {newest.entries}, which were signed"
+        else:
+            return
+        message = (
+            f"The audit trail {self._path} {what}, so its entries are no longer signed. Keep a copy of the file and "
+            "run `muniment audit verify`; then restore the trail from a backup, or move it away and run "
+            "`muniment init --missing`."
+        )
+        raise TrailUnavailableError(message)
 
     def _replaced(self) -> TrailUnavailableError:
         return TrailUnavailableError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from policies.errors import RedactionFailedError
+from policies.errors import RedactionFailedError, TextTooLongError
 from policies.personal_data import EntityType, Span
 from policies.redaction import addresses, credentials, identifiers, phones, rules
 from policies.redaction.lexicon import Lexicon
@@ -106,7 +106,7 @@ class Redactor:
                 message = (
                     f"A text of {len(text):,} characters is too long to redact; split it below {MAX_TEXT_CHARS:,}."
                 )
-                raise RedactionFailedError(message)
+                raise TextTooLongError(message)
         recognition = self._loaded()
         return _closed(lambda: _find_many(recognition, texts))
 

@@ -6,7 +6,7 @@ a document holds is plain text and never reveals anything. What may not be shown
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -103,6 +103,27 @@ class _Entry:
             yield PlaceholderInfo(self.placeholder, self.type, value, frozenset(self.spellings[value]))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is searched for word for word; made once for all texts between two new spellings."""
+
+    types: Mapping[str, EntityType]
+    pattern: re.Pattern[str] | None
+
+    @classmethod
+    def of(cls, entries: Iterable[_Entry]) -> Self:
+        types = {
+            value: entry.type for entry in entries for value in entry.spellings if _is_distinctive(entry.type, value)
+        }
+        longest_first = sorted(types, key=len, reverse=True)
+        pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
+        return cls(types, re.compile(pattern) if types else None)
+
+    def find(self, text: str) -> list[Span]:
+        matches = self.pattern.finditer(text) if self.pattern else ()
+        return [Span(match.start(), match.end(), self.types[match[0]], 1.0, "known") for match in matches]
+
+
 class Pseudonyms:
     """The placeholders of one conversation: the same value has the same one in every text and spelling."""
 
@@ -110,6 +131,9 @@ class Pseudonyms:
         self._entries: list[_Entry] = []
         self._by_key: dict[tuple[EntityType, str], _Entry] = {}
         self._by_placeholder: dict[str, _Entry] = {}
+        self._people: dict[str, list[_Entry]] = {}
+        self._counts: Counter[EntityType] = Counter()
+        self._known: _Known | None = None
 
     def replace(self, text: str, spans: Sequence[Span], origin: str) -> str:
         """The text for the model. `origin` is the document's id, or `user` for what was typed.
@@ -143,16 +167,9 @@ class Pseudonyms:
 
     def known_in(self, text: str) -> list[Span]:
         """Where values of this conversation stand in a text word for word; single names are left to recognition."""
-        values = {
-            value: entry for entry in self._entries for value in entry.spellings if _is_distinctive(entry.type, value)
-        }
-        if not values:
-            return []
-        longest_first = sorted(values, key=len, reverse=True)
-        pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
-        return [
-            Span(match.start(), match.end(), values[match[0]].type, 1.0, "known") for match in pattern.finditer(text)
-        ]
+        if self._known is None:
+            self._known = _Known.of(self._entries)
+        return self._known.find(text)
 
     def infos(self) -> list[PlaceholderInfo]:
         """Every spelling of every value, in the order in which placeholders were given."""
@@ -160,7 +177,7 @@ class Pseudonyms:
 
     def counts(self) -> dict[EntityType, int]:
         """How many different values of each type were replaced."""
-        return dict(Counter(entry.type for entry in self._entries))
+        return dict(self._counts)
 
     def dump(self) -> dict[str, Any]:
         """Everything, as plain data for the vault; it holds personal data and must not be stored unsealed."""
@@ -202,15 +219,22 @@ class Pseudonyms:
         key = _key(kind, value)
         entry = self._by_key.get((kind, key)) or (self._person(key) if kind is EntityType.PERSON else None)
         if entry is None:
-            number = 1 + sum(other.type is kind for other in self._entries)
-            entry = self._add(_Entry(kind, number, key))
-        entry.key = max(entry.key, key, key=len)
-        entry.spellings.setdefault(value, set()).add(origin)
+            entry = self._add(_Entry(kind, 1 + self._counts[kind], key))
+        if len(key) > len(entry.key):
+            entry.key = key
+            self._note_person(entry)
+        if value not in entry.spellings:
+            entry.spellings[value] = set()
+            self._known = None
+        entry.spellings[value].add(origin)
         self._by_key[kind, key] = entry
         return entry
 
     def _add(self, entry: _Entry) -> _Entry:
         self._entries.append(entry)
+        self._counts[entry.type] += 1
+        self._known = None
+        self._note_person(entry)
         self._by_placeholder[entry.placeholder] = entry
         for key in (entry.key, *(_key(entry.type, value) for value in entry.spellings)):
             self._by_key[entry.type, key] = entry
@@ -218,8 +242,15 @@ class Pseudonyms:
 
     def _person(self, key: str) -> _Entry | None:
         """The one known person that a name can belong to, if there is exactly one."""
-        fitting = [entry for entry in self._entries if entry.type is EntityType.PERSON and _same_person(entry.key, key)]
+        near = {id(entry): entry for word in _ends(key) for entry in self._people.get(word, ())}
+        fitting = [entry for entry in near.values() if _same_person(entry.key, key)]
         return fitting[0] if len(fitting) == 1 else None
+
+    def _note_person(self, entry: _Entry) -> None:
+        """Let a person be found by the first and the last word of the key; one of them is in every name of theirs."""
+        if entry.type is EntityType.PERSON:
+            for word in _ends(entry.key):
+                self._people.setdefault(word, []).append(entry)
 
     def _value(self, match: re.Match[str], may_reveal: MayReveal) -> str:
         entry = self._by_placeholder.get(match[0])
@@ -247,6 +278,12 @@ def _same_person(one: str, other: str) -> bool:
         return len(long) > 1 and len(one) > 1 < len(other) and short[:1] in (long[:1], long[-1:])
     first = short[0] == long[0] or (1 in {len(short[0]), len(long[0])} and short[0][0] == long[0][0])
     return first and short[-1] == long[-1]
+
+
+def _ends(key: str) -> set[str]:
+    """The first and the last word of a person's key."""
+    words = key.split()
+    return {*words[:1], *words[-1:]}
 
 
 def _says_no_more(kind: EntityType, key: str, revealed: str) -> bool:

@@ -1,6 +1,7 @@
 """Join what several recognisers found into spans that do not overlap, hiding all that any of them hides."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 
 from policies.personal_data import EntityType, Span
 
@@ -31,24 +32,29 @@ def union(text: str, found: Iterable[Span]) -> list[Span]:
     """Spans in order that do not overlap and together cover all that was found, letters and digits at least."""
     taken: list[Span] = []
     for span in sorted(found, key=lambda span: (_PRECEDENCE[span.type], span.start - span.end, span.start)):
-        taken += _uncovered(text, span, taken)
-    return sorted(taken, key=lambda span: span.start)
+        # What is taken stays in order and does not overlap, so what overlaps a span stands side by side.
+        first = bisect_right(taken, span.start, key=_end)
+        last = bisect_left(taken, span.end, lo=first, key=_start)
+        taken[first:last] = sorted([*taken[first:last], *_uncovered(text, span, taken[first:last])], key=_start)
+    return taken
 
 
-def _uncovered(text: str, span: Span, taken: Iterable[Span]) -> list[Span]:
-    """The pieces of a span that no span taken before covers, without blanks and punctuation at their ends."""
-    pieces = [(span.start, span.end)]
-    for other in taken:
-        if other.start < span.end and other.end > span.start:
-            pieces = [
-                piece
-                for start, end in pieces
-                for piece in ((start, min(end, other.start)), (max(start, other.end), end))
-            ]
-    trimmed = [
-        _trimmed(text, start, end) if (start, end) != (span.start, span.end) else (start, end) for start, end in pieces
-    ]
-    return [Span(start, end, span.type, span.score, span.recogniser) for start, end in trimmed if start < end]
+def _start(span: Span) -> int:
+    return span.start
+
+
+def _end(span: Span) -> int:
+    return span.end
+
+
+def _uncovered(text: str, span: Span, others: Sequence[Span]) -> list[Span]:
+    """The pieces of a span between others that overlap it, without blanks and punctuation at their ends."""
+    if not others:
+        return [span] if span.start < span.end else []
+    starts = [span.start, *(other.end for other in others)]
+    ends = [*(other.start for other in others), span.end]
+    pieces = [_trimmed(text, start, end) for start, end in zip(starts, ends, strict=True)]
+    return [Span(start, end, span.type, span.score, span.recogniser) for start, end in pieces if start < end]
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.access import AccessRules, load_access
+from connectors.contract import Part
 from connectors.errors import AccessUnreadableError
 from policies.labels import Classification, Label
 
@@ -86,6 +87,16 @@ def test_a_name_spelt_with_combining_marks_falls_under_its_rule(tmp_path: Path) 
         assert access.label(unicodedata.normalize(form, "Gehälter/2024.md")) == Label.for_groups("finance")
 
 
+def test_a_rule_may_restrict_parts_of_its_documents(tmp_path: Path) -> None:
+    parts = [{"heading": "Pay", "groups": ["finance"]}, {"heading": "Notes", "users": ["ada"], "optional": True}]
+    access = rules(tmp_path, {**FORM, "rules": [{"prefix": "", "groups": ["everyone"], "parts": parts}]})
+    assert access.parts("a.md") == (
+        Part("Pay", Label.for_groups("finance")),
+        Part("Notes", Label(allow_users=frozenset({"ada"})), optional=True),
+    )
+    assert rules(tmp_path, FORM).parts("a.md") == ()
+
+
 def changed(**fields: Any) -> dict[str, Any]:
     return {**FORM, **fields}
 
@@ -109,6 +120,10 @@ def changed(**fields: Any) -> dict[str, Any]:
         (changed(rules=[{"prefix": "a/", "deny_groups": ["fnance"]}]), "rule 1 (prefix 'a/')"),
         (changed(rules=[{"prefix": "a/", "deny_users": ["adda"]}]), "'adda'"),
         (changed(users={"ada": ["nowhere"]}), "'nowhere'"),
+        (changed(rules=[{"prefix": "a/", "parts": [{"heading": "Pay", "groups": ["fnance"]}]}]), "part 'Pay'"),
+        (changed(rules=[{"prefix": "a/", "parts": [{"heading": " ", "groups": ["finance"]}]}]), "without a heading"),
+        (changed(rules=[{"prefix": "a/", "parts": [{"groups": ["finance"]}]}]), "heading"),
+        (changed(rules=[{"prefix": "a/", "parts": [{"heading": "Pay", "group": ["finance"]}]}]), "group"),
         (changed(rules=[{"prefix": "/finance/"}]), "'/finance/'"),
         (changed(rules=[{"prefix": "./finance/"}]), "'./finance/'"),
         (changed(rules=[{"prefix": "a/../finance/"}]), "'a/../finance/'"),

@@ -1,5 +1,6 @@
 """The folder connector sees every change, and never anything outside its folder."""
 
+import json
 import os
 import socket
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from connectors import Change, Checkpoint, Delete, Label, Skip, Upsert
+from connectors import Change, Checkpoint, Delete, Label, Part, Skip, Upsert
 from connectors.access import load_access
 from connectors.errors import ConfigurationError, SourceUnavailableError
 from connectors.folder import walk
@@ -376,3 +377,21 @@ def test_the_cursor_of_many_files_stays_small_and_quick() -> None:
     assert read_cursor(cursor) == seen
     assert time.perf_counter() - started < 3
     assert len(cursor) < 3_000_000
+
+
+def test_a_change_to_a_parts_readers_reads_the_document_again(root: Path, tmp_path: Path) -> None:
+    write(root, "offer.md", "# Offer\n\n## Salaries\n\n90000")
+    file = tmp_path / "rules.json"
+
+    def rules(*readers: str) -> Any:
+        parts = [{"heading": "Salaries", "groups": list(readers)}]
+        file.write_text(
+            json.dumps({"groups": ["all", "pay"], "rules": [{"prefix": "", "groups": ["all"], "parts": parts}]})
+        )
+        return load_access(file)
+
+    changes, cursor = run(folder(root, rules("pay")))
+    [upsert] = [change for change in changes if isinstance(change, Upsert)]
+    assert upsert.parts == (Part("Salaries", Label.for_groups("pay")),)
+    assert upserts(run(folder(root, rules("pay")), cursor)[0]) == []
+    assert upserts(run(folder(root, rules("pay", "all")), cursor)[0]) == ["offer.md"]

@@ -28,6 +28,9 @@ class ListConnector:
 class NothingPersonal:
     """A redactor that finds nothing."""
 
+    def load(self) -> None:
+        """There is nothing to load."""
+
     def find(self, text: str) -> list[Span]:
         return []
 

@@ -17,9 +17,9 @@ from litestar import Litestar
 
 from gateway.app import create_app
 from gateway.config import Home
+from gateway.installation import create_home
 from gateway.services import Services
 from policies.audit.reader import EntryQuery, read_entries
-from policies.keys import create_keys
 from policies.principals import Role
 from tests.fakes.hash_embedder import HashEmbedder
 from tests.fakes.patterns import PatternRedactor
@@ -73,8 +73,7 @@ def build_home(folder: Path, settings: str, opened: Callable[[Path], Services]) 
     users = {user: sorted(groups) for user, groups in MEMBERSHIPS.items()}
     access = folder / "access.json"
     access.write_text(json.dumps({"groups": ["everyone", "finance"], "users": users, "rules": RULES}))
-    home.mkdir()
-    create_keys(Home(home).keys)
+    create_home(Home(home), by="tests")
     (home / "muniment.toml").write_text(settings)
     with opened(home) as services:
         services.users.add(MEMBERSHIPS, frozenset({Role.EMPLOYEE}), by="test")

@@ -1,20 +1,28 @@
 """The database opens, migrates, and says what is wrong when it cannot."""
 
+import json
 import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlmodel import SQLModel
+from sqlalchemy import create_engine
+from sqlmodel import Session, SQLModel, select
 
-import gateway.admin.store
 import gateway.chat.store
+import gateway.database
+import gateway.identity.store
+import retrieval.labels
 import retrieval.tables
-from gateway.database import open_database
-from gateway.errors import DatabaseUnusableError
+from gateway.database import _alembic, open_database
+from gateway.errors import DatabaseBusyError, DatabaseUnusableError
+from policies.labels import Label
 
-TABLES = (gateway.admin.store, gateway.chat.store, retrieval.tables)
+TABLES = (gateway.identity.store, gateway.chat.store, retrieval.tables)
 """Imported so that their classes are known."""
 
 
@@ -44,6 +52,18 @@ def test_a_damaged_file_is_said_and_kept(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_lock_at_opening_means_later_and_not_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "muniment.db"
+    open_database(path).dispose()
+    monkeypatch.setattr(gateway.database, "_BUSY_SECONDS", 0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseBusyError, match="try again later"):
+            open_database(path)
+        other.execute("ROLLBACK")
+    open_database(path).dispose()
+
+
 def test_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "muniment.db"
     open_database(path).dispose()
@@ -59,3 +79,41 @@ def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(DatabaseUnusableError, match="cannot be opened"):
         open_database(tmp_path / "data" / "muniment.db")
+
+
+def test_documents_of_the_first_version_keep_their_readers(tmp_path: Path) -> None:
+    """Labels get their source's name, and passages their document's label; the index is made anew."""
+    path = tmp_path / "muniment.db"
+    path.touch()
+    engine = create_engine(f"sqlite:///{path}")
+    old = {
+        "allow_groups": ["everyone"],
+        "allow_users": [],
+        "classification": "internal",
+        "deny_groups": [],
+        "deny_users": [],
+    }
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0001")
+        for statement in (
+            "INSERT INTO corpus VALUES (1, 7, 'stamp')",
+            f"INSERT INTO label VALUES (1, 'digest', '{json.dumps(old)}')",
+            *(
+                f"INSERT INTO document VALUES ('{source}', '{source}', 'x', 'x', '', '[]', '', '', '', NULL, 1, '', 7, 0)"  # noqa: E501
+                for source in ("hr", "it")
+            ),
+            "INSERT INTO passage VALUES (1, 'hr', 0, '', '[]', 'text', '[]', 0, 4, NULL, x'00')",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    database = open_database(path)
+    with Session(database) as session:
+        labels = retrieval.labels.all_labels(session)
+        of_document = {row.id: labels[row.label_id] for row in session.exec(select(retrieval.tables.DocumentRow)).all()}
+        passage = session.get_one(retrieval.tables.PassageRow, 1)
+        everyone = Label.for_groups("everyone")
+        assert of_document == {source: replace(everyone, source=source) for source in ("hr", "it")}
+        assert labels[passage.label_id] == of_document["hr"]
+        assert len(labels) == len(of_document)
+        assert retrieval.labels.corpus_state(session).epoch > 7
+    database.dispose()

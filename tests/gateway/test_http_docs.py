@@ -52,12 +52,15 @@ async def test_the_page_lists_every_operation_and_loads_nothing(
 
 
 def test_the_readme_lists_every_route_with_its_action(app: Litestar) -> None:
-    rows = re.findall(r"^\| (`(?:GET|POST) .+?) \| `([a-z:-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (`(?:DELETE|GET|POST) .+?) \| `([a-z:-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
     listed = {
-        tuple(operation.replace("{id}", "{conversation_id}").split(" ")): action
+        tuple(operation.replace("{name}", "{id}").split(" ")): action
         for operations, action in rows
         for operation in re.findall(r"`([^`]+)`", operations)
     }
     schema = {("GET", "/schema"), ("GET", "/schema/openapi.json")}
-    assert {key: action for key, action in listed.items() if key not in schema} == served(app)
+    routes = {(method, re.sub(r"\{\w+\}", "{id}", path)): action for (method, path), action in served(app).items()}
+    assert {key: action for key, action in listed.items() if key not in schema} == routes
     assert {listed[key] for key in schema} == {Action.OPENAPI_READ}

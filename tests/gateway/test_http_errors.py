@@ -1,10 +1,13 @@
 """Errors over HTTP have one shape, a stable code, a sentence that helps, and nothing from inside."""
 
 import logging
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from gateway.app import create_app
 from gateway.errors import TRANSLATIONS, ConflictError, TooManyRequestsError
@@ -73,3 +76,42 @@ async def test_absent_and_forbidden_look_alike(client: httpx.AsyncClient, world:
 
     assert await tries(hers) == await tries(absent)
     assert (await tries(hers))[0][0] == 404
+
+
+async def test_a_conversation_that_does_not_open_says_to_begin_a_new_one(
+    client: httpx.AsyncClient, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = question("How many days of paid holiday are there?", muniment={"keep": True})
+    answer = await client.post("/v1/chat/completions", json=asked, headers=world.headers("alice"))
+    kept = answer.json()["muniment"]["conversation"]
+    with world.services.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE conversation SET vault = x'0102'")
+    follow_up = question("And?", muniment={"conversation": kept})
+    for response in (
+        await client.get(f"/api/v1/conversations/{kept}", headers=world.headers("alice")),
+        await client.post("/v1/chat/completions", json=follow_up, headers=world.headers("alice")),
+    ):
+        assert (response.status_code, error_of(response)["code"]) == (410, "conversation_unreadable")
+        assert "Start a new conversation" in error_of(response)["message"]
+    assert "code=conversation_unreadable" in caplog.text, "a record that was altered concerns the operator too"
+
+
+async def test_a_database_that_somebody_else_writes_to_says_to_try_again(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait_in_vain(*_: object) -> None:
+        with world.services.database.execution_options(writing=True).begin() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+    monkeypatch.setattr(world.services.conversations, "listed", wait_in_vain)
+    world.services.database.dispose()
+    event.listen(world.services.database, "connect", lambda made, _: made.execute("PRAGMA busy_timeout=1"))
+    with closing(sqlite3.connect(world.services.home.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        response = await client.get("/api/v1/conversations", headers=world.headers("bob"))
+        other.execute("ROLLBACK")
+    error = error_of(response)
+    assert (response.status_code, error["code"]) == (503, "database_busy")
+    assert response.headers["retry-after"]
+    assert "set up" not in error["message"]
+    assert str(world.services.home) not in error["message"]

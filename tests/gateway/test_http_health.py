@@ -12,6 +12,7 @@ from gateway.app import create_app
 from gateway.errors import DatabaseUnusableError
 from gateway.health.service import Readiness
 from models.errors import ModelMissingError
+from policies.audit.store import TrailHealth
 from tests.gateway.conftest import TRAVEL_ANSWER, World, client_of, error_of, eventually, question, until_ready
 
 
@@ -88,6 +89,18 @@ async def test_a_trail_that_takes_nothing_is_noticed(client: httpx.AsyncClient, 
     response = await client.get("/health/ready")
     assert response.status_code == 503
     assert parts_of(response.json())["audit trail"] is False
+
+
+async def test_a_trail_that_cannot_be_signed_is_told_to_operators(
+    client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries are still taken, so questions are answered; whoever keeps the service running must learn of it."""
+    ailing = TrailHealth(ready=True, waiting=0, detail="It holds a checkpoint that was not signed here.")
+    monkeypatch.setattr(type(world.services.trail), "health", ailing)
+    response = await client.get("/health/ready", headers=world.headers("olga"))
+    assert response.status_code == 200
+    assert {part["name"]: part.get("detail") for part in response.json()["parts"]}["audit trail"] == ailing.detail
+    assert ailing.detail not in (await client.get("/health/ready")).text
 
 
 async def test_a_service_whose_database_is_damaged_does_not_start(world: World) -> None:

@@ -92,7 +92,15 @@ async def test_the_trail_is_filtered(
 
 @pytest.mark.parametrize(
     "params",
-    [{"limit": "0"}, {"limit": "5000"}, {"limit": "x"}, {"since": "yesterday"}, {"since": "2026-01-01T00:00:00"}],
+    [
+        {"limit": "0"},
+        {"limit": "5000"},
+        {"limit": "x"},
+        {"since": "yesterday"},
+        {"since": "2026-01-01T00:00:00"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"until": "9999-12-31T23:59:59-10:00"},
+    ],
 )
 async def test_filters_that_make_no_sense_are_refused(
     client: httpx.AsyncClient, world: World, params: dict[str, str]

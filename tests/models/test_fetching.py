@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from models.carriers import pip_download
@@ -320,8 +321,39 @@ def test_a_redirect_cannot_lead_to_plain_http_elsewhere(address: str) -> None:
     reader.close()
 
 
-def test_a_hub_is_asked_over_https_only() -> None:
-    reader = WebReader("http://192.0.2.1/")
+@pytest.mark.parametrize("host", ["192.0.2.1", "127.0.0.1", "[::1]", "localhost"])
+def test_a_hub_is_asked_over_https_only(host: str) -> None:
+    reader = WebReader(f"http://{host}/")
+    with pytest.raises(PullFailedError, match="not https"):
+        list(reader.read(ModelFile("x", 1, "0" * 64), 0))
+    reader.close()
+
+
+@pytest.mark.parametrize("base", ["https://mirror.example/", "http://mirror.example/"])
+@pytest.mark.parametrize("leads_to", ["http://127.0.0.1/x", "http://localhost:8400/x", "http://[::1]/x"])
+def test_a_redirect_cannot_lead_to_plain_http_on_this_machine(base: str, leads_to: str) -> None:
+    """What listens here is not what the operator named, whoever sends us there."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": leads_to})
+
+    reader = WebReader(base, plain_http=True)
+    reader._client._transport = httpx.MockTransport(answer)
+    reader._client._mounts = {}
+    with pytest.raises(PullFailedError, match="not https"):
+        list(reader.read(ModelFile("x", 1, "0" * 64), 0))
+    assert asked == [f"{base}x"]
+    reader.close()
+
+
+def test_a_mirror_named_with_https_cannot_lead_back_to_plain_http() -> None:
+    reader = WebReader("https://mirror.example/", plain_http=True)
+    reader._client._transport = httpx.MockTransport(
+        lambda _: httpx.Response(302, headers={"location": "http://mirror.example/x"})
+    )
+    reader._client._mounts = {}
     with pytest.raises(PullFailedError, match="not https"):
         list(reader.read(ModelFile("x", 1, "0" * 64), 0))
     reader.close()

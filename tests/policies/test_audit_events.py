@@ -13,7 +13,7 @@ import pytest
 
 from policies.audit import events
 from policies.audit.chain import canonical, encode, entry_hash, genesis, new_id, next_root, timestamp
-from policies.audit.events import Event, KeyCreated, UserAdded
+from policies.audit.events import Event, KeyRevoked, UserAdded
 
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 NOW = datetime(2026, 11, 24, 9, 5, 7, 123, tzinfo=UTC)
@@ -81,9 +81,9 @@ def test_a_hostile_value_stays_inside_its_field(value: str) -> None:
 
 
 def test_there_is_one_way_to_write_an_entry() -> None:
-    body = encode(KeyCreated(by="root", user="ada", key_id="k1"), NOW)
+    body = encode(KeyRevoked(by="root", user="ada", key_id="k1"), NOW)
     assert body == (
-        '{"at":"2026-11-24T09:05:07.000123Z","event":{"by":"root","key_id":"k1","user":"ada"},"kind":"key:created"}'
+        '{"at":"2026-11-24T09:05:07.000123Z","event":{"by":"root","key_id":"k1","user":"ada"},"kind":"key:revoked"}'
     )
     assert canonical({"b": 1, "a": [True, None]}) == canonical({"a": (True, None), "b": 1})
 

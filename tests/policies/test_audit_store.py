@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from policies.audit.checkpoints import last_exported
+from policies.audit.checkpoints import Checkpoint, last_exported, sign_checkpoint
 from policies.audit.events import QuestionAsked, UserAdded
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.store import EntryRef, Trail
@@ -116,6 +116,36 @@ def test_checkpoints_are_copied_elsewhere(trail_file: Path, keys: Keys, tmp_path
     assert verify(trail_file, keys.public_key_pem(), last).ok
 
 
+def test_a_copy_is_made_up_for_where_it_is_missing(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+    """At opening where that works, else as soon as it does; nothing new needs to be recorded for it."""
+    with Trail.open(trail_file, keys) as trail:
+        trail.record(asked(), WAIT_SECONDS)
+    copy, unmounted = tmp_path / "later.jsonl", tmp_path / "unmounted" / "kept.jsonl"
+    Trail.open(trail_file, keys, copy).close()
+    Trail.open(trail_file, keys, copy).close()
+    assert len(copy.read_text(encoding="utf-8").splitlines()) == 1
+    with Trail.open(trail_file, keys, unmounted) as trail:
+        until(lambda: "kept.jsonl" in trail.health.detail)
+        unmounted.parent.mkdir()
+        until(unmounted.exists)
+    assert unmounted.read_bytes() == copy.read_bytes()
+
+
+def test_a_copy_that_knows_more_is_left_as_it_is(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+    """Negative control: an older checkpoint after a newer one would hide that the trail was rolled back."""
+    copy = tmp_path / "elsewhere.jsonl"
+    with Trail.open(trail_file, keys) as trail:
+        trail.record(asked(), WAIT_SECONDS)
+    older = trail_file.read_bytes()
+    with Trail.open(trail_file, keys, copy) as trail:
+        trail.record(asked(), WAIT_SECONDS)
+    trail_file.write_bytes(older)
+    before = copy.read_bytes()
+    Trail.open(trail_file, keys, copy).close()
+    assert copy.read_bytes() == before
+    assert not verify(trail_file, keys.public_key_pem(), last_exported(copy)).ok
+
+
 def test_a_copy_that_cannot_be_written_is_said_and_made_later(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "unmounted" / "checkpoints.jsonl"
     with Trail.open(trail_file, keys, copy) as trail:
@@ -139,6 +169,60 @@ def test_rows_are_not_changed_by_accident(trail_file: Path, keys: Keys, statemen
         trail.record(asked(), WAIT_SECONDS)
     with closing(sqlite3.connect(trail_file)) as connection, pytest.raises(sqlite3.IntegrityError, match="only grows"):
         connection.execute(statement)
+
+
+def put_in_a_checkpoint(file: Path, keys: Keys, other_keys: Keys, forgery: str) -> None:
+    """A newest checkpoint far ahead of the entries: noise, one of another key, or our own under another count."""
+    ours = rows(file, "SELECT body, signature FROM checkpoints")[0]
+    log = str(rows(file, "SELECT id FROM log")[0][0])
+    forged = sign_checkpoint(Checkpoint(log, 10**12, "0" * 64, "", "", ""), other_keys)
+    foreign = sign_checkpoint(Checkpoint("another", 10**12, "0" * 64, "", "", ""), keys)
+    made = {
+        "noise": ("x", b""),
+        "other key": (forged.body, forged.signature),
+        "other trail": (foreign.body, foreign.signature),
+        "other count": ours,
+    }
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", (10**12, *made[forgery]))
+        connection.commit()
+
+
+@pytest.mark.parametrize("forgery", ["noise", "other key", "other trail", "other count"])
+@pytest.mark.parametrize("running", [True, False])
+def test_a_newest_checkpoint_that_is_not_ours_is_said(
+    trail_file: Path, keys: Keys, other_keys: Keys, tmp_path: Path, forgery: str, *, running: bool
+) -> None:
+    """Were it trusted, nothing would be signed or copied any more, and entries cut after it would not be missed."""
+    copy = tmp_path / "elsewhere.jsonl"
+    with Trail.open(trail_file, keys, copy) as trail:
+        trail.record(asked(1), WAIT_SECONDS)
+        until(copy.exists)
+        if running:
+            put_in_a_checkpoint(trail_file, keys, other_keys, forgery)
+            trail.record(asked(2), WAIT_SECONDS)
+            until(lambda: "audit verify" in trail.health.detail)
+            assert trail.health.ready, "entries are still durable"
+    if not running:
+        put_in_a_checkpoint(trail_file, keys, other_keys, forgery)
+        with Trail.open(trail_file, keys, copy) as trail:
+            trail.record(asked(2), WAIT_SECONDS)
+            until(lambda: "did not sign" in trail.health.detail)
+    assert rows(trail_file, "SELECT count(*) FROM checkpoints") == [(2,)], "nothing is signed after it"
+
+
+def test_signed_entries_that_are_gone_are_said(trail_file: Path, keys: Keys) -> None:
+    with Trail.open(trail_file, keys) as trail:
+        trail.record(asked(1), WAIT_SECONDS)
+        trail.record(asked(2), WAIT_SECONDS)
+        trail.record(asked(3), WAIT_SECONDS)
+    with closing(sqlite3.connect(trail_file)) as connection:
+        connection.execute("DROP TRIGGER entries_no_delete")
+        connection.execute("DELETE FROM entries WHERE id > 1")
+        connection.commit()
+    with Trail.open(trail_file, keys) as trail:
+        trail.record(asked(4), WAIT_SECONDS)
+        until(lambda: "lacks entries 3 to 3" in trail.health.detail)
 
 
 # Faults: every waiter hears of them, and the chain goes on when they are over.

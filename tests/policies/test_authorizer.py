@@ -74,16 +74,20 @@ ROLE_ACTIONS = {
         Action.METRICS_READ,
         Action.MODELS_LIST,
         Action.OPENAPI_READ,
+        Action.SESSIONS_MANAGE,
         Action.SOURCES_MANAGE,
         Action.USERS_MANAGE,
     },
+    Role.SOURCE_OWNER: set(),
 }
+EVERYBODYS = {Action.HEALTH_READ, Action.SESSION_BEGIN, Action.SESSION_END}
+EVERY_USERS = EVERYBODYS | {Action.PASSWORD_CHANGE, Action.SESSION_READ}
 
 
 @pytest.mark.parametrize("role", Role)
 def test_a_role_may_do_its_work_and_nothing_else(authorizer: Authorizer, role: Role) -> None:
     principal = replace(ADA, roles=frozenset({role}))
-    assert allowed_actions(authorizer, principal) == ROLE_ACTIONS[role] | {Action.HEALTH_READ}
+    assert allowed_actions(authorizer, principal) == ROLE_ACTIONS[role] | EVERY_USERS
 
 
 def test_no_role_reads_documents_by_itself(authorizer: Authorizer) -> None:
@@ -104,8 +108,10 @@ def test_no_role_reads_documents_by_itself(authorizer: Authorizer) -> None:
     ids=["anonymous", "inactive", "anonymous with rights", "nameless"],
 )
 def test_who_is_not_somebody_active_sees_the_health_and_no_more(authorizer: Authorizer, principal: Principal) -> None:
+    """Signing in aside, where somebody anonymous begins."""
     label = Label(frozenset({"staff", ""}), frozenset({"ada", "anonymous", ""}))
-    assert allowed_actions(authorizer, principal) == {Action.HEALTH_READ}
+    somebody = principal.active and principal.id
+    assert allowed_actions(authorizer, principal) == (EVERYBODYS if somebody else {Action.HEALTH_READ})
     assert not may_read(authorizer, principal, label).allowed
     assert revealed(authorizer, principal, label) == set()
     assert may_read(authorizer, ADA, label).allowed, "the same label must open for somebody, or this shows nothing"

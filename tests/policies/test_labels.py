@@ -11,6 +11,8 @@ FULL = Label(
     deny_groups=frozenset({"interns"}),
     deny_users=frozenset({"bob"}),
     classification=Classification.CONFIDENTIAL,
+    source="pages",
+    within=Label.for_groups("staff"),
 )
 ODD = ["", " ", "a\nb", 'quo"te', "\x00", "Z\u0301", "\u202eabc", "組", "\ud800", '{"__entity":1}']
 
@@ -38,7 +40,8 @@ def test_labels_that_differ_have_different_digests() -> None:
     ]
     classified = [Label(classification=classification) for classification in Classification]
     odd = [Label.for_groups(name) for name in ODD]
-    different = [FULL, *moved, *classified, *odd]
+    parts = [Label(source="a"), Label(source="b"), Label(within=Label()), Label(within=Label(source="a"))]
+    different = [FULL, *moved, *classified, *odd, *parts]
     assert len({label.digest for label in different}) == len(different)
 
 
@@ -53,6 +56,9 @@ def test_labels_that_differ_have_different_digests() -> None:
         json.dumps(json.loads(FULL.canonical()) | {"allow_groups": "staff"}),
         json.dumps(json.loads(FULL.canonical()) | {"deny_users": [1]}),
         json.dumps(json.loads(FULL.canonical()) | {"allow_users": None}),
+        json.dumps(json.loads(FULL.canonical()) | {"source": None}),
+        json.dumps(json.loads(FULL.canonical()) | {"within": "staff"}),
+        json.dumps(json.loads(FULL.canonical()) | {"within": {}}),
     ],
 )
 def test_what_is_no_label_is_refused(text: str) -> None:

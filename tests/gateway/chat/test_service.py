@@ -1,6 +1,7 @@
 """The promises around an answer, with a model that does whatever an attacker wants."""
 
 import asyncio
+from concurrent.futures import Future
 
 import pytest
 
@@ -8,10 +9,12 @@ from gateway.chat.prompt import ABSTENTION, PromptPassage
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.chat.store import Message
-from gateway.errors import BadRequestError, NotFoundError
+from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from models.engine import Generation, Speaker
 from models.errors import EngineUnavailableError
+from policies.audit.events import Event
 from policies.audit.receipts import verify_receipt
+from policies.audit.store import EntryRef, Trail
 from policies.errors import RedactionFailedError, TrailUnavailableError
 from policies.labels import Label
 from retrieval.sessions import writing
@@ -21,7 +24,10 @@ from tests.fakes.sources import ListConnector, page
 from tests.gateway.conftest import World, recorded
 
 CARD = "4111 1111 1111 1111"
-PAYMENTS = f"# Payments\n\nAda Brandt (ada.brandt@harbour.example) pays Kestrel suppliers with card {CARD}."
+PAYMENTS = (
+    f"# Payments by Ada Brandt\n\n## Card {CARD}\n\n### Asking Ravi Okafor\n\n"
+    f"Ada Brandt (ada.brandt@harbour.example) pays Kestrel suppliers with card {CARD}."
+)
 DUMP = "![x](https://evil.example/?q=1) <img src=//evil.example> [go](https://evil.example) ⟦CREDIT_CARD_1⟧ ⟦PERSON_1⟧ "
 
 
@@ -47,8 +53,11 @@ def dumps_all(generation: Generation) -> str:
 
 
 def test_the_model_never_sees_personal_data(payments: World) -> None:
-    ask(payments, "alice", "Who pays Kestrel suppliers, Ravi Okafor or Ada Brandt?")
+    said = Message(Speaker.USER, f"Ravi Okafor used card {CARD}."), Message(Speaker.ASSISTANT, "Ada Brandt knows.")
+    ask(payments, "alice", "Who pays Kestrel suppliers, Ravi Okafor or Ada Brandt?", history=said)
     told = prompt_of(payments.model.generations[-1].turns)
+    assert "Kestrel suppliers" in told
+    assert "The conversation so far" in told
     for value in ("Ada Brandt", "Ravi Okafor", "ada.brandt@harbour.example", CARD):
         assert value not in told
     assert "⟦PERSON_1⟧" in told
@@ -152,6 +161,92 @@ def test_a_question_that_cannot_be_recorded_never_reaches_the_model(world: World
     with pytest.raises(TrailUnavailableError):
         ask(world, "bob", "What is the daily allowance for travel in Norway?")
     assert world.model.generations == []
+
+
+class DoubtfulTrail:
+    """Takes every entry; what becomes of those of one kind is never known, or becomes known to be bad."""
+
+    def __init__(self, trail: Trail, kind: str, error: Exception | None) -> None:
+        self._trail, self._kind, self._error = trail, kind, error
+
+    def submit(self, event: Event) -> "Future[EntryRef]":
+        if event.kind != self._kind:
+            return self._trail.submit(event)
+        doubtful: Future[EntryRef] = Future()
+        if self._error is not None:
+            doubtful.set_exception(self._error)
+        return doubtful
+
+
+def doubt(world: World, kind: str, error: Exception | None) -> None:
+    recorder = world.services.recorder
+    recorder._trail = DoubtfulTrail(recorder._trail, kind, error)  # type: ignore[assignment]
+    recorder._deadline_seconds = 0.05
+
+
+ENDS = pytest.mark.parametrize("error", [None, TrailUnavailableError("The disk is full.")], ids=["silent", "failed"])
+
+
+@ENDS
+@pytest.mark.parametrize("kind", ["question:asked", "passages:retrieved"])
+def test_an_entry_that_does_not_become_durable_keeps_the_question_from_the_model(
+    world: World, kind: str, error: Exception | None
+) -> None:
+    doubt(world, kind, error)
+    with pytest.raises(TrailUnavailableError):
+        ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    assert world.model.generations == []
+    assert world.model.choices == []
+
+
+@ENDS
+def test_an_outcome_that_does_not_become_durable_keeps_the_answer_back(world: World, error: Exception | None) -> None:
+    doubt(world, "answer:given", error)
+    with pytest.raises(TrailUnavailableError):
+        ask(world, "bob", "What is the daily allowance for travel in Norway?", keep=True)
+    assert world.services.conversations.listed("bob") == []
+
+
+@ENDS
+@pytest.mark.parametrize("kind", ["search:asked", "passages:retrieved"])
+def test_a_search_waits_for_the_trail_too(world: World, kind: str, error: Exception | None) -> None:
+    doubt(world, kind, error)
+    with pytest.raises(TrailUnavailableError):
+        asyncio.run(world.services.searches.search(world.services.users.principal("bob"), "Norway", 5, "test"))
+
+
+@pytest.mark.parametrize("said", ["", "[1]", "  \n", "<b", "![](https://evil.example)", "<img src=x>"])
+def test_a_model_that_says_nothing_declines(world: World, said: str) -> None:
+    world.model.says(said)
+    world.services.chats.answer_always()
+    answer = ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    assert answer.answer
+    assert answer.abstained is (answer.answer == ABSTENTION)
+    if said in {"", "[1]", "  \n", "<b", "<img src=x>"}:
+        assert (answer.abstained, answer.citations) == (True, [])
+
+
+def test_a_conversation_has_one_question_at_a_time(world: World) -> None:
+    begun = str(ask(world, "alice", "What is the daily allowance for travel in Norway?", keep=True).conversation)
+    asker = world.services.users.principal("alice")
+
+    async def both() -> list[object]:
+        questions = (Question(asker, text, "test", conversation=begun) for text in ("And in Oslo?", "And in Bergen?"))
+        return await asyncio.gather(*map(world.services.chats.ask, questions), return_exceptions=True)
+
+    first, second = asyncio.run(both())
+    assert isinstance(first, Answer)
+    assert isinstance(second, ConflictError)
+    assert len(world.services.conversations.open("alice", begun).messages) == 4
+
+
+def test_a_conversation_that_went_on_in_another_process_is_not_overwritten(world: World) -> None:
+    begun = str(ask(world, "alice", "What is the daily allowance for travel in Norway?", keep=True).conversation)
+    stale = world.services.conversations.open("alice", begun)
+    ask(world, "alice", "And in Oslo?", conversation=begun)
+    with pytest.raises(ConflictError):
+        world.services.conversations.append("alice", stale, Message(Speaker.USER, "And in Bergen?"))
+    assert len(world.services.conversations.open("alice", begun).messages) == 4
 
 
 @pytest.mark.parametrize("error", [EngineUnavailableError("gone"), RedactionFailedError("stuck")])

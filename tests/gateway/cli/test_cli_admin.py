@@ -53,7 +53,10 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(commands: Commands) -> None:
     made = commands.json("keys", "create", "alice")
     assert made["user"] == "alice"
     assert made["key"].startswith(f"mun_{made['id']}_")
-    assert commands.json("keys", "list") == [{"id": made["id"], "user": "alice", "active": True}]
+    listed = commands.json("keys", "list")[0]
+    assert (listed["id"], listed["user"], listed["active"], listed["scopes"]) == (made["id"], "alice", True, [])
+    assert listed["expires_at"] is None
+    assert listed["last_used_at"] is None
     secret = made["key"].rsplit("_", 1)[1]
     assert all(secret.encode() not in path.read_bytes() for path in commands.home.rglob("*") if path.is_file())
 
@@ -162,7 +165,15 @@ def test_that_the_trail_was_read_is_in_the_trail(commands: Commands) -> None:
     assert commands.recorded("trail:read")[0]["operation"] == "list"
 
 
-@pytest.mark.parametrize("arguments", [["list", "--since", "yesterday"], ["list", "-n", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--since", "yesterday"],
+        ["list", "--since", "0001-01-01T00:00:00+14:00"],
+        ["list", "-n", "0"],
+        ["list", "-n", "9" * 20],
+    ],
+)
 def test_wrong_filters_are_refused(commands: Commands, arguments: list[str]) -> None:
     commands.fail("audit", *arguments, exit_code=2)
 
@@ -170,6 +181,8 @@ def test_wrong_filters_are_refused(commands: Commands, arguments: list[str]) -> 
 def test_what_the_trail_does_not_hold_is_said(commands: Commands) -> None:
     commands.fail("audit", "show", "99999", exit_code=5)
     commands.fail("audit", "show", "rnothing", exit_code=5)
+    for digits in (18, 19, 20, 5000):
+        commands.fail("audit", "show", "9" * digits, exit_code=5)
 
 
 def test_a_whole_trail_verifies(commands: Commands) -> None:

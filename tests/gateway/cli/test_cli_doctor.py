@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def test_a_healthy_installation_lacks_only_models_here(commands: Commands) -> No
         "index": {"ok"},
         "sources": {"ok"},
         "users": {"ok"},
+        "sign-in": {"ok"},
         "network": {"ok"},
     }
     assert len(checks["models"]) == 3
@@ -121,7 +123,26 @@ def listen_to_all(commands: Commands) -> None:
 
 
 def lose_checkpoints(commands: Commands) -> None:
-    (commands.home / "muniment.toml").write_text('[audit]\ncheckpoint_file = "/nonexistent/kept"\n')
+    (commands.home / "kept").mkdir()
+    keep_checkpoints_in(commands, commands.home / "kept")
+
+
+def keep_checkpoints_in(commands: Commands, file: Path) -> None:
+    (commands.home / "muniment.toml").write_text(f'[audit]\ncheckpoint_file = "{file}"\n')
+
+
+def join_roles(commands: Commands) -> None:
+    """As an earlier version let one."""
+    with sqlite3.connect(commands.home / "data" / "muniment.db") as connection:
+        connection.execute("UPDATE user SET roles = 'auditor operator' WHERE id = 'alice'")
+    connection.close()
+
+
+def lose_client_secret(commands: Commands) -> None:
+    (commands.home / "muniment.toml").write_text(
+        '[oidc]\nissuer = "https://login.example"\nclient_id = "muniment"\nclient_secret_file = "gone"\n'
+        'redirect_uri = "https://docs.example/auth/oidc/callback"\n'
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,6 +159,8 @@ def lose_checkpoints(commands: Commands) -> None:
         (forge_index, "index", "warn"),
         (remove_documents, "sources", "fail"),
         (disable_everybody, "users", "warn"),
+        (join_roles, "users", "fail"),
+        (lose_client_secret, "sign-in", "fail"),
         (listen_to_all, "network", "warn"),
         (lose_checkpoints, "trail", "fail"),
     ],
@@ -151,6 +174,21 @@ def test_each_fault_is_found_where_it_is(
     assert len(faults) == 1
     assert faults[0]["detail"]
     assert faults[0]["fix"] or ". " in faults[0]["detail"]  # Our errors say what to do in their own text.
+
+
+def test_a_place_for_checkpoints_that_was_named_later_gets_the_newest(commands: Commands, tmp_path: Path) -> None:
+    keep_checkpoints_in(commands, tmp_path / "kept.jsonl")
+    assert levels(examine(commands))["trail"] == {"ok"}
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 1
+    examine(commands)
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 1, "it is copied once"
+
+
+def test_checkpoints_that_cannot_be_copied_yet_are_no_loss(commands: Commands, tmp_path: Path) -> None:
+    keep_checkpoints_in(commands, tmp_path / "unmounted" / "kept.jsonl")
+    (check,) = examine(commands)["trail"]
+    assert (check["level"], str(tmp_path / "unmounted") in check["fix"]) == ("warn", True)
+    assert "so far" in check["detail"]
 
 
 def test_without_a_home_the_doctor_says_so(empty: Commands) -> None:

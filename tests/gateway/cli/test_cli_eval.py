@@ -175,3 +175,21 @@ def test_files_that_are_not_what_they_should_be_are_named(commands: Commands, qu
 def test_a_report_that_cannot_be_written_is_said(commands: Commands, questions: str, tmp_path: Path) -> None:
     arguments = ("eval", questions, "--as-readers-from", str(commands.access), "--only", "retrieval")
     assert str(tmp_path) in commands.fail(*arguments, "--report", str(tmp_path), exit_code=2)
+
+
+def test_of_several_sources_one_must_be_named(commands: Commands, questions: str, tmp_path: Path) -> None:
+    """A page of another source would be held against rules that do not speak of it: a leak that is none, or unseen."""
+    (tmp_path / "papers" / "finance").mkdir(parents=True)
+    (tmp_path / "papers" / "finance" / "kestrel.md").write_text("# Kestrel\n\nThe Kestrel budget is for everybody.")
+    open_to_all = tmp_path / "open.json"
+    open_to_all.write_text(json.dumps(ACCESS | {"rules": [{"prefix": "finance/", "groups": ["everyone"]}]}))
+    path = f"path={tmp_path / 'papers'}"
+    commands.succeed("sources", "add", "papers", "--type", "folder", "--set", path, "--access", str(open_to_all))
+    commands.succeed("sync", "papers")
+    arguments = ("eval", questions, "--as-readers-from", str(commands.access), "--only", "retrieval")
+    said = commands.fail(*arguments, exit_code=2)
+    assert "--source" in said
+    assert "company, papers" in said
+    assert commands.recorded("search:asked") == []
+    assert commands.json(*arguments, "--source", "company")["leaks"]["unreadable"] == 0
+    assert "nowhere" in commands.fail(*arguments, "--source", "nowhere", exit_code=5)

@@ -1,14 +1,16 @@
 """Making a home: all of it or nothing, never over something that is there."""
 
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from gateway import installation
-from gateway.config import CONFIG_NAME, Config
-from gateway.errors import ConfigurationError
+from gateway.config import CONFIG_NAME, Config, Home
+from gateway.errors import ConfigurationError, ConflictError
 from gateway.settings_file import settings_template, with_setting
 from tests.gateway.cli.commands import Commands
 
@@ -63,6 +65,43 @@ def test_a_failure_leaves_nothing_half_made(empty: Commands, monkeypatch: pytest
     assert empty.home.exists() is existed
     assert not existed or list(empty.home.iterdir()) == []
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_of_two_that_begin_at_once_one_makes_the_home(
+    empty: Commands, monkeypatch: pytest.MonkeyPatch, *, existed: bool
+) -> None:
+    """Both find the folder empty; the one that comes second must not clean up after the first."""
+    if existed:
+        empty.home.mkdir()
+    both_looked = threading.Barrier(2)
+    outcomes: list[str] = []
+    look = Path.mkdir
+
+    def wait_for_the_other(path: Path, *arguments: Any, **more: Any) -> None:
+        if path == empty.home and threading.current_thread().name.startswith("init"):
+            both_looked.wait(60)
+        look(path, *arguments, **more)
+
+    def begin() -> None:
+        try:
+            installation.create_home(Home(empty.home), by="tests")
+            outcomes.append("made")
+        except ConflictError as error:
+            outcomes.append(str(error))
+
+    monkeypatch.setattr(Path, "mkdir", wait_for_the_other)
+    threads = [threading.Thread(target=begin, name=f"init-{number}") for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    monkeypatch.undo()
+    told, made = sorted(outcomes, key=lambda outcome: outcome == "made")
+    assert made == "made"
+    assert "nothing in it was touched" in told
+    assert empty.json("users", "list") == []
+    assert len(empty.recorded("home:created")) == 1
 
 
 def test_a_place_that_cannot_be_written_is_named(empty: Commands) -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import failures, output
 from gateway.cli.program import _home_first, app
+from tests.gateway.cli.commands import Commands
 
 COMMAND = [sys.executable, "-m", "gateway.cli"]
 
@@ -228,3 +229,9 @@ def test_markup_in_documents_is_text(capsys: pytest.CaptureFixture[str]) -> None
 def test_long_text_is_not_broken_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     output.show("word " * 100)
     assert len(capsys.readouterr().out.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("ask", "a\udcff", "--as", "alice"), ("search", "x", "--as", "\udcff")])
+def test_bytes_that_are_no_text_are_refused_in_one_sentence(commands: Commands, arguments: tuple[str, ...]) -> None:
+    """As a terminal set to another encoding sends them; the trail could not hold even a digest of it."""
+    assert "not valid UTF-8" in commands.fail(*arguments, exit_code=2)
