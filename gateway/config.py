@@ -94,7 +94,7 @@ class Home:
         self.keys = folder / "keys"
         self.database = folder / "data" / "muniment.db"
         self.trail = folder / "data" / "audit.db"
-        self.index = folder / "index" / "passages.bin"
+        self.index = folder / "index"
         self.locks = folder / "locks"
 
     def models(self, config: Config) -> Path:

@@ -25,7 +25,6 @@ from policies.audit.checkpoints import last_exported
 from policies.audit.verifier import verify
 from policies.principals import SEPARATE_ROLES
 from policies.rules import Origin, words_of_context
-from retrieval.index import is_authentic
 
 _LITTLE_DISK_BYTES = 2 * 10**9
 """Below this a sync of some ten thousand documents or a pulled model may not fit."""
@@ -168,12 +167,13 @@ def _models(services: Services) -> Iterator[Finding]:
 
 
 def _index(services: Services) -> Finding:
-    path = services.home.index
-    if not path.exists():
+    files = services.index_files
+    if not files.manifest.exists():
         return _ok("No file kept; the next start makes the index from the database")
-    if not is_authentic(path, services.keys.derive("index-file")):
-        return Level.WARN, f"{path} is damaged or was made under another key, and is not used", "muniment index rebuild"
-    return _ok(f"{path.stat().st_size / 1e6:.1f} MB, made under this installation's key")
+    if not files.is_authentic():
+        detail = f"{services.home.index} is damaged or was made under another key, and is not used"
+        return Level.WARN, detail, "muniment index rebuild"
+    return _ok(f"{files.size_bytes() / 1e6:.1f} MB, made under this installation's key")
 
 
 def _users(services: Services) -> Iterator[Finding]:

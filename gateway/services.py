@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Engine as Database
+from sqlmodel import Session
 
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -43,7 +44,10 @@ from policies.keys import Keys, open_keys
 from policies.redaction.engine import Redactor
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion
+from retrieval.labels import CorpusState, corpus_state
 from retrieval.retriever import Retriever
+from retrieval.segment_files import IndexFiles
+from retrieval.self_test import check_filter
 
 _log = logging.getLogger(__name__)
 
@@ -183,16 +187,28 @@ class Services:
     @cached_property
     def index(self) -> PassageIndex:
         self.embedder.load()
-        index = PassageIndex(self.database, self.embedder.dimensions, self.embedder.id)
-        if not index.restore(self.home.index, self.keys.derive("index-file")):
+        index = PassageIndex(self.database, self.embedder.dimensions, self.embedder.id, self.index_files)
+        if not index.restore(self.first_state):
             index.rebuild()
             self.save_index(index)
+        index.refresh()
+        check_filter(index.layers, self.embedder.dimensions)
         return index
+
+    @cached_property
+    def index_files(self) -> IndexFiles:
+        return IndexFiles(self.home.index, self.keys.derive("index-file"))
+
+    @cached_property
+    def first_state(self) -> CorpusState:
+        """The state of the corpus when this process first looked: what was kept of it is brought up to date, later."""
+        with Session(self.database) as session:
+            return corpus_state(session)
 
     def save_index(self, index: PassageIndex) -> None:
         """Keep the index for the next start; without room for it, the next start only takes longer."""
         try:
-            index.save(self.home.index, self.keys.derive("index-file"))
+            index.save()
         except OSError as error:
             _log.warning("index_file_not_written path=%s reason=%s", self.home.index, error.strerror)
 
@@ -202,6 +218,7 @@ class Services:
 
     @cached_property
     def ingestion(self) -> Ingestion:
+        _ = self.first_state
         key = self.keys.derive("document-identity")
         models = f"{self.config.models.embedder}/{self.config.models.recogniser}"
         return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, models)

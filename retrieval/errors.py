@@ -9,6 +9,10 @@ class IndexUnusableError(RetrievalError):
     """The index cannot be used and cannot be rebuilt: the operator follows the text; nothing is searched meanwhile."""
 
 
+class IndexUnsafeError(RetrievalError):
+    """The index found in its test what it must not find: the operator follows the text; nothing is searched."""
+
+
 class SyncBusyError(RetrievalError):
     """Another run is reading this source: wait for it to end, then sync again."""
 

@@ -25,6 +25,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def flush_folder(folder: Path) -> None:
+    """Wait until the disk has the names of a folder: a file renamed before is found after a crash, too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
     """Hold a lock file while working; the lock goes with the process, however it ends.

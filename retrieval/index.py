@@ -1,90 +1,72 @@
-"""The index in memory: vectors and keywords of every passage, kept in step with the database by epoch.
+"""The index: vectors and keywords of every passage, kept in step with the database by epoch.
 
-Rows in SQL are the truth. A file beside them only saves time at start: it is read when its MAC is right, since a file
-somebody else wrote could make search return anything, and otherwise it is as if it were not there.
+Rows in SQL are the truth. What a search sees is a snapshot that never changes: a large layer, usually mapped from a
+file, and small layers of what came since, each without its dead. Taking in changes makes a new snapshot; so searches
+wait for nobody. When what came since has grown, all layers are merged into one in the background.
 """
 
-import hashlib
-import hmac
 import logging
 import threading
-from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
-import msgspec
-import numpy as np
 from sqlalchemy import Engine
+from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
+from retrieval.building import Entry, Merged, merge, segment_of
 from retrieval.chunks import index_text
-from retrieval.errors import IndexUnusableError
-from retrieval.files import write_atomically
-from retrieval.fusion import fuse
-from retrieval.keywords import KeywordIndex
 from retrieval.labels import CorpusState, corpus_state
+from retrieval.layers import Layer, whole
+from retrieval.ranking import Candidate, rank
+from retrieval.segment_files import IndexFiles
+from retrieval.segments import Rows, Vectors
+from retrieval.sessions import batched
 from retrieval.tables import DocumentRow, PassageRow
 from retrieval.terms import term_counts, terms
-from retrieval.vectors import VectorIndex, Vectors
 
 _log = logging.getLogger(__name__)
-_CANDIDATES = 50
-"""How many passages each ranking brings to the fusion."""
-_KEYWORD_WEIGHT = 0.4
-"""Of the keyword score against the similarity; from 0.35 to 0.5 nothing changes on the handbook (`docs/quality.md`)."""
-_DECIMALS = 6
-"""Equal texts must tie, whatever the last bits of a sum say."""
-_FORMAT = b"muniment-index-1"
-_MAC_BYTES = 32
+
+_BATCH_PASSAGES = 20_000
+"""So many entries are Python objects at a time while the database is read."""
+_STALE_PASSAGES = 2_000
+_STALE_SHARE = 0.1
+"""Parts are merged when more passages than both of these are dead or came since."""
+_RETRY_SECONDS = 300.0
+"""After a merge that failed, for want of room for example."""
+_NOTHING = CorpusState(-1, "")
 
 
-class _Entry(msgspec.Struct, array_like=True, frozen=True):
-    """What the index keeps of a passage; `document` and `ordinal` order passages that score the same."""
+class _Snapshot(NamedTuple):
+    """What a search sees. Parts beyond the first came later."""
 
-    id: int
-    document: str
-    ordinal: int
-    label: int
-    counts: dict[str, int]
-    vector: bytes
-
-
-class _Snapshot(msgspec.Struct, array_like=True, frozen=True):
     state: CorpusState
-    embedder: str
-    entries: list[_Entry]
+    layers: tuple[Layer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A passage the index proposes, before the second check.
+class _Document(NamedTuple):
+    """A document as the index needs it."""
 
-    `score` orders candidates; `similarity` is the cosine to the question, `keyword_score` its BM25 score.
-    """
-
-    passage_id: int
-    score: float
-    similarity: float
-    keyword_score: float
+    id: str
+    title: str
+    deleted: bool
 
 
 class PassageIndex:
-    """Every passage, searchable within a set of labels. Safe across threads."""
+    """Every passage, searchable within a set of labels. Safe across threads; a search never waits for a change."""
 
-    def __init__(self, database: Engine, dimensions: int, embedder: str) -> None:
+    def __init__(self, database: Engine, dimensions: int, embedder: str, files: IndexFiles | None = None) -> None:
         self._database = database
         self._dimensions = dimensions
         self._embedder = embedder
-        self._lock = threading.RLock()
-        self._clear()
-
-    def _clear(self) -> None:
-        self._state = CorpusState(-1, "")
-        self._vectors = VectorIndex(self._dimensions)
-        self._keywords = KeywordIndex()
-        self._entries: dict[int, _Entry] = {}
-        self._of_document: defaultdict[str, list[int]] = defaultdict(list)
+        self._files = files
+        self._snapshot = _Snapshot(_NOTHING, ())
+        self._changing = threading.RLock()  # Held while a snapshot is made from the one before it.
+        self._merging = threading.Lock()  # Held while layers are merged, which takes long.
+        self._merged: frozenset[int] = frozenset()  # Identities of the segments that are being merged.
+        self._not_before = 0.0
 
     def search(
         self, question: str, vector: Vectors, label_ids: Collection[int], among: Collection[str] | None = None
@@ -93,135 +75,170 @@ class PassageIndex:
 
         The result is a function of the question and of the passages these labels hold, and of nothing else.
         """
-        with self._lock:
-            allowed = (
-                None if among is None else {id_ for document in among for id_ in self._of_document.get(document, ())}
-            )
-            similar = dict(
-                self._vectors.search(vector, label_ids, _CANDIDATES if allowed is None else len(self._entries))
-            )
-            matching = self._keywords.search(terms(question), label_ids)
-            proposed = {*self._ranked(similar, allowed), *self._ranked(matching, allowed)}
-            near = {id_: round(self._similarity(id_, similar, vector), _DECIMALS) for id_ in proposed}
-            worded = {id_: round(matching.get(id_, 0.0), _DECIMALS) for id_ in proposed}
-            fused = fuse(near, worded, _KEYWORD_WEIGHT)
-            return [
-                Candidate(id_, fused[id_], near[id_], worded[id_])
-                for id_ in sorted(fused, key=lambda id_: (-fused[id_], *self._order(id_)))
-            ]
+        return rank(self._snapshot.layers, terms(question), vector[0], label_ids, among)
 
-    def _ranked(self, scores: dict[int, float], allowed: set[int] | None) -> tuple[int, ...]:
-        ids = scores if allowed is None else scores.keys() & allowed
-        return tuple(sorted(ids, key=lambda id_: (-round(scores[id_], _DECIMALS), *self._order(id_)))[:_CANDIDATES])
-
-    def _order(self, passage_id: int) -> tuple[str, int]:
-        entry = self._entries[passage_id]
-        return entry.document, entry.ordinal
-
-    def _similarity(self, passage_id: int, similar: dict[int, float], vector: Vectors) -> float:
-        if passage_id in similar:
-            return similar[passage_id]
-        return float(np.frombuffer(self._entries[passage_id].vector, dtype=np.float32) @ vector[0])
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What a search of now looks into."""
+        return self._snapshot.layers
 
     def refresh(self) -> int:
-        """Take in what changed in the database since the last time; returns the epoch the index now shows."""
-        with self._lock, Session(self._database) as session:
+        """Take in what changed in the database since the last time; returns the epoch the index now shows.
+
+        Raises:
+            IndexUnusableError: The stored vectors were made by another embedder.
+        """
+        with Session(self._database) as session:
             state = corpus_state(session)
-            if state != self._state:
-                changed = session.exec(select(DocumentRow).where(col(DocumentRow.epoch) > self._state.epoch)).all()
-                self._drop(row.id for row in changed)
-                self._load(session, {row.id: row for row in changed if not row.deleted})
-                self._state = state
+        epoch = state.epoch if state == self._snapshot.state else self._take_in()
+        if _is_due(self._snapshot.layers) and time.monotonic() >= self._not_before:
+            self._not_before = time.monotonic() + 1
+            threading.Thread(target=self._merge_quietly, name="index-merge", daemon=True).start()
+        return epoch
+
+    def _take_in(self) -> int:
+        # The session begins once it is our turn: what others took in meanwhile must not look undone.
+        with self._changing, Session(self._database) as session:
+            state, (shown, layers) = corpus_state(session), self._snapshot
+            if state == shown:
+                return state.epoch
+            if state.epoch <= shown.epoch:  # The database was replaced by one that went another way.
+                shown, layers = _NOTHING, ()
+            changed = _documents(session, since=shown.epoch)
+            layers = tuple(left for layer in layers if len(left := layer.without_documents(changed)))
+            entries = _entries(session, {id_: row for id_, row in changed.items() if not row.deleted})
+            while batch := list(islice(entries, _BATCH_PASSAGES)):
+                layers = self._with(layers, whole(segment_of(batch, self._dimensions)))
+            self._snapshot = _Snapshot(state, layers)
             return state.epoch
 
-    def _load(self, session: Session, documents: dict[str, DocumentRow]) -> None:
-        chosen = list(documents)
-        for start in range(0, len(chosen), 500):  # SQLite takes a limited number of parameters.
-            rows = session.exec(select(PassageRow).where(col(PassageRow.document_id).in_(chosen[start : start + 500])))
-            self._add(_entry(row, documents[row.document_id]) for row in rows)
+    def _with(self, layers: tuple[Layer, ...], new: Layer) -> tuple[Layer, ...]:
+        """The layers and a new one. Small neighbours are merged, so that there are never many; the first stays."""
+        *older, last = [*layers, new]
+        while len(older) > 1 and len(older[-1]) < 2 * len(last) and id(older[-1].segment) not in self._merged:
+            last = whole(merge([older.pop(), last], self._dimensions).segment)
+        return (*older, last)
 
-    def _add(self, entries: Iterable[_Entry]) -> None:
-        by_label: defaultdict[int, list[_Entry]] = defaultdict(list)
-        for entry in entries:
-            by_label[entry.label].append(entry)
-            self._entries[entry.id] = entry
-            self._of_document[entry.document].append(entry.id)
-            self._keywords.add(entry.label, entry.id, entry.counts)
-        for label_id, group in by_label.items():
-            self._vectors.add(label_id, [entry.id for entry in group], self._matrix(group))
+    def merge(self) -> None:
+        """Make one layer of all, without what is dead; on disk if there is a place for it. Searches go on meanwhile.
 
-    def _matrix(self, entries: list[_Entry]) -> Vectors:
-        matrix = np.frombuffer(b"".join(entry.vector for entry in entries), dtype=np.float32)
+        Raises:
+            OSError: There is no room for it; everything is as before.
+        """
+        with self._merging:
+            self._merge_all()
+
+    def _merge_all(self) -> None:
         try:
-            return matrix.reshape(len(entries), self._dimensions)
-        except ValueError as error:
-            message = (
-                f"The stored vectors do not have {self._dimensions} dimensions: they were made by another embedder. "
-                "Run `muniment index rebuild`."
-            )
-            raise IndexUnusableError(message) from error
+            with self._changing:
+                layers = self._snapshot.layers
+                self._merged = frozenset(id(layer.segment) for layer in layers)
+            if layers:
+                self._put_in_place(layers, *self._merge(layers))
+        finally:
+            self._merged = frozenset()
 
-    def _drop(self, documents: Iterable[str]) -> None:
-        gone: defaultdict[int, list[int]] = defaultdict(list)
-        for document in documents:
-            for passage_id in self._of_document.pop(document, ()):
-                entry = self._entries.pop(passage_id)
-                self._keywords.remove(entry.label, entry.id, entry.counts)
-                gone[entry.label].append(passage_id)
-        for label_id, passage_ids in gone.items():
-            self._vectors.remove(label_id, passage_ids)
+    def _merge(self, layers: Sequence[Layer]) -> tuple[Layer, Merged]:
+        if self._files is None:
+            merged = merge(layers, self._dimensions)
+            return whole(merged.segment), merged
+        with self._files.new_segment() as new:
+            merged = merge(layers, self._dimensions, new.allocate)
+            return whole(self._files.finish(new, merged.segment.shape)), merged
 
-    def save(self, path: Path, mac_key: bytes) -> None:
-        """Write the index to a file for the next start; only a process with the key can write one that is read."""
-        with self._lock:
-            payload = msgspec.msgpack.encode(_Snapshot(self._state, self._embedder, list(self._entries.values())))
-        write_atomically(path, _FORMAT + _mac(mac_key, payload) + payload)
+    def _put_in_place(self, before: Sequence[Layer], layer: Layer, merged: Merged) -> None:
+        with self._changing:
+            state, now = self._snapshot
+            left = {id(layer.segment): layer for layer in now}
+            for old, new_rows in zip(before, merged.new_rows, strict=True):
+                layer = layer.without_rows(_died(left.pop(id(old.segment), None), new_rows))
+            layers = tuple(each for each in (layer, *left.values()) if len(each))
+            self._snapshot = _Snapshot(state, layers)
+        self._write()
 
-    def restore(self, path: Path, mac_key: bytes) -> bool:
-        """Read what `save` wrote; false, with the index empty, unless this key vouches for it and it is of today."""
-        with self._lock:
-            self._clear()
-            snapshot = _read_snapshot(path, mac_key)
-            with Session(self._database) as session:
-                wanted = (corpus_state(session), self._embedder)
-            if snapshot is None or (snapshot.state, snapshot.embedder) != wanted:
-                return False
-            self._add(snapshot.entries)
-            self._state = snapshot.state
-            return True
+    def _write(self) -> None:
+        """Keep the snapshot, unless the database has gone on: another process may have kept a newer one."""
+        state, layers = self._snapshot
+        with Session(self._database) as session:
+            if self._files is not None and corpus_state(session) == state:
+                self._files.write(state, self._embedder, self._dimensions, layers)
+
+    def _merge_quietly(self) -> None:
+        """In the background: what fails is tried again later, and costs only room and time meanwhile."""
+        if not self._merging.acquire(blocking=False):
+            return
+        try:
+            self._merge_all()
+        except (OSError, MemoryError) as error:
+            self._not_before = time.monotonic() + _RETRY_SECONDS
+            _log.warning("index_merge_failed reason=%s", error)
+        finally:
+            self._merging.release()
+
+    def save(self) -> None:
+        """Keep the index for the next start; only a process with the key can write one that is read.
+
+        Raises:
+            OSError: There is no room for it; the one kept before is left.
+        """
+        if _is_due(self._snapshot.layers):
+            self.merge()
+        else:
+            self._write()
+
+    def restore(self, ancestor: CorpusState | None = None) -> bool:
+        """Read what `save` wrote; false, with the index empty, unless the key vouches for it and it is of today.
+
+        It may also be of `ancestor`, a state that this process has seen the database in; `refresh` takes in the rest.
+        """
+        with self._changing, Session(self._database) as session:
+            states = {corpus_state(session)} | ({ancestor} if ancestor else set())
+            kept = self._files.read(states, self._embedder, self._dimensions) if self._files else None
+            self._snapshot = _Snapshot(_NOTHING, ()) if kept is None else _Snapshot(kept[0], tuple(kept[1]))
+            return kept is not None
 
     def rebuild(self) -> int:
         """Forget everything and read the database anew; returns the number of passages."""
-        with self._lock:
-            self._clear()
-            self.refresh()
-            return len(self._entries)
+        with self._changing:
+            self._snapshot = _Snapshot(_NOTHING, ())
+            self._take_in()
+            return len(self)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(map(len, self._snapshot.layers))
 
 
-def _entry(row: PassageRow, document: DocumentRow) -> _Entry:
-    counts = term_counts(index_text(document.title, row.heading, row.text))
-    return _Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, row.vector)
+def _is_due(layers: Sequence[Layer]) -> bool:
+    """Whether so much is dead, or came since the first layer, that merging pays."""
+    rows, living = sum(len(layer.segment) for layer in layers), sum(map(len, layers))
+    stale = rows - len(layers[0]) if layers else 0
+    return stale > max(_STALE_PASSAGES, _STALE_SHARE * living)
 
 
-def is_authentic(path: Path, mac_key: bytes) -> bool:
-    """Whether an index file is one this key vouches for."""
-    return _read_snapshot(path, mac_key) is not None
+def _died(now: Layer | None, new_rows: Rows) -> Rows:
+    """Where in the merged segment those passages stand that died while it was made."""
+    if now is None:
+        return new_rows[new_rows >= 0]
+    if now.dead is None:
+        return new_rows[:0]
+    moved = new_rows[now.dead]
+    return moved[moved >= 0]
 
 
-def _mac(key: bytes, payload: bytes) -> bytes:
-    return hmac.digest(key, _FORMAT + payload, hashlib.sha256)
+def _documents(session: Session, since: int) -> dict[str, _Document]:
+    query = select(DocumentRow.id, DocumentRow.title, DocumentRow.deleted)
+    return {row[0]: _Document(*row) for row in session.exec(query.where(col(DocumentRow.epoch) > since))}
 
 
-def _read_snapshot(path: Path, mac_key: bytes) -> _Snapshot | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    mac, payload = content[len(_FORMAT) :][:_MAC_BYTES], content[len(_FORMAT) + _MAC_BYTES :]
-    if not content.startswith(_FORMAT) or not hmac.compare_digest(mac, _mac(mac_key, payload)):
-        _log.warning("index_file_refused path=%s reason=not_authentic; the index is rebuilt from the database", path)
-        return None
-    return msgspec.msgpack.decode(payload, type=_Snapshot)
+def _entries(session: Session, documents: Mapping[str, _Document]) -> Iterator[Entry]:
+    """The passages of documents, in batches that SQLite takes as parameters."""
+    wanted = (
+        PassageRow.document_id, PassageRow.ordinal, PassageRow.label_id, PassageRow.heading, PassageRow.text,
+        PassageRow.vector,
+    )  # fmt: skip
+    query = select(PassageRow).options(load_only(*wanted))  # type: ignore[arg-type]
+    for some in batched(list(documents)):
+        for row in session.exec(query.where(col(PassageRow.document_id).in_(some))):
+            document = documents[row.document_id]
+            counts = term_counts(index_text(document.title, row.heading, row.text))
+            yield Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, row.vector)

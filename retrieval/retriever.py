@@ -22,8 +22,9 @@ from policies.filters import AccessFilter, AccessFilters, is_stale
 from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
-from retrieval.index import Candidate, PassageIndex
+from retrieval.index import PassageIndex
 from retrieval.labels import all_labels, corpus_state, stale_sources
+from retrieval.ranking import Candidate
 from retrieval.spans import read_spans
 from retrieval.tables import DocumentRow, PassageRow
 

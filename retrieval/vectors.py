@@ -1,59 +1,99 @@
-"""Exact vector search, label by label: what a principal may not read is not touched, so it cannot change a result.
+"""Exact vector search over ranges of rows: what is outside of them is not touched, so it cannot change a result.
 
-The only module that imports faiss. Each label has its own flat index, searched whole; there is no selector to be
-ignored and no approximation to lose recall (`docs/decisions/0004-exact-search-by-label.md`).
+The only module that imports faiss, for its inner product over consecutive rows: it uses one core, so it costs no
+waiting for threads where ranges are short, and reads memory as fast as others do with two (`docs/quality.md`).
+
+A fast scan in single precision proposes, with a margin wider than its rounding can err; what it proposes is measured
+again in double precision, row by row. So a similarity never depends on where a passage lies or what lies beside it
+(`docs/decisions/0012-memory-mapped-segments.md`).
 """
 
-from collections.abc import Collection, Sequence
-from itertools import chain
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
-"""Shape (n, dimensions), each row of length 1."""
+from retrieval.segments import Rows, Vectors
 
-Hit = tuple[int, float]
-"""A passage and its inner product with the question."""
+DECIMALS = 6
+"""Equal texts must tie, whatever the last bits of a sum say."""
+_SLICE_ROWS = 4_096
+_PIECE_ROWS = 16_384
+_SHARED_ROWS = 32_768
+"""Below, where a scan takes about 4 ms, handing half of it to another thread gains less than it may cost."""
+_helpers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="scan")
+_HALF_UNIT = 2**-24
+"""By so much, relatively, single precision rounds at most."""
 
 
-class VectorIndex:
-    """Passage vectors by label. Not safe across threads: its owner holds a lock."""
+def scan(vectors: Vectors, slices: Iterable[tuple[int, int, int]], question: Vectors, out: NDArray[np.float32]) -> None:
+    """Write the inner products of rows with the question (shape (dimensions,)) to `out`, in single precision.
 
-    def __init__(self, dimensions: int) -> None:
-        self._dimensions = dimensions
-        self._segments: dict[int, faiss.IndexIDMap2] = {}
+    A slice is its first row, the row it ends before, and the place in `out` it begins at. Long scans use two cores.
 
-    def add(self, label_id: int, passage_ids: Sequence[int], vectors: Vectors) -> None:
-        """Append passages to a label's segment; the ids must be new."""
-        if label_id not in self._segments:
-            self._segments[label_id] = faiss.IndexIDMap2(faiss.IndexFlatIP(self._dimensions))
-        self._segments[label_id].add_with_ids(
-            np.ascontiguousarray(vectors, dtype=np.float32), np.asarray(passage_ids, dtype=np.int64)
+    Raises:
+        ValueError: The question has other dimensions, or a slice does not lie within the rows and `out`.
+    """
+    if question.shape != vectors.shape[1:]:
+        message = f"the question has shape {question.shape}, the rows {vectors.shape[1:]}"
+        raise ValueError(message)
+    pieces = list(_pieces(slices))
+    left = iter(pieces)  # Shared: each of the two takes the next piece that nobody has taken.
+    if sum(end - start for start, end, _ in pieces) < _SHARED_ROWS:
+        _scan(vectors, left, question, out)
+        return
+    helper = _helpers.submit(_scan, vectors, left, question, out)
+    _scan(vectors, left, question, out)
+    if not helper.cancel():  # All helpers may be busy with other searches; then this one did it alone.
+        helper.result()
+
+
+def _pieces(slices: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    for first, end, place in slices:
+        for start in range(first, end, _PIECE_ROWS):
+            yield start, min(start + _PIECE_ROWS, end), place + start - first
+
+
+def _scan(
+    vectors: Vectors, pieces: Iterator[tuple[int, int, int]], question: Vectors, out: NDArray[np.float32]
+) -> None:
+    asked = np.ascontiguousarray(question, dtype=np.float32)
+    for start, end, place in pieces:
+        rows, target = vectors[start:end], out[place : place + end - start]
+        if not len(rows) == len(target) == end - start:  # Faiss is given addresses and does not look.
+            message = f"rows {start} to {end} do not lie within {len(vectors)}, or {place} not within {len(out)}"
+            raise ValueError(message)
+        faiss.fvec_inner_products_ny(  # type: ignore[attr-defined] # Its type stubs leave out what is not a class.
+            faiss.swig_ptr(target), faiss.swig_ptr(asked), faiss.swig_ptr(rows), vectors.shape[1], len(rows)
         )
 
-    def remove(self, label_id: int, passage_ids: Collection[int]) -> None:
-        """Take passages out of a label's segment; an empty segment goes away."""
-        segment = self._segments[label_id]
-        segment.remove_ids(faiss.IDSelectorBatch(np.fromiter(passage_ids, dtype=np.int64)))
-        if not segment.ntotal:
-            del self._segments[label_id]
 
-    def search(self, question: Vectors, label_ids: Collection[int], limit: int) -> list[Hit]:
-        """The passages nearest to the question (shape (1, dimensions)) among these labels, unsorted.
+def margin(dimensions: int) -> float:
+    """How far below the last of the best by `scan` a row may lie that belongs to the best by `similarities`.
 
-        At least the best `limit` of each label are there, and all that tie with the last of them: which of several
-        equal passages comes first is for the caller to decide, never for the order in which they were added.
-        """
-        segments = (self._segments[label_id] for label_id in sorted(label_ids) if label_id in self._segments)
-        return list(chain.from_iterable(_nearest(segment, question, limit) for segment in segments))
+    Vectors have length 1, so a sum of so many products errs by at most `dimensions` half-units in the last place
+    (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1), for the row and for the last of the best;
+    and rows that round to the same decimals tie.
+    """
+    return 2 * 1.01 * dimensions * _HALF_UNIT + 2 * 0.1**DECIMALS
 
 
-def _nearest(segment: faiss.IndexIDMap2, question: Vectors, limit: int) -> list[Hit]:
-    count = min(limit + 1, segment.ntotal)
-    scores, ids = segment.search(question, count)
-    while count < segment.ntotal and scores[0, limit - 1] == scores[0, -1]:
-        count = min(count * 2, segment.ntotal)
-        scores, ids = segment.search(question, count)
-    return list(zip(ids[0].tolist(), scores[0].tolist(), strict=True))
+def similarities(vectors: Vectors, rows: Rows, question: Vectors) -> NDArray[np.float64]:
+    """The inner product of each of these rows with the question, in double precision and rounded.
+
+    Products are exact in double precision, and a row is summed by itself: neighbours change no bit.
+    """
+    found = np.empty(len(rows))
+    exact = question.astype(np.float64)
+    for start in range(0, len(rows), _SLICE_ROWS):
+        some = slice(start, start + _SLICE_ROWS)
+        found[some] = (vectors[rows[some]].astype(np.float64) * exact).sum(axis=1)
+    return rounded(found)
+
+
+def rounded(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores as they are compared and shown; there is no negative zero."""
+    return np.round(scores, DECIMALS) + 0.0

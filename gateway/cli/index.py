@@ -20,6 +20,6 @@ def rebuild(context: typer.Context) -> None:
     """Make the index anew from the database, and keep it for the next start."""
     started = time.perf_counter()
     with opened(context) as services, messages().status("Rebuilding ..."):
-        services.home.index.unlink(missing_ok=True)
+        services.index_files.remove()
         passages = len(services.index)
     show(f"Indexed {passages} passages in {time.perf_counter() - started:.1f} s.")

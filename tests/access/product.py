@@ -33,6 +33,7 @@ from policies.principals import Principal, Role
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion
 from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
+from retrieval.segment_files import IndexFiles
 from retrieval.sessions import writing
 from retrieval.tables import SourceRow
 from tests.access.oracle import Document, Nesting, Person
@@ -203,14 +204,20 @@ def rebuild_index(worker: Retriever) -> None:
     worker._index.rebuild()
 
 
-def save_index(worker: Retriever, file: Path) -> None:
+def merge_index(worker: Retriever) -> None:
+    worker._index.merge()
+
+
+def save_index(worker: Retriever, folder: Path) -> None:
+    worker._index._files = IndexFiles(folder, KEY)
     worker._index.refresh()
-    worker._index.save(file, KEY)
+    worker._index.save()
 
 
-def restore_index(worker: Retriever, file: Path) -> None:
-    """As a process does when it starts: the file if it will do, else the database."""
-    if not worker._index.restore(file, KEY):
+def restore_index(worker: Retriever, folder: Path) -> None:
+    """As a process does when it starts: the files if they will do, else the database."""
+    worker._index._files = IndexFiles(folder, KEY)
+    if not worker._index.restore():
         worker._index.rebuild()
 
 

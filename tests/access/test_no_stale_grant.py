@@ -194,6 +194,9 @@ class Site:
     def rebuild(self, user: str, worker: int) -> None:
         product.rebuild_index(self.workers[worker].retriever)
 
+    def merge(self, user: str, worker: int) -> None:
+        product.merge_index(self.workers[worker].retriever)
+
     def save(self, user: str, worker: int) -> None:
         product.save_index(self.workers[worker].retriever, self.workers[worker].file)
 
@@ -208,6 +211,7 @@ STEPS_THERE_ARE: list[Callable[[Site, str, int], None]] = [
     Site.disable,
     Site.edit,
     Site.grant,
+    Site.merge,
     Site.move,
     Site.rebuild,
     Site.relabel,

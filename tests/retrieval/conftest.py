@@ -15,6 +15,7 @@ from policies.principals import Principal
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.retriever import Found, Narrowing, Retriever
+from retrieval.segment_files import IndexFiles
 from retrieval.sessions import writing
 from retrieval.tables import SourceRow
 from tests.fakes.hash_embedder import HashEmbedder
@@ -31,6 +32,11 @@ class Corpus:
     index: PassageIndex
     ingestion: Ingestion
     retriever: Retriever
+    files: Path
+
+    def another_index(self, key: bytes = KEY) -> PassageIndex:
+        """What another process, or the next start, has."""
+        return PassageIndex(self.database, 32, "hash-embedder", IndexFiles(self.files, key))
 
     def sync(self, *changes: Upsert | Delete) -> SyncReport:
         return self.sync_from(ListConnector(*changes))
@@ -58,10 +64,10 @@ def make_corpus(tmp_path: Path, authorizer: Authorizer) -> Iterator[Callable[[],
             session.add(SourceRow(name="pages", type="list", settings="{}"))
             session.commit()
         embedder = HashEmbedder()
-        index = PassageIndex(database, embedder.dimensions, embedder.id)
+        index = PassageIndex(database, embedder.dimensions, embedder.id, IndexFiles(folder / "index", KEY))
         ingestion = Ingestion(database, embedder, NothingPersonal(), KEY, folder / "locks")
         retriever = Retriever(database, index, embedder, authorizer, AccessFilters(authorizer))
-        made.append(Corpus(database, index, ingestion, retriever))
+        made.append(Corpus(database, index, ingestion, retriever, folder / "index"))
         return made[-1]
 
     yield make

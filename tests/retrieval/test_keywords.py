@@ -4,9 +4,13 @@ import math
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from retrieval.keywords import KeywordIndex
+from retrieval.building import Entry, segment_of
+from retrieval.keywords import keyword_scores
+from retrieval.layers import Layer, whole
+from retrieval.views import view_of
 
 WORDS = ["budget", "hotel", "leave", "server", "audit", "laser", "price"]
 
@@ -24,6 +28,23 @@ def oracle(passages: dict[int, Counter[str]], question: set[str]) -> dict[int, f
     return scores
 
 
+def layer(passages: dict[int, tuple[int, Counter[str]]]) -> Layer:
+    vector = np.array([1, 0], dtype=np.float32).tobytes()
+    entries = [Entry(id_, f"d{id_}", 0, label, counts, vector) for id_, (label, counts) in passages.items()]
+    return whole(segment_of(entries, 2))
+
+
+def scores(layers: list[Layer], question: set[str], allowed: set[int]) -> dict[int, float]:
+    """Scores above zero by passage."""
+    views = [view_of(each, allowed) for each in layers]
+    found: dict[int, float] = {}
+    for view, of_view in zip(views, keyword_scores(views, question), strict=True):
+        positions = np.flatnonzero(of_view)
+        ids = view.layer.segment.passage_ids[view.rows(positions)]
+        found |= zip(ids.tolist(), of_view[positions].tolist(), strict=True)
+    return found
+
+
 def random_world(seed: int) -> tuple[dict[int, tuple[int, Counter[str]]], set[str], set[int]]:
     chance = random.Random(seed)
     passages = {
@@ -35,12 +56,11 @@ def random_world(seed: int) -> tuple[dict[int, tuple[int, Counter[str]]], set[st
 @pytest.mark.parametrize("seed", range(25))
 def test_scores_equal_an_index_of_only_the_allowed_passages(seed: int) -> None:
     passages, question, allowed = random_world(seed)
-    index = KeywordIndex()
-    for id_, (label, counts) in passages.items():
-        index.add(label, id_, counts)
     readable = {id_: counts for id_, (label, counts) in passages.items() if label in allowed}
     expected = oracle(readable, question) if readable else {}
-    assert index.search(question, allowed) == pytest.approx(expected)
+    assert scores([layer(passages)], question, allowed) == pytest.approx(expected)
+    halves = [layer({id_: passages[id_] for id_ in passages if id_ % 2 == odd}) for odd in (0, 1)]
+    assert scores(halves, question, allowed) == scores([layer(passages)], question, allowed)
 
 
 def test_the_oracle_tells_statistics_over_everything_apart() -> None:
@@ -52,16 +72,12 @@ def test_the_oracle_tells_statistics_over_everything_apart() -> None:
 
 
 def test_a_removed_passage_leaves_no_trace() -> None:
-    index, fresh = KeywordIndex(), KeywordIndex()
-    index.add(1, 1, {"hotel": 2, "budget": 1})
-    fresh.add(1, 1, {"hotel": 2, "budget": 1})
-    index.add(1, 2, {"hotel": 5})
-    index.remove(1, 2, {"hotel": 5})
-    assert index.search(["hotel", "budget"], {1}) == fresh.search(["hotel", "budget"], {1})
+    lived = layer({1: (1, Counter(hotel=2, budget=1)), 2: (1, Counter(hotel=5))}).without_documents(["d2"])
+    fresh = layer({1: (1, Counter(hotel=2, budget=1))})
+    assert scores([lived], {"hotel", "budget"}, {1}) == scores([fresh], {"hotel", "budget"}, {1})
 
 
 def test_nothing_allowed_finds_nothing() -> None:
-    index = KeywordIndex()
-    index.add(1, 1, {"hotel": 1})
-    assert index.search(["hotel"], set()) == {}
-    assert index.search(["hotel"], {7}) == {}
+    index = layer({1: (1, Counter(hotel=1))})
+    assert scores([index], {"hotel"}, set()) == {}
+    assert scores([index], {"hotel"}, {7}) == {}

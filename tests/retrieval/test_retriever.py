@@ -6,12 +6,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlmodel import Session
 
 from connectors.contract import Delete, Upsert
 from policies.labels import Label
 from policies.principals import Principal
 from retrieval.index import PassageIndex
 from retrieval.retriever import Found, Narrowing
+from retrieval.tables import PassageRow
 from tests.fakes.sources import page
 from tests.retrieval.conftest import Corpus
 
@@ -89,7 +91,8 @@ def test_without_the_filter_hidden_pages_would_show(corpus: Corpus) -> None:
     question = corpus.retriever._embedder.embed_query("salary budget").reshape(1, -1)
     hits = corpus.index.search("salary budget", question, range(100))
     by_id = {each.id: each for each in pages}
-    found = {corpus.index._entries[hit.passage_id].document for hit in hits}
+    with Session(corpus.database) as session:
+        found = {session.get_one(PassageRow, hit.passage_id).document_id for hit in hits}
     forbidden = {id_ for id_, each in by_id.items() if not may_read(OWEN, each.label)}
     assert any(corpus.ingestion.document_id("pages", id_) in found for id_ in forbidden)
 
@@ -176,7 +179,7 @@ def test_a_client_may_narrow_and_never_widen(corpus: Corpus) -> None:
 
 
 def test_two_processes_see_one_another(make_corpus: Callable[[], Corpus], corpus: Corpus) -> None:
-    other = PassageIndex(corpus.database, 32, "hash-embedder")
+    other = corpus.another_index()
     other.refresh()
     corpus.sync(page("a", "Hotels.", Label.for_groups("everyone")))
     other.refresh()

@@ -103,7 +103,7 @@ def damage_trail(commands: Commands) -> None:
 
 
 def forge_index(commands: Commands) -> None:
-    (commands.home / "index" / "passages.bin").write_bytes(b"muniment-index-1" + b"0" * 500)
+    (commands.home / "index" / "manifest").write_bytes(b"muniment-index-2" + b"0" * 500)
 
 
 def remove_documents(commands: Commands) -> None:

@@ -5,8 +5,10 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from retrieval.segments import Segment
 from tests.gateway.cli.commands import KESTREL_ANSWER, Commands
 
 PASSAGE_FIELDS = {"rank", "score", "document", "path", "title", "heading", "text", "start", "end"}
@@ -210,10 +212,33 @@ def test_an_unknown_source_is_named(commands: Commands, command: tuple[str, ...]
 
 def test_a_broken_index_file_is_made_again(commands: Commands) -> None:
     before = commands.json("search", "Kestrel", "--as", "alice")["passages"]
-    (commands.home / "index" / "passages.bin").write_bytes(b"muniment-index-1" + b"x" * 100)
+    (commands.home / "index" / "manifest").write_bytes(b"muniment-index-2" + b"x" * 100)
     assert commands.json("search", "Kestrel", "--as", "alice")["passages"] == before
     assert "Indexed 3 passages" in commands.succeed("index", "rebuild")
     assert commands.json("search", "Kestrel", "--as", "alice")["passages"] == before
+
+
+def test_a_sync_of_one_page_writes_no_more_than_that_page(commands: Commands, tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    shutil.copytree(commands.documents, folder)
+    add_source(commands, "papers", folder=folder)
+    commands.succeed("sync", "papers")
+    before = {path.name: path.stat().st_ino for path in (commands.home / "index").glob("*.segment")}
+    (folder / "handbook" / "holidays.md").write_text("# Holidays\n\nEveryone has 28 days of Kestrel holiday.")
+    commands.succeed("sync", "papers")
+    after = {path.name: path.stat().st_ino for path in (commands.home / "index").glob("*.segment")}
+    assert before.items() < after.items()
+    assert "28 days" in json.dumps(commands.json("search", "holidays", "--as", "bob"))
+
+
+def test_an_index_that_fails_its_test_is_not_searched(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    def everything(segment: Segment, _label_ids: object) -> tuple[object, ...]:
+        return np.arange(segment.shape.labels), segment.label_starts[:-1], segment.label_starts[1:]
+
+    monkeypatch.setattr(Segment, "ranges_of_labels", everything)
+    said = commands.fail("search", "Kestrel", "--as", "bob", exit_code=12)
+    assert "failed its test" in said
+    assert "muniment index rebuild" in said
 
 
 @pytest.mark.parametrize("damage", [b"not a database at all", b""])
@@ -239,7 +264,7 @@ def test_damage_met_while_working_is_said(commands: Commands) -> None:
     start = place - place % 4096
     content[start : start + 4096] = b"\xff" * 4096
     path.write_bytes(content)
-    (commands.home / "index" / "passages.bin").unlink()
+    (commands.home / "index" / "manifest").unlink()
     said = commands.fail("search", "Kestrel", "--as", "alice", exit_code=11)
     assert "muniment doctor" in said
     assert "SELECT" not in said
