@@ -17,6 +17,10 @@ class RedactionFailedError(PoliciesError):
     """Personal data could not be looked for: the text must not be used; the caller refuses or retries."""
 
 
+class TooManyGroupsError(PoliciesError):
+    """A principal is in more groups than can be decided on: they are denied; the operator mends the groups."""
+
+
 class TrailUnavailableError(PoliciesError):
     """The audit trail did not accept an entry: nothing may be answered; the caller retries later."""
 
