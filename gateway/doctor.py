@@ -183,6 +183,16 @@ def _sign_in(services: Services) -> Finding:
     return _ok(f"People sign in through {options.issuer}, and {by_password}; the provider was not called")
 
 
+def _groups(services: Services) -> Finding:
+    """Whether anybody is denied because of their groups; `users` counts the disabled ones."""
+    denied = [known.principal.id for known in services.users.known() if known.refused == "too-many-groups"]
+    if denied:
+        shown = f"{', '.join(denied[:5])}{' and others' if len(denied) > 5 else ''}"  # noqa: PLR2004 - enough to begin with
+        detail = f"{len(denied)} users are in more groups than can be decided on, and are denied everything: {shown}"
+        return Level.FAIL, detail, "muniment groups list shows which groups are in too many others."
+    return _ok(f"{len(services.groups.listed())} groups")
+
+
 def _sources(services: Services) -> Iterator[Finding]:
     sources = services.sources
     listed = sources.listed()
@@ -292,5 +302,6 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("sources", _sources),
     ("users", _users),
     ("sign-in", _sign_in),
+    ("groups", _groups),
     ("network", _egress),
 )

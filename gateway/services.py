@@ -4,6 +4,7 @@ Tests replace a part by assigning to it before it is used: `services.engine = Sc
 """
 
 import logging
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -15,6 +16,8 @@ from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config
 from gateway.database import open_database
 from gateway.identity.callers import Callers
+from gateway.identity.freshness import Freshness
+from gateway.identity.groups import Groups
 from gateway.identity.keys import ApiKeys
 from gateway.identity.last_use import LastUse
 from gateway.identity.oidc import SingleSignOn, open_provider
@@ -31,6 +34,7 @@ from models.llama.engine import LlamaEngine
 from models.store import ModelStore
 from policies.audit.store import Trail
 from policies.authorizer import Authorizer
+from policies.clock import SteadyClock
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
 from policies.redaction.engine import Redactor
@@ -90,8 +94,16 @@ class Services:
         return Authorizer.load()
 
     @cached_property
+    def freshness(self) -> Freshness:
+        return Freshness(timedelta(minutes=self.config.ldap.max_age_minutes), SteadyClock())
+
+    @cached_property
     def users(self) -> Users:
-        return Users(self.database, self.recorder)
+        return Users(self.database, self.recorder, self.freshness)
+
+    @cached_property
+    def groups(self) -> Groups:
+        return Groups(self.database, self.recorder)
 
     @cached_property
     def last_use(self) -> LastUse:
@@ -99,22 +111,32 @@ class Services:
 
     @cached_property
     def sessions(self) -> Sessions:
-        return Sessions(self.database, self.recorder, self.keys, self.config.sign_in, self.last_use)
+        return Sessions(self.database, self.recorder, self.keys, self.config.sign_in, self.last_use, self.freshness)
 
     @cached_property
     def callers(self) -> Callers:
-        return Callers(ApiKeys(self.database, self.last_use), self.sessions)
+        return Callers(ApiKeys(self.database, self.last_use, self.freshness), self.sessions)
 
     @cached_property
     def password_sign_in(self) -> PasswordSignIn:
-        return PasswordSignIn(self.database, self.recorder, self.keys, self.users, self.sessions, self.config.sign_in)
+        return PasswordSignIn(
+            self.database,
+            self.recorder,
+            self.keys,
+            self.users,
+            self.sessions,
+            self.config.sign_in,
+            freshness=self.freshness,
+        )
 
     @cached_property
     def single_sign_on(self) -> SingleSignOn:
         """Nothing is fetched from the provider yet."""
         options = self.config.oidc
         provider = open_provider(options, self.home.keys)
-        return SingleSignOn(self.database, self.recorder, self.keys, self.sessions, options, provider)
+        return SingleSignOn(
+            self.database, self.recorder, self.keys, self.sessions, options, provider, freshness=self.freshness
+        )
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -13,6 +13,7 @@ from gateway.cli import (
     asking,
     audit,
     evaluating,
+    groups,
     index,
     keys,
     models,
@@ -82,7 +83,21 @@ def _global_options(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
-for group in (setting_up, asking, sources, models, users, keys, audit, policy, redact, index, evaluating, serving):
+for group in (
+    setting_up,
+    asking,
+    sources,
+    models,
+    users,
+    groups,
+    keys,
+    audit,
+    policy,
+    redact,
+    index,
+    evaluating,
+    serving,
+):
     group.register(app)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, delete
 
 from gateway.errors import ConflictError, NotAllowedError, NotAuthenticatedError, TooManyRequestsError
+from gateway.identity.freshness import Freshness
 from gateway.identity.lockout import UNTIL_UNLOCKED, AddressThrottle, locked_until
 from gateway.identity.options import SignInOptions
 from gateway.identity.passwords import hash_password, is_outdated, is_right, require_good
@@ -57,6 +58,8 @@ class PasswordSignIn:
         users: Users,
         sessions: Sessions,
         options: SignInOptions,
+        *,
+        freshness: Freshness,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
@@ -65,6 +68,7 @@ class PasswordSignIn:
         self._users = users
         self._sessions = sessions
         self._options = options
+        self._freshness = freshness
         self.clock = clock
         self.throttle = AddressThrottle()
 
@@ -144,7 +148,7 @@ class PasswordSignIn:
     def _count(self, name: str) -> _Attempt:
         now, digest = self.clock(), self._name_digest(name)
         with writing(self._database) as session:
-            principal = read_principal(session, name)
+            principal = read_principal(session, name, self._freshness)
             stored = session.get(PasswordRow, name)
             row = session.get(FailureRow, digest) or FailureRow(
                 name_hmac=digest, failures=0, last_at=now, is_user=principal is not None

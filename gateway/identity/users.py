@@ -10,14 +10,17 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select, update
 
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
+from gateway.identity.freshness import Freshness
 from gateway.identity.keys import SCOPES, KeyView, key_text, key_view
+from gateway.identity.memberships import Origin
 from gateway.identity.store import (
     ApiKeyRow,
+    Known,
     LinkRow,
     SessionRow,
     UserRow,
     digest,
-    list_principals,
+    list_known,
     read_principal,
     write_user,
 )
@@ -35,9 +38,10 @@ _USER_ID = re.compile(r"[\w.@+-]{1,128}")
 class Users:
     """Users, their groups and their keys."""
 
-    def __init__(self, database: Engine, recorder: Recorder) -> None:
+    def __init__(self, database: Engine, recorder: Recorder, freshness: Freshness) -> None:
         self._database = database
         self._recorder = recorder
+        self._freshness = freshness
 
     def principal(self, user_id: str) -> Principal:
         """The user of this name, active or not.
@@ -46,7 +50,7 @@ class Users:
             NotFoundError: There is none.
         """
         with Session(self._database) as session:
-            principal = read_principal(session, user_id)
+            principal = read_principal(session, user_id, self._freshness)
         if principal is None:
             message = f"There is no user {user_id}. `muniment users list` shows who there is."
             raise NotFoundError(message)
@@ -54,8 +58,12 @@ class Users:
 
     def listed(self) -> list[Principal]:
         """Every user, by id."""
+        return [known.principal for known in self.known()]
+
+    def known(self) -> list[Known]:
+        """Every user, by id, and why some may do nothing."""
         with Session(self._database) as session:
-            return list_principals(session)
+            return list_known(session, self._freshness)
 
     def add(self, groups_of: Mapping[str, frozenset[str]], roles: frozenset[Role], by: str) -> None:
         """Create users, or set the groups and roles of existing ones.
@@ -88,7 +96,7 @@ class Users:
         with writing(self._database) as session:
             next_epoch(session)
             row = session.get_one(UserRow, user_id)
-            row.active = False
+            row.active, row.disabled_by = False, Origin.LOCAL.value
             session.add(row)
             theirs = (col(SessionRow.user_id) == user_id, col(SessionRow.ended_at).is_(None))
             session.exec(update(SessionRow).where(*theirs).values(ended_at=utc_now()))

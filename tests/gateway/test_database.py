@@ -9,12 +9,20 @@ from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
 import gateway.chat.store
+import gateway.identity.memberships
+import gateway.identity.scim.store
 import gateway.identity.store
 import retrieval.tables
 from gateway.database import open_database
 from gateway.errors import DatabaseUnusableError
 
-TABLES = (gateway.identity.store, gateway.chat.store, retrieval.tables)
+TABLES = (
+    gateway.identity.memberships,
+    gateway.identity.scim.store,
+    gateway.identity.store,
+    gateway.chat.store,
+    retrieval.tables,
+)
 """Imported so that their classes are known."""
 
 

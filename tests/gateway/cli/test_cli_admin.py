@@ -242,3 +242,16 @@ def test_a_trail_that_is_none_is_said(commands: Commands, tmp_path: Path) -> Non
     commands.fail("audit", "verify", "--checkpoint", str(tmp_path / "empty"), exit_code=2)
     commands.fail("audit", "verify", "--checkpoint", str(tmp_path / "gone"), exit_code=2)
     commands.fail("audit", "verify", "--public-key", str(tmp_path / "gone"), exit_code=2)
+
+
+def test_groups_are_nested_and_taken_apart(commands: Commands) -> None:
+    commands.succeed("groups", "nest", "finance", "staff")
+    listed = {view["group"]: view for view in commands.json("groups", "list")}
+    assert listed["finance"] == {"group": "finance", "users": 1, "within": [{"group": "staff", "origin": "local"}]}
+    assert listed["staff"] == {"group": "staff", "users": 0, "within": []}
+    assert "staff (local)" in commands.succeed("groups", "list")
+    users = {user["id"]: user for user in commands.json("users", "list")}
+    assert users["alice"]["groups"] == ["everyone", "finance", "staff"]
+    commands.fail("groups", "nest", "finance", "staff", exit_code=6)
+    commands.succeed("groups", "unnest", "finance", "staff")
+    commands.fail("groups", "unnest", "finance", "staff", exit_code=5)
