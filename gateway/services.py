@@ -16,10 +16,13 @@ from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config
 from gateway.database import open_database
 from gateway.identity.callers import Callers
+from gateway.identity.directories import Directories
+from gateway.identity.directory import Snapshot
 from gateway.identity.freshness import Freshness
 from gateway.identity.groups import Groups
 from gateway.identity.keys import ApiKeys
 from gateway.identity.last_use import LastUse
+from gateway.identity.ldap import LdapDirectory
 from gateway.identity.oidc import SingleSignOn, open_provider
 from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
@@ -106,6 +109,22 @@ class Services:
         return Groups(self.database, self.recorder)
 
     @cached_property
+    def ldap(self) -> LdapDirectory:
+        """Nothing is connected yet."""
+        return LdapDirectory(self.config.ldap, self.home.keys)
+
+    def _read_ldap(self) -> Snapshot:
+        """The connection's settings are looked at only once it is read: they may be unusable, or none."""
+        return self.ldap.read()
+
+    def _verify_ldap(self, name: str, password: str) -> str:
+        return self.ldap.verify(name, password)
+
+    @cached_property
+    def directories(self) -> Directories:
+        return Directories(self.database, self.recorder, self.config.ldap, self.freshness, read=self._read_ldap)
+
+    @cached_property
     def last_use(self) -> LastUse:
         return LastUse(self.database)
 
@@ -127,6 +146,7 @@ class Services:
             self.sessions,
             self.config.sign_in,
             freshness=self.freshness,
+            directory=self._verify_ldap if self.config.ldap.sign_in else None,
         )
 
     @cached_property

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from gateway.cli import (
     asking,
     audit,
+    directory,
     evaluating,
     groups,
     index,
@@ -90,6 +91,7 @@ for group in (
     models,
     users,
     groups,
+    directory,
     keys,
     audit,
     policy,

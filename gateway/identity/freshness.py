@@ -28,8 +28,9 @@ class Freshness:
             return False
         if directory is None or directory.read_at is None:
             return True
-        now = max(self.clock.now(), _utc(directory.tried_at))
-        return is_older(directory.read_at, self.most, now)
+        now = self.clock.now()
+        tried_at = max(now, _utc(directory.tried_at))
+        return is_older(directory.read_at, self.most, now) or is_older(directory.read_at, self.most, tried_at)
 
 
 def _utc(moment: datetime) -> datetime:

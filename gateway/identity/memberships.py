@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import null
 from sqlmodel import Field, Session, SQLModel, col, delete, select
@@ -70,10 +71,10 @@ def groups_of(session: Session, user_id: str) -> frozenset[str]:
     Raises:
         TooManyGroupsError: There are too many to decide on; the user must be denied.
     """
-    reached = select(col(MembershipRow.group).label("name")).where(MembershipRow.user_id == user_id)
-    tree = reached.cte("reached", recursive=True)
+    reached: Any = select(col(MembershipRow.group).label("name")).where(MembershipRow.user_id == user_id)
+    tree: Any = reached.cte("reached", recursive=True)
     tree = tree.union(select(col(NestingRow.parent)).join(tree, col(NestingRow.group) == tree.c.name))
-    named = select(null().label("child"), col(MembershipRow.group).label("name")).where(
+    named: Any = select(null().label("child"), col(MembershipRow.group).label("name")).where(
         MembershipRow.user_id == user_id
     )
     nested = select(col(NestingRow.group), col(NestingRow.parent)).join(tree, col(NestingRow.group) == tree.c.name)

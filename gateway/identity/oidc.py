@@ -28,12 +28,13 @@ from gateway.config import is_loopback
 from gateway.errors import BadRequestError, ConfigurationError, NotAuthenticatedError, NotFoundError
 from gateway.identity.freshness import Freshness
 from gateway.identity.memberships import Origin, direct_groups, write_groups
+from gateway.identity.names import require_user_id
 from gateway.identity.options import OidcOptions
 from gateway.identity.provider import Provider, read_secret
 from gateway.identity.sessions import OpenSession, ProviderSession, Sessions
 from gateway.identity.store import LinkRow, read_principal, use_once, write_user
 from gateway.identity.tokens import LEEWAY, Expected, TokenRefusedError, read_id_token, read_logout_token
-from gateway.identity.users import require_user_id, write_link
+from gateway.identity.users import write_link
 from gateway.recording import Recorder
 from policies.audit.events import UserAdded, UserLinked
 from policies.keys import Keys

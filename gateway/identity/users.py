@@ -1,6 +1,5 @@
 """Users and keys: who may knock, and what a key is for. Each change is in the trail before it takes effect."""
 
-import re
 import secrets
 from base64 import b32encode
 from collections.abc import Collection, Mapping
@@ -13,6 +12,7 @@ from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.identity.freshness import Freshness
 from gateway.identity.keys import SCOPES, KeyView, key_text, key_view
 from gateway.identity.memberships import Origin
+from gateway.identity.names import require_user_id
 from gateway.identity.store import (
     ApiKeyRow,
     Known,
@@ -31,8 +31,6 @@ from policies.principals import SEPARATE_ROLES, Principal, Role
 from retrieval.labels import next_epoch
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
-
-_USER_ID = re.compile(r"[\w.@+-]{1,128}")
 
 
 class Users:
@@ -182,17 +180,6 @@ class Users:
             row.revoked_at = row.revoked_at or utc_now()
             session.add(row)
             session.commit()
-
-
-def require_user_id(user_id: str) -> None:
-    """Refuse what cannot be a user's name.
-
-    Raises:
-        BadRequestError: It is not usable.
-    """
-    if not _USER_ID.fullmatch(user_id):
-        message = f"{user_id!r} cannot be a user name. Use 1 to 128 letters, digits, and . _ @ + -"
-        raise BadRequestError(message)
 
 
 def require_separate(roles: frozenset[Role]) -> None:
