@@ -24,6 +24,7 @@ from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
 from gateway.identity.callers import Caller
 from gateway.identity.directories import Directories
 from gateway.identity.routes import SIGN_IN_ROUTES
+from gateway.identity.scim.routes import SCIM_ROUTES
 from gateway.identity.workers import Workers
 from gateway.metrics import Metrics, count_response
 from gateway.reference import openapi_config
@@ -58,6 +59,7 @@ _ROUTES = (
     show_conversation,
     show_model,
     *SIGN_IN_ROUTES,
+    SCIM_ROUTES,
 )
 DIRECTORY_LOOK_SECONDS = 20.0
 """How often to look whether the directory should be read again."""

@@ -88,7 +88,7 @@ class DirectoryUnavailableError(GatewayError):
     `reason` is a word for trail and logs.
     """
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str = "unreadable") -> None:
         super().__init__(message)
         self.reason = reason
 

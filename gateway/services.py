@@ -24,6 +24,7 @@ from gateway.identity.keys import ApiKeys
 from gateway.identity.last_use import LastUse
 from gateway.identity.ldap import LdapDirectory
 from gateway.identity.oidc import SingleSignOn, open_provider
+from gateway.identity.scim.service import ScimGroups, ScimUsers
 from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
 from gateway.identity.users import Users
@@ -123,6 +124,14 @@ class Services:
     @cached_property
     def directories(self) -> Directories:
         return Directories(self.database, self.recorder, self.config.ldap, self.freshness, read=self._read_ldap)
+
+    @cached_property
+    def scim_users(self) -> ScimUsers:
+        return ScimUsers(self.database, self.recorder, self.config.scim)
+
+    @cached_property
+    def scim_groups(self) -> ScimGroups:
+        return ScimGroups(self.database, self.recorder)
 
     @cached_property
     def last_use(self) -> LastUse:

@@ -26,7 +26,7 @@ from gateway.identity.users import Users
 from gateway.recording import Recorder
 from policies.audit.events import PasswordChanged, SignInFailed, SignInLocked, UserUnlocked
 from policies.keys import Keys
-from policies.principals import Principal
+from policies.principals import Principal, PrincipalKind
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
 
@@ -118,8 +118,12 @@ class PasswordSignIn:
             BadRequestError: The password is not good enough.
             TrailUnavailableError: It could not be recorded, so the password is not changed.
         """
-        if not self._users.principal(user_id).active:
+        principal = self._users.principal(user_id)
+        if not principal.active:
             message = f"User {user_id} is disabled; a password would not work."
+            raise ConflictError(message)
+        if principal.kind is not PrincipalKind.USER:
+            message = f"{user_id} is a service, which has keys and no password: muniment keys create {user_id}"
             raise ConflictError(message)
         require_good(password, user_id, self._options.company_words)
         self._set(user_id, password, by, "")

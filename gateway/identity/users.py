@@ -27,7 +27,7 @@ from gateway.identity.store import (
 from gateway.recording import Recorder
 from policies.actions import Action
 from policies.audit.events import KeyCreated, KeyRevoked, UserAdded, UserDisabled, UserLinked
-from policies.principals import SEPARATE_ROLES, Principal, Role
+from policies.principals import SEPARATE_ROLES, Principal, PrincipalKind, Role
 from retrieval.labels import next_epoch
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
@@ -63,16 +63,28 @@ class Users:
         with Session(self._database) as session:
             return list_known(session, self._freshness)
 
-    def add(self, groups_of: Mapping[str, frozenset[str]], roles: frozenset[Role], by: str) -> None:
-        """Create users, or set the groups and roles of existing ones.
+    def add(
+        self,
+        groups_of: Mapping[str, frozenset[str]],
+        roles: frozenset[Role],
+        by: str,
+        kind: PrincipalKind = PrincipalKind.USER,
+    ) -> None:
+        """Create users or services, or set the groups and roles of existing ones.
 
         Raises:
             BadRequestError: A name is not usable.
-            ConflictError: The roles exclude each other.
+            ConflictError: The roles exclude each other, or somebody of the other kind has a name.
         """
         require_separate(roles)
         for user_id in groups_of:
             require_user_id(user_id)
+        with Session(self._database) as session:
+            others = select(UserRow.id).where(col(UserRow.id).in_(groups_of), UserRow.kind != kind)
+            other = session.exec(others).first() if len(groups_of) == 1 or kind is PrincipalKind.SERVICE else None
+        if other is not None:
+            message = f"{other} is not a {kind}, and cannot become one. Choose another name."
+            raise ConflictError(message)
         for user_id, groups in groups_of.items():
             self._recorder.record_now(
                 UserAdded(by=by, user=user_id, groups=tuple(sorted(groups)), roles=tuple(sorted(roles)))
@@ -80,7 +92,7 @@ class Users:
         with writing(self._database) as session:
             next_epoch(session)
             for user_id, groups in groups_of.items():
-                write_user(session, user_id, groups, roles)
+                write_user(session, user_id, groups, roles, kind)
             session.commit()
 
     def disable(self, user_id: str, by: str) -> None:

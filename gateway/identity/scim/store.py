@@ -13,6 +13,7 @@ class ScimUserRow(SQLModel, table=True):
     __tablename__ = "scim_user"
     id: str = Field(primary_key=True)
     user_id: str = Field(unique=True, foreign_key="user.id")
+    user_name: str = Field(unique=True)
     external_id: str = ""
     display_name: str = ""
     created_at: datetime = Field(default_factory=utc_now)

@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.add_column("user", sa.Column("kind", sa.String(), nullable=False, server_default="user"))
     op.add_column("user", sa.Column("origin", sa.String(), nullable=False, server_default="local"))
     op.add_column("user", sa.Column("disabled_by", sa.String(), nullable=False, server_default=""))
-    op.execute("UPDATE user SET disabled_by = 'local' WHERE NOT active")
+    op.execute("UPDATE \"user\" SET disabled_by = 'local' WHERE NOT active")
     op.create_table(
         "membership_with_origin",
         sa.Column("user_id", sa.String(), nullable=False),
@@ -56,6 +56,7 @@ def upgrade() -> None:
         "scim_user",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("user_name", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=False),
         sa.Column("display_name", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -64,6 +65,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["user.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("user_id"),
+        sa.UniqueConstraint("user_name"),
     )
     op.create_table(
         "scim_group",

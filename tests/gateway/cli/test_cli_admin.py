@@ -255,3 +255,19 @@ def test_groups_are_nested_and_taken_apart(commands: Commands) -> None:
     commands.fail("groups", "nest", "finance", "staff", exit_code=6)
     commands.succeed("groups", "unnest", "finance", "staff")
     commands.fail("groups", "unnest", "finance", "staff", exit_code=5)
+
+
+def test_a_service_is_no_user_and_stays_one(commands: Commands) -> None:
+    commands.succeed("users", "add", "entra", "--service", "--role", "provisioner")
+    commands.succeed("keys", "create", "entra", "--scope", "directory:manage")
+    commands.fail("users", "add", "entra", "--role", "employee", exit_code=6)
+    assert "keys create" in commands("users", "password", "entra", "--stdin", stdin="a long enough phrase 7\n").stderr
+    commands.fail("users", "add", "alice", "--service", exit_code=6)
+    commands.fail("users", "add", "--service", "--from", "access.json", exit_code=2)
+
+
+def test_without_a_directory_there_is_none_to_read(commands: Commands) -> None:
+    commands.fail("directory", "sync", exit_code=5)
+    state = commands.json("directory", "status")
+    assert (state["users"], state["read_at"], state["problem"]) == (0, None, "")
+    assert "No directory is set up" in commands("doctor").output

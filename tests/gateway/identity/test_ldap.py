@@ -1,5 +1,6 @@
 """A real directory is read whole and encrypted, or not at all; who left it is out, and nobody is let in by doubt."""
 
+import asyncio
 import dataclasses
 import logging
 import socket
@@ -10,11 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ldap
 import msgspec
 import pytest
 from sqlmodel import Session
 
+from gateway.app import create_app
 from gateway.errors import ConfigurationError, ConflictError, DirectoryUnavailableError, NotAuthenticatedError
 from gateway.identity import directories
 from gateway.identity import ldap as door
@@ -23,7 +26,7 @@ from gateway.identity.ldap import LdapDirectory, normal_dn, whole_range
 from gateway.identity.memberships import DirectoryRow, Origin, write_groups
 from gateway.identity.options import LdapOptions
 from policies.principals import Role
-from tests.gateway.conftest import World, recorded
+from tests.gateway.conftest import World, eventually, recorded, running
 from tests.gateway.identity.slapd import (
     BASE,
     GROUPS,
@@ -508,6 +511,36 @@ def test_a_directory_that_is_lost_for_long_denies_its_users_and_no_others(
         sync(world)
     assert "directory_back" in caplog.text
     assert services.callers.by_key(presented).principal.id == "ada"
+
+
+async def test_serving_reads_the_directory_by_itself_and_again_when_it_is_time(
+    world: World, slapd: Slapd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.app.DIRECTORY_LOOK_SECONDS", 0.05)
+    use(world, slapd, every_minutes=1)
+    app = create_app(world.services)
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+
+    async def there(user: str) -> bool:
+        return any(known.id == user and known.active for known in world.services.users.listed())
+
+    async def measured(line: str) -> bool:
+        metrics = await client.get("/metrics", headers=world.headers("mona"))
+        return line in metrics.text
+
+    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8400") as client:
+        await eventually(lambda: there("ada"))
+        assert await measured("muniment_directory_lost 0.0")
+        slapd.put_person("new")
+        await asyncio.sleep(0.3)
+        assert not await there("new"), "it is not time yet"
+        aged(world, minutes=2)
+        await eventually(lambda: there("new"))
+        world.services.ldap = opened(slapd, urls=(f"ldap://127.0.0.1:{free_port()}",))  # type: ignore[misc]
+        aged(world, minutes=130)
+        await eventually(lambda: measured("muniment_directory_failing 1.0"))
+        assert await measured("muniment_directory_lost 1.0")
+        assert not await there("ada")
 
 
 def test_a_directory_that_was_never_read_or_is_read_in_the_future_denies(world: World, slapd: Slapd) -> None:
