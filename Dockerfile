@@ -3,7 +3,7 @@
 FROM python:3.11-slim AS build
 
 RUN apt-get update \
-    && apt-get install --no-install-recommends --yes build-essential \
+    && apt-get install --no-install-recommends --yes build-essential libldap-dev libsasl2-dev \
     && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/muniment
 ENV PATH=/opt/muniment/bin:$PATH
@@ -26,9 +26,9 @@ RUN pip install --no-cache-dir --constraint constraints.txt .
 
 FROM python:3.11-slim
 
-# llama.cpp and torch use OpenMP.
+# llama.cpp and torch use OpenMP; python-ldap uses the library that ldap-utils brings, whatever Debian calls it.
 RUN apt-get update \
-    && apt-get install --no-install-recommends --yes libgomp1 \
+    && apt-get install --no-install-recommends --yes libgomp1 ldap-utils \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home muniment \
     && install --directory --owner=muniment --mode=0700 /var/lib/muniment

@@ -34,6 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "Python 3.11 or newer with venv is needed. Install it, or name it: make setup PYTHON=python3.12"; exit 1; }
 	@command -v c++ >/dev/null && command -v cc >/dev/null \
 	  || { echo "A C and C++ compiler is needed to build llama.cpp. On Debian: apt install build-essential"; exit 1; }
+	@test -e /usr/include/ldap.h -a -e /usr/include/sasl/sasl.h \
+	  || echo "If python-ldap does not build: on Debian, apt install python3-dev libldap-dev libsasl2-dev"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -17,11 +18,14 @@ from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
 from gateway.contexts import connection_context
+from gateway.errors import GatewayError
 from gateway.health.routes import live, measurements, ready
 from gateway.health.service import Readiness
 from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
 from gateway.identity.callers import Caller
+from gateway.identity.directories import Directories
 from gateway.identity.routes import SIGN_IN_ROUTES
+from gateway.identity.scim.routes import SCIM_ROUTES
 from gateway.identity.workers import Workers
 from gateway.metrics import Metrics, count_response
 from gateway.policy.routes import explain
@@ -42,8 +46,10 @@ from gateway.security import (
 from gateway.services import Services
 from gateway.sources.routes import list_sources
 from policies.context import RequestContext
+from policies.errors import PoliciesError
 from policies.principals import Principal
 
+_log = logging.getLogger(__name__)
 _ROUTES = (
     complete,
     explain,
@@ -58,9 +64,12 @@ _ROUTES = (
     show_conversation,
     show_model,
     *SIGN_IN_ROUTES,
+    SCIM_ROUTES,
 )
 _UPGRADE = "muniment"
 """Who changed the policies when a new version brought other ones."""
+DIRECTORY_LOOK_SECONDS = 20.0
+"""How often to look whether the directory should be read again."""
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
@@ -83,6 +92,8 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
     metrics.watch_policies(lambda: services.authorizer.health)
+    if services.config.ldap.urls:
+        metrics.watch_directory(services.directories.state)
     services.recorder.observe = metrics.trail_append_seconds.observe
     return Litestar(
         route_handlers=_ROUTES,
@@ -108,7 +119,10 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             "services": _given(services),
             "workers": _given(workers),
         },
-        lifespan=[lambda _app: _running(readiness, workers, provider_workers)],
+        lifespan=[
+            lambda _app: _running(readiness, workers, provider_workers),
+            lambda _app: _reading_directory(services),
+        ],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
@@ -141,6 +155,8 @@ def _open(services: Services) -> None:
     _ = (services.config, services.networks, services.keys, services.database, services.trail, services.recorder)
     _ = (services.authorizer, services.users, services.catalogue, services.models, services.generator)
     _ = (services.sources, services.conversations, services.bundles, services.callers, services.password_sign_in)
+    if services.config.ldap.urls:
+        _ = services.ldap
     if services.config.oidc.issuer:
         _ = services.single_sign_on
     services.bundles.adopt(by=_UPGRADE)
@@ -158,6 +174,35 @@ async def _running(readiness: Readiness, *workers: Workers) -> AsyncIterator[Non
         await readiness.stop()
         for threads in workers:
             threads.close()
+
+
+@contextlib.asynccontextmanager
+async def _reading_directory(services: Services) -> AsyncIterator[None]:
+    """Read the directory now and then, where one is set up."""
+    if not services.config.ldap.urls:
+        yield
+        return
+    reading = asyncio.create_task(_read_directory_again(services.directories))
+    try:
+        yield
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+
+
+async def _read_directory_again(directories: Directories) -> None:
+    """Looked at every so often, so that one of several processes reads it, and soon after a clock was set."""
+    while True:
+        try:
+            if await asyncio.to_thread(directories.is_due):
+                await asyncio.to_thread(directories.sync, "serve")
+        except (GatewayError, PoliciesError) as error:
+            # Told of where it happened; what was known before grows old, and then denies (`freshness.py`).
+            _log.info("directory_not_read reason=%s", type(error).__name__)
+        except Exception:  # noqa: BLE001 - a defect must not end the reading; told with its trace, which holds no names
+            _log.exception("directory_defect")
+        await asyncio.sleep(DIRECTORY_LOOK_SECONDS)
 
 
 def _given(value: object) -> Provide:

@@ -13,7 +13,7 @@ import msgspec
 import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
-from gateway.identity.options import OidcOptions, SignInOptions
+from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
 
 CONFIG_NAME = "muniment.toml"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -83,6 +83,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sign_in: SignInOptions = SignInOptions()
     oidc: OidcOptions = OidcOptions()
     networks: dict[str, tuple[str, ...]] = {}
+    ldap: LdapOptions = LdapOptions()
+    scim: ScimOptions = ScimOptions()
 
 
 class Home:

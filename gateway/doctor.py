@@ -197,6 +197,32 @@ def _sign_in(services: Services) -> Finding:
     return _ok(f"People sign in through {options.issuer}, and {by_password}; the provider was not called")
 
 
+def _groups(services: Services) -> Finding:
+    """Whether anybody is denied because of their groups; `users` counts the disabled ones."""
+    denied = [known.principal.id for known in services.users.known() if known.refused == "too-many-groups"]
+    if denied:
+        shown = f"{', '.join(denied[:5])}{' and others' if len(denied) > 5 else ''}"  # noqa: PLR2004 - enough to begin with
+        detail = f"{len(denied)} users are in more groups than can be decided on, and are denied everything: {shown}"
+        return Level.FAIL, detail, "muniment groups list shows which groups are in too many others."
+    return _ok(f"{len(services.groups.listed())} groups")
+
+
+def _directory(services: Services) -> Iterator[Finding]:
+    """When the directory was read, and whether that is too long ago."""
+    state = services.directories.state()
+    if not services.config.ldap.urls and not state.users:
+        yield _ok("No directory is set up")
+    elif state.lost and state.users:
+        detail = f"The directory was not read since {state.read_at}, so its {state.users} users are denied: "
+        yield Level.FAIL, detail + (state.problem or "nothing reads it"), "muniment directory sync"
+    elif state.problem:
+        yield Level.WARN, f"The directory could not be read: {state.problem}", "muniment directory sync"
+    elif state.read_at is None:
+        yield Level.WARN, "The directory has not been read yet", "muniment directory sync"
+    else:
+        yield _ok(f"Read at {state.read_at:%Y-%m-%d %H:%M} UTC, {state.users} users")
+
+
 def _sources(services: Services) -> Iterator[Finding]:
     sources = services.sources
     listed = sources.listed()
@@ -313,5 +339,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("sources", _sources),
     ("users", _users),
     ("sign-in", _sign_in),
+    ("groups", _groups),
+    ("directory", _directory),
     ("network", _egress),
 )

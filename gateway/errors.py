@@ -92,6 +92,17 @@ class ProviderUnavailableError(GatewayError):
     """The identity provider cannot be reached, or does not answer as one: nobody is signed in; try again later."""
 
 
+class DirectoryUnavailableError(GatewayError):
+    """The directory cannot be read as it should: nothing is changed; the operator looks at the cause, or waits.
+
+    `reason` is a word for trail and logs.
+    """
+
+    def __init__(self, message: str, reason: str = "unreadable") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class Translation:
     """How a kind of error looks: a stable code, an HTTP status, a process exit code, and whether its text is public.
@@ -131,6 +142,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         503,
         8,
         "The identity provider does not answer as it should, so nobody can be signed in by it. Try again later.",
+    ),
+    Translation(
+        DirectoryUnavailableError,
+        "directory_unavailable",
+        503,
+        8,
+        "The directory of this company's users does not answer as it should. Try again later.",
     ),
     Translation(
         TrailUnavailableError,

@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from gateway.chat.schemas import Answer
+from gateway.identity.directories import DirectoryState
 from gateway.policy.current import PolicyHealth
 from gateway.requests import seconds_since_arrival
 from gateway.sources.schemas import Source
@@ -90,6 +91,10 @@ class Metrics:
         """Tell about the sources, read at each collection: runs happen in other processes too."""
         self.registry.register(_SourceCollector(listed))
 
+    def watch_directory(self, state: Callable[[], DirectoryState]) -> None:
+        """Tell about the directory, read at each collection."""
+        self.registry.register(_DirectoryCollector(state))
+
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
         self.requests.labels(method, route, str(status)).inc()
@@ -148,6 +153,33 @@ class _SourceCollector(Collector):
         except Exception as error:  # noqa: BLE001 - a database that is down must not hide the other measurements.
             _log.warning("source_metrics_unavailable error=%s", type(error).__name__)
             return []
+
+
+class _DirectoryCollector(Collector):
+    def __init__(self, state: Callable[[], DirectoryState]) -> None:
+        self._state = state
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first collection, so that registering reads no database."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """When it was read, and whether its users are denied because that was too long ago."""
+        try:
+            state = self._state()
+        except Exception as error:  # noqa: BLE001 - a database that is down must not hide the other measurements.
+            _log.warning("directory_metrics_unavailable error=%s", type(error).__name__)
+            return
+        read_at = state.read_at.timestamp() if state.read_at else 0
+        yield GaugeMetricFamily(
+            "muniment_directory_read_timestamp_seconds", "Last good read of the directory.", value=read_at
+        )
+        yield GaugeMetricFamily(
+            "muniment_directory_lost", "Whether users of the directory are denied.", value=int(state.lost)
+        )
+        yield GaugeMetricFamily(
+            "muniment_directory_failing", "Whether the last read failed.", value=int(bool(state.problem))
+        )
 
 
 def count_response(metrics: Metrics, message: HTTPResponseStartEvent, scope: HTTPScope) -> None:

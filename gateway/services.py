@@ -4,6 +4,7 @@ Tests replace a part by assigning to it before it is used: `services.engine = Sc
 """
 
 import logging
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -18,9 +19,15 @@ from gateway.contexts import Networks
 from gateway.database import open_database
 from gateway.errors import DatabaseUnusableError
 from gateway.identity.callers import Callers
+from gateway.identity.directories import Directories
+from gateway.identity.directory import Snapshot
+from gateway.identity.freshness import Freshness
+from gateway.identity.groups import Groups
 from gateway.identity.keys import ApiKeys
 from gateway.identity.last_use import LastUse
+from gateway.identity.ldap import LdapDirectory
 from gateway.identity.oidc import SingleSignOn, open_provider
+from gateway.identity.scim.service import ScimGroups, ScimUsers
 from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
 from gateway.identity.users import Users
@@ -38,6 +45,7 @@ from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.events import PolicyRefused
 from policies.audit.store import Trail
+from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
@@ -133,11 +141,43 @@ class Services:
 
     @cached_property
     def bundles(self) -> Bundles:
-        return Bundles(self.database, self.recorder, self.authorizer, self.networks.names)
+        return Bundles(self.database, self.recorder, self.authorizer, self.networks.names, self.users.listed)
+
+    @cached_property
+    def freshness(self) -> Freshness:
+        return Freshness(timedelta(minutes=self.config.ldap.max_age_minutes), SteadyClock())
 
     @cached_property
     def users(self) -> Users:
-        return Users(self.database, self.recorder)
+        return Users(self.database, self.recorder, self.freshness)
+
+    @cached_property
+    def groups(self) -> Groups:
+        return Groups(self.database, self.recorder)
+
+    @cached_property
+    def ldap(self) -> LdapDirectory:
+        """Nothing is connected yet."""
+        return LdapDirectory(self.config.ldap, self.home.keys)
+
+    def _read_ldap(self) -> Snapshot:
+        """The connection's settings are looked at only once it is read: they may be unusable, or none."""
+        return self.ldap.read()
+
+    def _verify_ldap(self, name: str, password: str) -> str:
+        return self.ldap.verify(name, password)
+
+    @cached_property
+    def directories(self) -> Directories:
+        return Directories(self.database, self.recorder, self.config.ldap, self.freshness, read=self._read_ldap)
+
+    @cached_property
+    def scim_users(self) -> ScimUsers:
+        return ScimUsers(self.database, self.recorder, self.config.scim)
+
+    @cached_property
+    def scim_groups(self) -> ScimGroups:
+        return ScimGroups(self.database, self.recorder)
 
     @cached_property
     def last_use(self) -> LastUse:
@@ -145,22 +185,33 @@ class Services:
 
     @cached_property
     def sessions(self) -> Sessions:
-        return Sessions(self.database, self.recorder, self.keys, self.config.sign_in, self.last_use)
+        return Sessions(self.database, self.recorder, self.keys, self.config.sign_in, self.last_use, self.freshness)
 
     @cached_property
     def callers(self) -> Callers:
-        return Callers(ApiKeys(self.database, self.last_use), self.sessions)
+        return Callers(ApiKeys(self.database, self.last_use, self.freshness), self.sessions)
 
     @cached_property
     def password_sign_in(self) -> PasswordSignIn:
-        return PasswordSignIn(self.database, self.recorder, self.keys, self.users, self.sessions, self.config.sign_in)
+        return PasswordSignIn(
+            self.database,
+            self.recorder,
+            self.keys,
+            self.users,
+            self.sessions,
+            self.config.sign_in,
+            freshness=self.freshness,
+            directory=self._verify_ldap if self.config.ldap.sign_in else None,
+        )
 
     @cached_property
     def single_sign_on(self) -> SingleSignOn:
         """Nothing is fetched from the provider yet."""
         options = self.config.oidc
         provider = open_provider(options, self.home.keys)
-        return SingleSignOn(self.database, self.recorder, self.keys, self.sessions, options, provider)
+        return SingleSignOn(
+            self.database, self.recorder, self.keys, self.sessions, options, provider, freshness=self.freshness
+        )
 
     @cached_property
     def explanations(self) -> Explanations:

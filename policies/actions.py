@@ -9,6 +9,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit:read"
     CHAT_ASK = "chat:ask"
     CONVERSATIONS_READ = "conversations:read"
+    DIRECTORY_MANAGE = "directory:manage"
     DOCUMENTS_READ = "documents:read"
     HEALTH_READ = "health:read"
     KEYS_MANAGE = "keys:manage"

@@ -1,7 +1,8 @@
 """Nested groups: from the groups somebody is named in to every group these belong to.
 
-Pure, and not yet wired to where groups are stored. Cedar is told of the result and never of the nesting: a cycle among
-its entities would turn every decision about them into none (`policies/entities.py`).
+Pure; where groups are stored is the gateway's (`gateway/identity/memberships.py`). Cedar is told of the result and
+never of the nesting: a cycle among its entities would turn every decision about them into none; see
+`policies/entities.py`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

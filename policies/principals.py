@@ -22,6 +22,7 @@ class Role(StrEnum):
     EMPLOYEE = "employee"
     MONITOR = "monitor"
     OPERATOR = "operator"
+    PROVISIONER = "provisioner"
     SOURCE_OWNER = "source-owner"
 
 

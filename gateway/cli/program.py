@@ -12,7 +12,9 @@ from typer.core import TyperGroup
 from gateway.cli import (
     asking,
     audit,
+    directory,
     evaluating,
+    groups,
     index,
     keys,
     models,
@@ -102,7 +104,22 @@ def _global_options(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
-for group in (setting_up, asking, sources, models, users, keys, audit, policy, redact, index, evaluating, serving):
+for group in (
+    setting_up,
+    asking,
+    sources,
+    models,
+    users,
+    groups,
+    directory,
+    keys,
+    audit,
+    policy,
+    redact,
+    index,
+    evaluating,
+    serving,
+):
     group.register(app)
 
 

@@ -11,7 +11,7 @@ from gateway.cli.opening import opened, operating_system_user
 from gateway.cli.options import Json
 from gateway.cli.output import show, show_json, show_table
 from gateway.errors import BadRequestError
-from policies.principals import Role
+from policies.principals import PrincipalKind, Role
 
 _group = typer.Typer(no_args_is_help=True, help="Who may ask, and in which groups they are.")
 
@@ -28,12 +28,13 @@ def add(
     *,
     group: Annotated[list[str] | None, typer.Option(help="A group the user is in; may be repeated.")] = None,
     role: Annotated[list[Role] | None, typer.Option(help="What the user may do; may be repeated.")] = None,
+    service: Annotated[bool, typer.Option("--service", help="A program, which has keys and no password.")] = False,
     from_file: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Add the users that an access file names.")
     ] = None,
 ) -> None:
     """Add a user, or give one other groups; or all users of an access file."""
-    if (name is None) == (from_file is None) or (from_file and group):
+    if (name is None) == (from_file is None) or (from_file and (group or service)):
         message = "Give either a name, with its groups, or --from FILE."
         raise BadRequestError(message)
     groups_of = load_access(from_file).users if from_file else {name or "": frozenset(group or ())}
@@ -41,7 +42,8 @@ def add(
         message = f'{from_file} names no users. Add them under "users".'
         raise BadRequestError(message)
     with opened(context) as services:
-        services.users.add(groups_of, frozenset(role or (Role.EMPLOYEE,)), by=operating_system_user())
+        kind = PrincipalKind.SERVICE if service else PrincipalKind.USER
+        services.users.add(groups_of, frozenset(role or (Role.EMPLOYEE,)), operating_system_user(), kind)
     show(f"{len(groups_of)} users added or updated." if from_file else f"User {name} added or updated.")
 
 

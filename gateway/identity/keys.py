@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway.errors import NotAuthenticatedError
+from gateway.identity.freshness import Freshness
 from gateway.identity.last_use import LastUse
 from gateway.identity.store import ApiKeyRow, digest, find_key, in_utc
 from policies.actions import Action
@@ -47,9 +48,12 @@ class KeyHolder:
 class ApiKeys:
     """Recognises keys."""
 
-    def __init__(self, database: Engine, last_use: LastUse, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, database: Engine, last_use: LastUse, freshness: Freshness, clock: Callable[[], datetime] = utc_now
+    ) -> None:
         self._database = database
         self._last_use = last_use
+        self._freshness = freshness
         self.clock = clock
 
     def authenticate(self, key: str) -> KeyHolder:
@@ -60,19 +64,19 @@ class ApiKeys:
         """
         match = _KEY.fullmatch(key)
         with Session(self._database) as session:
-            found = find_key(session, match[1]) if match else None
+            found = find_key(session, match[1], self._freshness) if match else None
         stored = found[0].secret_sha256 if found else digest("")
         right = hmac.compare_digest(stored, digest(match[2] if match else "-"))
         if found is None:
             raise NotAuthenticatedError(_NO_KEY, "unknown")
-        row, principal = found
+        row, known = found
         now = self.clock()
-        reason = "wrong" if not right else _useless(row, now) or ("" if principal.active else "disabled")
+        reason = "wrong" if not right else _useless(row, now) or known.refused
         if reason:
             raise NotAuthenticatedError(_NO_KEY, reason, row.id, row.user_id)
         if row.last_used_at is None or now - in_utc(row.last_used_at) >= LastUse.EVERY:
             self._last_use.key(row.id, now)
-        return KeyHolder(principal, row.id, frozenset(row.scopes.split()) or None)
+        return KeyHolder(known.principal, row.id, frozenset(row.scopes.split()) or None)
 
 
 def key_text(key_id: str, secret: str) -> str:

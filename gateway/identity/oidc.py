@@ -22,16 +22,19 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from gateway.config import is_loopback
 from gateway.errors import BadRequestError, ConfigurationError, NotAuthenticatedError, NotFoundError
+from gateway.identity.freshness import Freshness
+from gateway.identity.memberships import Origin, direct_groups, write_groups
+from gateway.identity.names import require_user_id
 from gateway.identity.options import OidcOptions
 from gateway.identity.provider import Provider, read_secret
 from gateway.identity.sessions import OpenSession, ProviderSession, Sessions
-from gateway.identity.store import LinkRow, MembershipRow, read_principal, use_once, write_user
+from gateway.identity.store import LinkRow, read_principal, use_once, write_user
 from gateway.identity.tokens import LEEWAY, Expected, TokenRefusedError, read_id_token, read_logout_token
-from gateway.identity.users import require_user_id, write_link
+from gateway.identity.users import write_link
 from gateway.recording import Recorder
 from policies.audit.events import UserAdded, UserLinked
 from policies.keys import Keys
@@ -45,6 +48,8 @@ FLOW_SECONDS = 600
 """How long somebody may take at the provider."""
 _NONCE_BYTES = 12
 _MOST_ANSWER = 4096
+_REPLACED = (Origin.LOCAL, Origin.OIDC)
+"""What the provider's groups stand in for; what a directory says of somebody stays."""
 _MOST_GROUPS, _MOST_GROUP_NAME = 2000, 256
 _OFF = "Single sign-on is not set up here. Sign in with a password, or ask the operator."
 _AGAIN = "This sign-in was not begun in this browser, is too old, or was used already. Begin again."
@@ -82,6 +87,8 @@ class SingleSignOn:
         sessions: Sessions,
         options: OidcOptions,
         provider: Provider,
+        *,
+        freshness: Freshness,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
@@ -90,6 +97,7 @@ class SingleSignOn:
         self._sessions = sessions
         self._options = options
         self._provider = provider
+        self._freshness = freshness
         self._expected = Expected(options.issuer, options.client_id, options.algorithms)
         self.clock = clock
 
@@ -245,13 +253,16 @@ class SingleSignOn:
         issuer, subject = self._options.issuer, claims["sub"]
         with Session(self._database) as session:
             link = session.get(LinkRow, (issuer, subject))
-            known = read_principal(session, link.user_id) if link else None
+            known = read_principal(session, link.user_id, self._freshness) if link else None
         principal = known or self._linked(claims)
         if not principal.active:
             raise NotAuthenticatedError(_NO_USER, "disabled", user=principal.id)
         groups = self._groups(claims)
-        if groups is not None and groups != principal.groups:
-            self._set_groups(principal, groups)
+        if groups is not None:
+            with Session(self._database) as session:
+                before = direct_groups(session, principal.id, _REPLACED)
+            if groups != before:
+                self._set_groups(principal, groups)
         return principal
 
     def _linked(self, claims: Mapping[str, Any]) -> Principal:
@@ -265,7 +276,7 @@ class SingleSignOn:
             raise NotAuthenticatedError(_NO_USER, "name-unusable") from error
         issuer, subject, by = self._options.issuer, claims["sub"], self._by()
         with Session(self._database) as session:
-            principal = read_principal(session, name)
+            principal = read_principal(session, name, self._freshness)
             taken = session.exec(select(LinkRow).where(LinkRow.issuer == issuer, LinkRow.user_id == name)).first()
         if taken is not None:
             raise NotAuthenticatedError(_NO_USER, "name-taken", user=name)
@@ -279,11 +290,11 @@ class SingleSignOn:
         hidden = self._recorder.digest(subject)
         self._recorder.record_now(UserLinked(by=by, user=name, issuer=issuer, subject_hmac=hidden))
         with writing(self._database) as session:
-            if principal is None and read_principal(session, name) is None:
+            if principal is None and read_principal(session, name, self._freshness) is None:
                 write_user(session, name, frozenset(), frozenset({Role.EMPLOYEE}))
                 session.flush()
             now_taken = session.exec(select(LinkRow).where(LinkRow.issuer == issuer, LinkRow.user_id == name)).first()
-            found = read_principal(session, name)
+            found = read_principal(session, name, self._freshness)
             if now_taken is not None or found is None or not found.active or found.roles != {Role.EMPLOYEE}:
                 raise NotAuthenticatedError(_NO_USER, "changed-meanwhile", user=name)
             write_link(session, name, issuer, subject)
@@ -312,10 +323,7 @@ class SingleSignOn:
         )
         with writing(self._database) as session:
             next_epoch(session)
-            for row in session.exec(select(MembershipRow).where(col(MembershipRow.user_id) == principal.id)):
-                session.delete(row)
-            session.flush()
-            session.add_all(MembershipRow(user_id=principal.id, group=group) for group in sorted(groups))
+            write_groups(session, principal.id, groups, Origin.OIDC, replaces=_REPLACED)
             session.commit()
 
     def _by(self) -> str:

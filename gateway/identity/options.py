@@ -28,6 +28,52 @@ class SignInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
 
 
+class LdapOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A directory that is read with LDAP; switched off while `urls` is empty.
+
+    Every address is `ldaps://`, or `ldap://` with StartTLS; `plain` lets `ldap://` to this machine go without. The
+    password of `bind_dn` is in `password_file`: a name in `keys/` or a whole path, readable by its owner alone.
+    `members` says which way memberships are written: "member" (on the group, which names its members), "memberOf" (on
+    the member), or "in-chain" (the same, resolved by Active Directory). `id_attribute` never changes for an entry.
+    People are denied when the directory was not read for `max_age_minutes`. `existing_users` says what
+    happens to a plain employee whose name an entry has: "link" them, or "leave" them alone.
+    """
+
+    urls: tuple[str, ...] = ()
+    plain: bool = False
+    ca_file: str = ""
+    bind_dn: str = ""
+    password_file: str = "ldap-password"  # noqa: S105 - a file's name
+    user_base: str = ""
+    user_filter: str = "(objectClass=inetOrgPerson)"
+    user_attribute: str = "uid"
+    id_attribute: str = "entryUUID"
+    group_base: str = ""
+    group_filter: str = "(objectClass=groupOfNames)"
+    group_attribute: str = "cn"
+    members: Literal["member", "memberOf", "in-chain"] = "member"
+    member_attribute: str = "member"
+    existing_users: Literal["link", "leave"] = "link"
+    sign_in: bool = False
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 500
+    most_entries: _Positive = 200_000
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
+    every_minutes: _Positive = 15
+    max_age_minutes: _Positive = 120
+    most_removed_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 20
+
+
+class ScimOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Users and groups that an identity provider sends with SCIM 2.0.
+
+    `existing_users` says what happens when it creates somebody whose name a plain employee has already: "link" them, or
+    "refuse".
+    """
+
+    enabled: bool = False
+    existing_users: Literal["link", "refuse"] = "link"
+
+
 class OidcOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Single sign-on with OpenID Connect; switched off while `issuer` is empty.
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
-from sqlmodel import Session, col, delete
+from sqlmodel import Session, col, delete, select
 
 from gateway.errors import ConflictError, NotAllowedError, NotAuthenticatedError, TooManyRequestsError
+from gateway.identity.freshness import Freshness
 from gateway.identity.lockout import UNTIL_UNLOCKED, AddressThrottle, locked_until
+from gateway.identity.memberships import LdapUserRow
 from gateway.identity.options import SignInOptions
 from gateway.identity.passwords import hash_password, is_outdated, is_right, require_good
 from gateway.identity.sessions import OpenSession, Sessions
@@ -24,7 +26,7 @@ from gateway.identity.users import Users
 from gateway.recording import Recorder
 from policies.audit.events import PasswordChanged, SignInFailed, SignInLocked, UserUnlocked
 from policies.keys import Keys
-from policies.principals import Principal
+from policies.principals import Principal, PrincipalKind
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
 
@@ -44,6 +46,7 @@ class _Attempt:
     locked: bool
     failures: int
     last_at: datetime
+    entry: str = ""
 
 
 class PasswordSignIn:
@@ -57,6 +60,9 @@ class PasswordSignIn:
         users: Users,
         sessions: Sessions,
         options: SignInOptions,
+        *,
+        freshness: Freshness,
+        directory: Callable[[str, str], str] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
@@ -65,6 +71,8 @@ class PasswordSignIn:
         self._users = users
         self._sessions = sessions
         self._options = options
+        self._freshness = freshness
+        self._directory = directory
         self.clock = clock
         self.throttle = AddressThrottle()
 
@@ -79,9 +87,11 @@ class PasswordSignIn:
         """
         with self._tried(name, password, address) as (principal, stored):
             # Hashed before the transaction: nobody else writes meanwhile.
-            fresh = hash_password(password) if is_outdated(stored) else stored
+            fresh = hash_password(password) if stored and is_outdated(stored) else stored
             session = self._sessions.begin(
-                principal, "password", also=lambda writing_: self._settle(writing_, name, stored, fresh)
+                principal,
+                "password" if stored else "ldap",
+                also=lambda writing_: self._settle(writing_, name, stored, fresh),
             )
         return principal, session
 
@@ -94,6 +104,9 @@ class PasswordSignIn:
         """
         require_good(new, principal.id, self._options.company_words)
         with self._tried(principal.id, old, address) as (_, stored):
+            if not stored:
+                message = "Your password is the directory's. Change it there."
+                raise NotAllowedError(message)
             self._set(principal.id, new, principal.id, session_id, was=stored)
 
     def set_password(self, user_id: str, password: str, by: str) -> None:
@@ -105,8 +118,12 @@ class PasswordSignIn:
             BadRequestError: The password is not good enough.
             TrailUnavailableError: It could not be recorded, so the password is not changed.
         """
-        if not self._users.principal(user_id).active:
+        principal = self._users.principal(user_id)
+        if not principal.active:
             message = f"User {user_id} is disabled; a password would not work."
+            raise ConflictError(message)
+        if principal.kind is not PrincipalKind.USER:
+            message = f"{user_id} is a service, which has keys and no password: muniment keys create {user_id}"
             raise ConflictError(message)
         require_good(password, user_id, self._options.company_words)
         self._set(user_id, password, by, "")
@@ -133,7 +150,12 @@ class PasswordSignIn:
             message = "Too many tries to sign in came from your address. Wait a minute and try again."
             raise TooManyRequestsError(message)
         attempt = self._count(name)
-        right = is_right(attempt.stored, password)
+        right = is_right(attempt.stored or None, password)
+        if self._directory is not None and not attempt.locked:
+            # Also for names that are not the directory's, so that its answer takes the same time for all.
+            entry = self._directory(name, password)
+            if attempt.entry:
+                right = hmac.compare_digest(entry.encode(), attempt.entry.encode())
         reason = _refusal(attempt, right=right)
         if reason or attempt.principal is None or attempt.stored is None:
             self._record_failure(attempt, reason, address)
@@ -144,8 +166,9 @@ class PasswordSignIn:
     def _count(self, name: str) -> _Attempt:
         now, digest = self.clock(), self._name_digest(name)
         with writing(self._database) as session:
-            principal = read_principal(session, name)
+            principal = read_principal(session, name, self._freshness)
             stored = session.get(PasswordRow, name)
+            entry = self._entry(session, name)
             row = session.get(FailureRow, digest) or FailureRow(
                 name_hmac=digest, failures=0, last_at=now, is_user=principal is not None
             )
@@ -156,9 +179,16 @@ class PasswordSignIn:
             strangers = (col(FailureRow.is_user).is_(False), col(FailureRow.last_at) < now - _STRANGERS_KEPT)
             session.exec(delete(FailureRow).where(*strangers))
             session.add(row)
-            attempt = _Attempt(principal, stored.hash if stored else None, locked, row.failures, now)
+            hashed = "" if entry else stored.hash if stored else None
+            attempt = _Attempt(principal, hashed, locked, row.failures, now, entry)
             session.commit()
         return attempt
+
+    def _entry(self, session: Session, name: str) -> str:
+        """The directory's entry that a user is, whose password counts there and not here; empty for others."""
+        if self._directory is None:
+            return ""
+        return session.exec(select(LdapUserRow.entry_id).where(LdapUserRow.user_id == name)).first() or ""
 
     def _record_failure(self, attempt: _Attempt, reason: str, address: str) -> None:
         user = attempt.principal.id if attempt.principal else ""
@@ -173,10 +203,11 @@ class PasswordSignIn:
 
     def _settle(self, session: Session, name: str, stored: str, fresh: str) -> None:
         """Within the session's transaction: the password must still be that one; failures are forgotten."""
-        row = self._unchanged(session, name, stored)
         self._forget_failures(session, name)
-        row.hash = fresh
-        session.add(row)
+        if stored:  # Else the directory keeps the password.
+            row = self._unchanged(session, name, stored)
+            row.hash = fresh
+            session.add(row)
 
     def _set(self, user_id: str, password: str, by: str, session_id: str, was: str | None = None) -> None:
         hashed = hash_password(password)

@@ -22,9 +22,10 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, delete, or_, select, update
 
 from gateway.errors import NotAuthenticatedError, NotFoundError
+from gateway.identity.freshness import Freshness
 from gateway.identity.last_use import LastUse
 from gateway.identity.options import SignInOptions
-from gateway.identity.store import SessionRow, digest, find_session, in_utc
+from gateway.identity.store import Known, SessionRow, digest, find_session, in_utc
 from gateway.recording import Recorder
 from policies.audit.events import SessionBegun, SessionEnded
 from policies.keys import Keys
@@ -86,6 +87,7 @@ class Sessions:
         keys: Keys,
         options: SignInOptions,
         last_use: LastUse,
+        freshness: Freshness,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
@@ -93,6 +95,7 @@ class Sessions:
         self._csrf_key = keys.derive("csrf-tokens")
         self._options = options
         self._last_use = last_use
+        self._freshness = freshness
         self.clock = clock
 
     def begin(
@@ -142,12 +145,12 @@ class Sessions:
         """
         presented = digest(token)
         with Session(self._database) as session:
-            found = find_session(session, presented) if _TOKEN.fullmatch(token) else None
+            found = find_session(session, presented, self._freshness) if _TOKEN.fullmatch(token) else None
         if found is None:
             raise NotAuthenticatedError(_NO_SESSION, "session-unknown")
-        row, principal = found
+        row, known = found
         now = self.clock()
-        reason = self._over(row, principal, presented, now)
+        reason = self._over(row, known, presented, now)
         if reason == "session-replayed":
             self._end_replayed(row)
         if reason:
@@ -156,7 +159,7 @@ class Sessions:
             self._last_use.session(row.id, now)
         following = self._following(row, token, now)
         expires_at = in_utc(row.expires_at)
-        return principal, OpenSession(row.id, row.method, expires_at, self._csrf_token(row.id), following)
+        return known.principal, OpenSession(row.id, row.method, expires_at, self._csrf_token(row.id), following)
 
     def listed(self, user_id: str) -> list[SessionView]:
         """A user's open sessions, newest first."""
@@ -226,7 +229,7 @@ class Sessions:
         self._end([row], "system", "replayed")
         _log.warning("session_replayed session=%s", row.id)
 
-    def _over(self, row: SessionRow, principal: Principal, presented: str, now: datetime) -> str:
+    def _over(self, row: SessionRow, known: Known, presented: str, now: datetime) -> str:
         """Why a session does not count, in a word for the trail; empty when it counts."""
         if row.ended_at is not None:
             return "session-ended"
@@ -234,8 +237,8 @@ class Sessions:
             return "session-expired"
         if now - in_utc(row.seen_at) >= timedelta(minutes=self._options.idle_minutes):
             return "session-idle"
-        if not principal.active:
-            return "disabled"
+        if known.refused:
+            return known.refused
         if presented != row.token_sha256 and now - in_utc(row.rotated_at) > _GRACE:
             return "session-replayed"
         return ""

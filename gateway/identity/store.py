@@ -5,32 +5,45 @@ hashed slowly (`passwords.py`).
 """
 
 import hashlib
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Field, Session, SQLModel, col, delete, or_, select
 
-from policies.principals import Principal, Role
+from gateway.identity.freshness import Freshness
+from gateway.identity.memberships import (
+    DirectoryRow,
+    Origin,
+    all_memberships,
+    all_nestings,
+    closure_of,
+    groups_of,
+    write_groups,
+)
+from policies.errors import TooManyGroupsError
+from policies.principals import Principal, PrincipalKind, Role
 from retrieval.tables import utc_now
+
+_log = logging.getLogger(__name__)
 
 
 class UserRow(SQLModel, table=True):
-    """Somebody who may ask. A disabled user stays, so that the trail's names keep their meaning."""
+    """Somebody who may ask. A disabled user stays, so that the trail's names keep their meaning.
+
+    `disabled_by` is the origin that did: a directory takes back only what it did itself.
+    """
 
     __tablename__ = "user"
     id: str = Field(primary_key=True)
     roles: str = Role.EMPLOYEE.value
     active: bool = True
     created_at: datetime = Field(default_factory=utc_now)
-
-
-class MembershipRow(SQLModel, table=True):
-    """A user is in a group."""
-
-    __tablename__ = "membership"
-    user_id: str = Field(primary_key=True, foreign_key="user.id")
-    group: str = Field(primary_key=True)
+    kind: str = PrincipalKind.USER.value
+    origin: str = Origin.LOCAL.value
+    disabled_by: str = ""
 
 
 class ApiKeyRow(SQLModel, table=True):
@@ -118,54 +131,87 @@ def in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def read_principal(session: Session, user_id: str) -> Principal | None:
-    """The user as policies see them."""
-    row = session.get(UserRow, user_id)
-    if row is None:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A user as policies see them, and in a word for the trail why they may do nothing; empty when they may."""
+
+    principal: Principal
+    refused: str = ""
+
+
+def read_known(session: Session, user_id: str, freshness: Freshness) -> Known | None:
+    """A user, with the closure of their groups."""
+    query = select(UserRow, DirectoryRow).join(DirectoryRow, _directory_of_user(), isouter=True)
+    found = session.exec(query.where(UserRow.id == user_id)).first()
+    if found is None:
         return None
-    groups = session.exec(select(MembershipRow.group).where(MembershipRow.user_id == user_id))
-    return _principal(row, groups)
+    return _known(found[0], found[1], freshness, lambda: groups_of(session, user_id))
 
 
-def find_key(session: Session, key_id: str) -> tuple[ApiKeyRow, Principal] | None:
-    """A key and whose it is, in one statement."""
-    rows = session.exec(
-        select(ApiKeyRow, UserRow, MembershipRow.group)
+def read_principal(session: Session, user_id: str, freshness: Freshness) -> Principal | None:
+    """The user as policies see them."""
+    known = read_known(session, user_id, freshness)
+    return known.principal if known else None
+
+
+def find_key(session: Session, key_id: str, freshness: Freshness) -> tuple[ApiKeyRow, Known] | None:
+    """A key and whose it is."""
+    query = (
+        select(ApiKeyRow, UserRow, DirectoryRow)
         .join(UserRow, col(UserRow.id) == ApiKeyRow.user_id)
-        .join(MembershipRow, col(MembershipRow.user_id) == UserRow.id, isouter=True)
-        .where(ApiKeyRow.id == key_id)
-    ).all()
-    return (rows[0][0], _principal(rows[0][1], (row[2] for row in rows))) if rows else None
+        .join(DirectoryRow, _directory_of_user(), isouter=True)
+    )
+    found = session.exec(query.where(ApiKeyRow.id == key_id)).first()
+    if found is None:
+        return None
+    row, user, directory = found
+    return row, _known(user, directory, freshness, lambda: groups_of(session, user.id))
 
 
-def find_session(session: Session, token_sha256: str) -> tuple[SessionRow, Principal] | None:
-    """The session of a token, or of the token before it, and whose it is, in one statement."""
+def find_session(session: Session, token_sha256: str, freshness: Freshness) -> tuple[SessionRow, Known] | None:
+    """The session of a token, or of the token before it, and whose it is."""
     holds: ColumnElement[bool] = or_(
         col(SessionRow.token_sha256) == token_sha256, col(SessionRow.previous_sha256) == token_sha256
     )
-    rows = session.exec(
-        select(SessionRow, UserRow, MembershipRow.group)
+    query = (
+        select(SessionRow, UserRow, DirectoryRow)
         .join(UserRow, col(UserRow.id) == SessionRow.user_id)
-        .join(MembershipRow, col(MembershipRow.user_id) == UserRow.id, isouter=True)
-        .where(holds)
-    ).all()
-    return (rows[0][0], _principal(rows[0][1], (row[2] for row in rows))) if rows else None
+        .join(DirectoryRow, _directory_of_user(), isouter=True)
+    )
+    found = session.exec(query.where(holds)).first()
+    if found is None:
+        return None
+    row, user, directory = found
+    return row, _known(user, directory, freshness, lambda: groups_of(session, user.id))
 
 
-def write_user(session: Session, user_id: str, groups: frozenset[str], roles: frozenset[Role]) -> None:
-    """Create a user, or give an existing one these groups and roles; a disabled user stays disabled."""
-    row = session.get(UserRow, user_id) or UserRow(id=user_id)
+def write_user(
+    session: Session,
+    user_id: str,
+    groups: frozenset[str],
+    roles: frozenset[Role],
+    kind: PrincipalKind = PrincipalKind.USER,
+) -> None:
+    """Create a user, or give an existing one these groups and roles.
+
+    A disabled user stays disabled, and memberships that come from elsewhere stay.
+    """
+    row = session.get(UserRow, user_id) or UserRow(id=user_id, kind=kind.value)
     row.roles = " ".join(sorted(roles))
     session.add(row)
-    session.exec(delete(MembershipRow).where(col(MembershipRow.user_id) == user_id))
     session.flush()
-    session.add_all(MembershipRow(user_id=user_id, group=group) for group in sorted(groups))
+    write_groups(session, user_id, groups, Origin.LOCAL)
 
 
-def list_principals(session: Session) -> list[Principal]:
+def list_known(session: Session, freshness: Freshness) -> list[Known]:
     """Every user, by id."""
-    ids = session.exec(select(UserRow.id).order_by(UserRow.id)).all()
-    return [principal for id_ in ids if (principal := read_principal(session, id_)) is not None]
+    memberships, nestings = all_memberships(session), all_nestings(session)
+    query = select(UserRow, DirectoryRow).join(DirectoryRow, _directory_of_user(), isouter=True)
+
+    def known(user: UserRow, directory: DirectoryRow | None) -> Known:
+        return _known(user, directory, freshness, lambda: closure_of(user.id, memberships, nestings))
+
+    return [known(user, directory) for user, directory in session.exec(query.order_by(UserRow.id))]
 
 
 def use_once(session: Session, name: str, now: datetime, until: datetime) -> bool:
@@ -178,6 +224,22 @@ def use_once(session: Session, name: str, now: datetime, until: datetime) -> boo
     return True
 
 
-def _principal(row: UserRow, groups: Iterable[str | None]) -> Principal:
+def _directory_of_user() -> ColumnElement[bool]:
+    return col(DirectoryRow.origin) == col(UserRow.origin)
+
+
+def _known(
+    row: UserRow, directory: DirectoryRow | None, freshness: Freshness, groups: Callable[[], frozenset[str]]
+) -> Known:
+    """Whoever cannot be judged is nobody: without groups, roles, or leave to do anything."""
+    kind = PrincipalKind(row.kind)
+    refused = "" if row.active else "disabled"
+    if not refused and freshness.is_lost(row.origin, directory):
+        refused = "directory-lost"
+    try:
+        found = groups()
+    except TooManyGroupsError as error:
+        _log.error("groups_not_decided user=%s reason=%s", row.id, error)
+        return Known(Principal(row.id, frozenset(), frozenset(), kind, active=False), refused or "too-many-groups")
     roles = frozenset(Role(role) for role in row.roles.split())
-    return Principal(row.id, frozenset(group for group in groups if group is not None), roles, active=row.active)
+    return Known(Principal(row.id, found, roles, kind, active=not refused), refused)

@@ -1,6 +1,5 @@
 """Users and keys: who may knock, and what a key is for. Each change is in the trail before it takes effect."""
 
-import re
 import secrets
 from base64 import b32encode
 from collections.abc import Collection, Mapping
@@ -10,34 +9,37 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select, update
 
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
+from gateway.identity.freshness import Freshness
 from gateway.identity.keys import SCOPES, KeyView, key_text, key_view
+from gateway.identity.memberships import Origin
+from gateway.identity.names import require_user_id
 from gateway.identity.store import (
     ApiKeyRow,
+    Known,
     LinkRow,
     SessionRow,
     UserRow,
     digest,
-    list_principals,
+    list_known,
     read_principal,
     write_user,
 )
 from gateway.recording import Recorder
 from policies.actions import Action
 from policies.audit.events import KeyCreated, KeyRevoked, UserAdded, UserDisabled, UserLinked
-from policies.principals import SEPARATE_ROLES, Principal, Role
+from policies.principals import SEPARATE_ROLES, Principal, PrincipalKind, Role
 from retrieval.labels import next_epoch
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
-
-_USER_ID = re.compile(r"[\w.@+-]{1,128}")
 
 
 class Users:
     """Users, their groups and their keys."""
 
-    def __init__(self, database: Engine, recorder: Recorder) -> None:
+    def __init__(self, database: Engine, recorder: Recorder, freshness: Freshness) -> None:
         self._database = database
         self._recorder = recorder
+        self._freshness = freshness
 
     def principal(self, user_id: str) -> Principal:
         """The user of this name, active or not.
@@ -46,7 +48,7 @@ class Users:
             NotFoundError: There is none.
         """
         with Session(self._database) as session:
-            principal = read_principal(session, user_id)
+            principal = read_principal(session, user_id, self._freshness)
         if principal is None:
             message = f"There is no user {user_id}. `muniment users list` shows who there is."
             raise NotFoundError(message)
@@ -54,19 +56,35 @@ class Users:
 
     def listed(self) -> list[Principal]:
         """Every user, by id."""
-        with Session(self._database) as session:
-            return list_principals(session)
+        return [known.principal for known in self.known()]
 
-    def add(self, groups_of: Mapping[str, frozenset[str]], roles: frozenset[Role], by: str) -> None:
-        """Create users, or set the groups and roles of existing ones.
+    def known(self) -> list[Known]:
+        """Every user, by id, and why some may do nothing."""
+        with Session(self._database) as session:
+            return list_known(session, self._freshness)
+
+    def add(
+        self,
+        groups_of: Mapping[str, frozenset[str]],
+        roles: frozenset[Role],
+        by: str,
+        kind: PrincipalKind = PrincipalKind.USER,
+    ) -> None:
+        """Create users or services, or set the groups and roles of existing ones.
 
         Raises:
             BadRequestError: A name is not usable.
-            ConflictError: The roles exclude each other.
+            ConflictError: The roles exclude each other, or somebody of the other kind has a name.
         """
         require_separate(roles)
         for user_id in groups_of:
             require_user_id(user_id)
+        with Session(self._database) as session:
+            others = select(UserRow.id).where(col(UserRow.id).in_(groups_of), UserRow.kind != kind)
+            other = session.exec(others).first() if len(groups_of) == 1 or kind is PrincipalKind.SERVICE else None
+        if other is not None:
+            message = f"{other} is not a {kind}, and cannot become one. Choose another name."
+            raise ConflictError(message)
         for user_id, groups in groups_of.items():
             self._recorder.record_now(
                 UserAdded(by=by, user=user_id, groups=tuple(sorted(groups)), roles=tuple(sorted(roles)))
@@ -74,7 +92,7 @@ class Users:
         with writing(self._database) as session:
             next_epoch(session)
             for user_id, groups in groups_of.items():
-                write_user(session, user_id, groups, roles)
+                write_user(session, user_id, groups, roles, kind)
             session.commit()
 
     def disable(self, user_id: str, by: str) -> None:
@@ -88,7 +106,7 @@ class Users:
         with writing(self._database) as session:
             next_epoch(session)
             row = session.get_one(UserRow, user_id)
-            row.active = False
+            row.active, row.disabled_by = False, Origin.LOCAL.value
             session.add(row)
             theirs = (col(SessionRow.user_id) == user_id, col(SessionRow.ended_at).is_(None))
             session.exec(update(SessionRow).where(*theirs).values(ended_at=utc_now()))
@@ -174,17 +192,6 @@ class Users:
             row.revoked_at = row.revoked_at or utc_now()
             session.add(row)
             session.commit()
-
-
-def require_user_id(user_id: str) -> None:
-    """Refuse what cannot be a user's name.
-
-    Raises:
-        BadRequestError: It is not usable.
-    """
-    if not _USER_ID.fullmatch(user_id):
-        message = f"{user_id!r} cannot be a user name. Use 1 to 128 letters, digits, and . _ @ + -"
-        raise BadRequestError(message)
 
 
 def require_separate(roles: frozenset[Role]) -> None:

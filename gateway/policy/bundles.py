@@ -1,6 +1,6 @@
 """Loading a site's own rules: checked, tried, recorded, and then in force everywhere at once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway.errors import NotFoundError
-from gateway.identity.store import list_principals
 from gateway.policy.current import CurrentPolicies, as_loaded
 from gateway.policy.readers import alike
 from gateway.policy.store import PolicyBundleRow, read_rows
@@ -59,12 +58,18 @@ class Bundles:
     """The site's own rules."""
 
     def __init__(
-        self, database: Engine, recorder: Recorder, policies: CurrentPolicies, networks: frozenset[str]
+        self,
+        database: Engine,
+        recorder: Recorder,
+        policies: CurrentPolicies,
+        networks: frozenset[str],
+        users: Callable[[], list[Principal]],
     ) -> None:
         self._database = database
         self._recorder = recorder
         self._policies = policies
         self._networks = networks
+        self._users = users
 
     def check(self, bundle: Bundle) -> Authorizer:
         """A bundle, ready to decide, after everything about it was found to be in order.
@@ -201,8 +206,8 @@ class Bundles:
     def _tried(self, made: Authorizer) -> list[str]:
         """What goes wrong when the rules are tried on the stored labels and users, and does not go wrong now."""
         with Session(self._database) as session:
-            labels, principals = all_labels(session), list_principals(session)
-        groups = alike(principals, labels.values(), made.rules)
+            labels = all_labels(session)
+        groups = alike(self._users(), labels.values(), made.rules)
         tried = [principals[0] for principals in groups][:_MOST_TRIED] or [Principal("nobody")]
         return list(dict.fromkeys(_failures(self._policies.latest(), made, tried, labels)))
 

@@ -17,7 +17,6 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from gateway.errors import NotFoundError
-from gateway.identity.store import list_principals
 from gateway.policy.readers import alike, contexts_that_differ
 from policies.authorizer import Authorizer
 from policies.labels import Classification, Label
@@ -95,7 +94,12 @@ class _Candidate:
 
 
 def rank_oversharing(
-    database: Engine, policies: Authorizer, networks: Collection[str], limit: int, source: str | None = None
+    database: Engine,
+    principals: Iterable[Principal],
+    policies: Authorizer,
+    networks: Collection[str],
+    limit: int,
+    source: str | None = None,
 ) -> Oversharing:
     """The documents with the highest product of sensitivity and width, highest first.
 
@@ -112,7 +116,7 @@ def rank_oversharing(
         documents = dict(session.exec(wanted).all())
         stored = all_labels(session)
         labels = {number: stored[number] for number in set(documents.values())}
-        active = [principal for principal in list_principals(session) if principal.active]
+        active = [principal for principal in principals if principal.active]
         audiences = _audiences(policies, active, labels, networks)
         kinds = _kinds_of_documents(session, documents.keys())
         candidates = (

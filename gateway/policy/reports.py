@@ -21,6 +21,7 @@ def simulate_bundle(
     """
     simulation, entries = simulate(
         services.database,
+        services.users.listed(),
         services.home.trail,
         services.authorizer.latest(),
         services.bundles.check(bundle),
@@ -39,7 +40,8 @@ def list_oversharing(services: Services, limit: int, source: str | None, by: str
         NotFoundError: There is no such source.
         TrailUnavailableError: That somebody looked could not be recorded, so nothing is shown.
     """
-    found = rank_oversharing(services.database, services.authorizer.latest(), services.networks.names, limit, source)
+    users, policies = services.users.listed(), services.authorizer.latest()
+    found = rank_oversharing(services.database, users, policies, services.networks.names, limit, source)
     services.recorder.record_now(
         OversharingListed(
             by=by,

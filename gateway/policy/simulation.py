@@ -5,7 +5,7 @@ Users are those of today; the trail names who asked, not the groups they were in
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,6 @@ import msgspec
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
-from gateway.identity.store import list_principals
 from gateway.policy.readers import alike, contexts_that_differ
 from policies.actions import Action
 from policies.audit.events import PassagesRetrieved, QuestionAsked, SearchAsked
@@ -159,6 +158,7 @@ class _World:
 
 def simulate(
     database: Engine,
+    principals: Sequence[Principal],
     trail: Path,
     before: Authorizer,
     after: Authorizer,
@@ -172,7 +172,7 @@ def simulate(
     Raises:
         TrailUnreadableError: The trail's file is missing or damaged.
     """
-    world = _world(database, before, after, frozenset(networks))
+    world = _world(database, principals, before, after, frozenset(networks))
     gained, lost = _Found(), _Found()
     _compare_actions(world, gained, lost)
     _compare_labels(world, gained, lost, on_progress)
@@ -196,7 +196,13 @@ def simulate(
     )
 
 
-def _world(database: Engine, before: Authorizer, after: Authorizer, networks: frozenset[str]) -> _World:
+def _world(
+    database: Engine,
+    principals: Sequence[Principal],
+    before: Authorizer,
+    after: Authorizer,
+    networks: frozenset[str],
+) -> _World:
     counting = (
         select(DocumentRow.label_id, func.count())
         .where(col(DocumentRow.deleted).is_(False))
@@ -204,7 +210,6 @@ def _world(database: Engine, before: Authorizer, after: Authorizer, networks: fr
     )
     with Session(database) as session:
         labels = all_labels(session)
-        principals = list_principals(session)
         documents = dict(session.exec(counting).all())
     rules = (*before.rules, *after.rules)
     return _World(

@@ -248,6 +248,76 @@ class UserAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsChanged:
+    """A directory named a user in other groups than before; `origin` says which: `ldap` or `scim`."""
+
+    kind: ClassVar[str] = "user:groups-changed"
+    by: str
+    user: str
+    origin: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNested:
+    """Whoever is in `group` is in `parent` too; `origin` says whose word that is: `local`, `ldap` or `scim`."""
+
+    kind: ClassVar[str] = "group:nested"
+    by: str
+    group: str
+    parent: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupUnnested:
+    """A group is in another no longer, as far as that origin says."""
+
+    kind: ClassVar[str] = "group:unnested"
+    by: str
+    group: str
+    parent: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRead:
+    """A directory was read, and what it says differs from what is stored; what changes follows from its other entries.
+
+    Counts are of users that are created, let in again and disabled, and of users and groups in the directory.
+    """
+
+    kind: ClassVar[str] = "directory:read"
+    by: str
+    origin: str
+    users: int
+    groups: int
+    created: int
+    enabled: int
+    disabled: int
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryFailed:
+    """A directory could not be read, for the first time after a good read; `reason` is a word."""
+
+    kind: ClassVar[str] = "directory:failed"
+    by: str
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserEnabled:
+    """A directory let a user in again whom it had disabled itself."""
+
+    kind: ClassVar[str] = "user:enabled"
+    by: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class UserDisabled:
     """All access was taken from a user: keys, sessions and groups count no more."""
 
@@ -410,6 +480,12 @@ Event = (
     | SyncFinished
     | SyncFailed
     | UserAdded
+    | GroupsChanged
+    | GroupNested
+    | GroupUnnested
+    | DirectoryRead
+    | DirectoryFailed
+    | UserEnabled
     | UserDisabled
     | UserUnlocked
     | UserLinked

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sqlmodel import Session, select
 from connectors.contract import Delete, Upsert
 from gateway.config import Home
 from gateway.database import open_database
+from gateway.identity.freshness import Freshness
 from gateway.identity.store import UserRow
 from gateway.identity.users import Users
 from gateway.installation import create_home
@@ -26,6 +28,7 @@ from gateway.services import Services
 from gateway.sources.service import Sources
 from models.engine import Engine as Model
 from policies.authorizer import Authorizer, RequestContext
+from policies.clock import SteadyClock
 from policies.filters import AccessFilter, AccessFilters
 from policies.groups import effective_groups
 from policies.labels import Classification, Label
@@ -46,6 +49,7 @@ from tests.fakes.sources import ListConnector, NothingPersonal
 faiss.omp_set_num_threads(1)
 
 KEY = b"k" * 32
+FRESH = Freshness(timedelta(hours=2), SteadyClock())
 EMPLOYEE = frozenset({Role.EMPLOYEE})
 SEEN = tuple(each.name for each in fields(FoundPassage) if each.name not in {"passage_id", "label"})
 """Fields of a found passage but those that no reader is ever shown."""
@@ -110,7 +114,7 @@ def new_corpus(folder: Path) -> Corpus:
     redactor: Any = NothingPersonal()
     recorder: Any = QuietRecorder()
     ingestion = Ingestion(database, embedder, redactor, KEY, folder / "locks")
-    return Corpus(folder, database, ingestion, Users(database, recorder), Sources(database, recorder))
+    return Corpus(folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder))
 
 
 def reopened(corpus: Corpus) -> Corpus:
@@ -120,7 +124,7 @@ def reopened(corpus: Corpus) -> Corpus:
     redactor: Any = NothingPersonal()
     recorder: Any = QuietRecorder()
     ingestion = Ingestion(database, embedder, redactor, KEY, corpus.folder / "locks")
-    return Corpus(corpus.folder, database, ingestion, Users(database, recorder), Sources(database, recorder))
+    return Corpus(corpus.folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder))
 
 
 def empty_database(folder: Path) -> Path:

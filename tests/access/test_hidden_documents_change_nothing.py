@@ -23,10 +23,12 @@ from connectors.contract import Delete
 from gateway.app import create_app
 from gateway.chat.service import Question
 from gateway.chat.store import ConversationRow, MessageRow
+from gateway.contexts import local_context
 from gateway.errors import NotAllowedError
 from gateway.search.schemas import SearchedPassage, SearchResult
 from gateway.search.service import Searches
 from gateway.services import Services
+from policies.context import Purpose
 from policies.filters import AccessFilter
 from policies.principals import Principal
 from retrieval.retriever import Found, Narrowing, Retriever
@@ -136,6 +138,9 @@ Converse = Callable[[Opened, Variants], Awaitable[Transcript]]
 # Through the services: what every channel shows.
 
 
+SEARCHING, ASKING = local_context(Purpose.SEARCH), local_context(Purpose.ANSWER)
+
+
 async def through_services(opened: Opened, variants: Variants) -> Transcript:
     """Searches and answers, encoded as they are for every channel."""
     transcript, services = Transcript(), opened.services
@@ -153,12 +158,13 @@ async def through_services(opened: Opened, variants: Variants) -> Transcript:
 
     for number, text in enumerate([*variants.queries, SECRET]):
         limit = [100, 3, 10, 5][number % 4]
-        await note(f"search {text}", services.searches.search(principal, text, limit, "http"))
+        await note(f"search {text}", services.searches.search(principal, text, limit, SEARCHING))
     for sources in (["wiki"], ["vault"], ["nowhere"]):
         narrowing = Narrowing(sources=frozenset(sources))
-        await note(f"search in {sources}", services.searches.search(principal, WORDS[0], 10, "http", narrowing))
-    first = Question(principal, f"{variants.queries[0]} {SECRET}", "http", keep=True)
+        await note(f"search in {sources}", services.searches.search(principal, WORDS[0], 10, SEARCHING, narrowing))
+    first = Question(principal, f"{variants.queries[0]} {SECRET}", ASKING, keep=True)
     kept = await note("ask", services.chats.ask(first))
+    assert "error" not in kept, "a world in which nothing works looks the same whatever is hidden"
     again = replace(first, text=variants.queries[1], keep=False, conversation=kept.get("conversation"))
     await note("ask again", services.chats.ask(again))
     await note("ask with another's", services.chats.ask(replace(again, conversation=ABSENT)))

@@ -10,11 +10,13 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlmodel import Session, SQLModel, select
 
 import gateway.chat.store
 import gateway.database
+import gateway.identity.memberships
+import gateway.identity.scim.store
 import gateway.identity.store
 import retrieval.labels
 import retrieval.tables
@@ -22,7 +24,13 @@ from gateway.database import _alembic, open_database
 from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 from policies.labels import Label
 
-TABLES = (gateway.identity.store, gateway.chat.store, retrieval.tables)
+TABLES = (
+    gateway.identity.memberships,
+    gateway.identity.scim.store,
+    gateway.identity.store,
+    gateway.chat.store,
+    retrieval.tables,
+)
 """Imported so that their classes are known."""
 
 
@@ -41,6 +49,25 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     open_database(tmp_path / "muniment.db").dispose()
     open_database(tmp_path / "muniment.db").dispose()
+
+
+def test_memberships_and_disabled_users_from_before_keep_their_meaning(tmp_path: Path) -> None:
+    path = tmp_path / "muniment.db"
+    path.touch()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0003")
+        connection.execute(text("INSERT INTO user (id, roles, active, created_at) VALUES ('a', 'employee', 1, '2026')"))
+        connection.execute(text("INSERT INTO user (id, roles, active, created_at) VALUES ('b', 'employee', 0, '2026')"))
+        connection.execute(text("INSERT INTO membership (user_id, \"group\") VALUES ('a', 'staff')"))
+    engine.dispose()
+    open_database(path).dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute('SELECT user_id, "group", origin FROM membership').fetchall() == [
+            ("a", "staff", "local")
+        ]
+        rows = connection.execute("SELECT id, kind, origin, active, disabled_by FROM user ORDER BY id").fetchall()
+    assert rows == [("a", "user", "local", 1, ""), ("b", "user", "local", 0, "local")]
 
 
 def test_a_damaged_file_is_said_and_kept(tmp_path: Path) -> None:

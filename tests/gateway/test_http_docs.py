@@ -53,7 +53,7 @@ async def test_the_page_lists_every_operation_and_loads_nothing(
 
 def test_the_readme_lists_every_route_with_its_action(app: Litestar) -> None:
     rows = re.findall(
-        r"^\| (`(?:DELETE|GET|POST) .+?) \| `([a-z:-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| (`(?:DELETE|GET|PATCH|POST|PUT) .+?) \| `([a-z:-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE
     )
     listed = {
         tuple(operation.replace("{name}", "{id}").split(" ")): action

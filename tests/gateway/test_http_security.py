@@ -58,6 +58,21 @@ def test_every_route_names_an_action(app: Litestar) -> None:
     assert len(operations(app)) > 10
 
 
+SCIM = {
+    f"/scim/v2/{name}"
+    for name in (
+        ".search",
+        "Groups",
+        "Groups/.search",
+        "ResourceTypes",
+        "Schemas",
+        "ServiceProviderConfig",
+        "Users",
+        "Users/.search",
+    )
+}
+
+
 @pytest.mark.parametrize("handler", [nameless, misnamed])
 async def test_a_route_without_an_action_is_denied_to_everyone(world: World, handler: Any) -> None:
     app = create_app(world.services)
@@ -100,7 +115,7 @@ async def test_an_anonymous_caller_reaches_nothing_but_the_probes(app: Litestar)
         ("bob", {"/api/v1/conversations", "/api/v1/search", "/schema", "/v1/chat/completions", "/v1/models"}),
         ("audra", {"/api/v1/audit", "/api/v1/policy/explain"}),
         ("mona", {"/metrics"}),
-        ("olga", {"/api/v1/policy/explain", "/api/v1/sources", "/metrics", "/schema", "/v1/models"}),
+        ("olga", {"/api/v1/policy/explain", "/api/v1/sources", "/metrics", "/schema", "/v1/models", *SCIM}),
     ],
 )
 async def test_each_role_reaches_what_is_its_own(app: Litestar, world: World, user: str, allowed: set[str]) -> None:

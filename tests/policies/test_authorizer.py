@@ -71,7 +71,9 @@ ROLE_ACTIONS = {
         Action.SEARCH_QUERY,
     },
     Role.MONITOR: {Action.METRICS_READ},
+    Role.PROVISIONER: {Action.DIRECTORY_MANAGE},
     Role.OPERATOR: {
+        Action.DIRECTORY_MANAGE,
         Action.KEYS_MANAGE,
         Action.METRICS_READ,
         Action.MODELS_LIST,

@@ -252,3 +252,32 @@ def test_a_trail_that_is_none_is_said(commands: Commands, tmp_path: Path) -> Non
     commands.fail("audit", "verify", "--checkpoint", str(tmp_path / "empty"), exit_code=2)
     commands.fail("audit", "verify", "--checkpoint", str(tmp_path / "gone"), exit_code=2)
     commands.fail("audit", "verify", "--public-key", str(tmp_path / "gone"), exit_code=2)
+
+
+def test_groups_are_nested_and_taken_apart(commands: Commands) -> None:
+    commands.succeed("groups", "nest", "finance", "staff")
+    listed = {view["group"]: view for view in commands.json("groups", "list")}
+    assert listed["finance"] == {"group": "finance", "users": 1, "within": [{"group": "staff", "origin": "local"}]}
+    assert listed["staff"] == {"group": "staff", "users": 0, "within": []}
+    assert "staff (local)" in commands.succeed("groups", "list")
+    users = {user["id"]: user for user in commands.json("users", "list")}
+    assert users["alice"]["groups"] == ["everyone", "finance", "staff"]
+    commands.fail("groups", "nest", "finance", "staff", exit_code=6)
+    commands.succeed("groups", "unnest", "finance", "staff")
+    commands.fail("groups", "unnest", "finance", "staff", exit_code=5)
+
+
+def test_a_service_is_no_user_and_stays_one(commands: Commands) -> None:
+    commands.succeed("users", "add", "entra", "--service", "--role", "provisioner")
+    commands.succeed("keys", "create", "entra", "--scope", "directory:manage")
+    commands.fail("users", "add", "entra", "--role", "employee", exit_code=6)
+    assert "keys create" in commands("users", "password", "entra", "--stdin", stdin="a long enough phrase 7\n").stderr
+    commands.fail("users", "add", "alice", "--service", exit_code=6)
+    commands.fail("users", "add", "--service", "--from", "access.json", exit_code=2)
+
+
+def test_without_a_directory_there_is_none_to_read(commands: Commands) -> None:
+    commands.fail("directory", "sync", exit_code=5)
+    state = commands.json("directory", "status")
+    assert (state["users"], state["read_at"], state["problem"]) == (0, None, "")
+    assert "No directory is set up" in commands("doctor").output

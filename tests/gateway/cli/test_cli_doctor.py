@@ -50,6 +50,8 @@ def test_a_healthy_installation_lacks_only_models_here(commands: Commands) -> No
         "index": {"ok"},
         "sources": {"ok"},
         "users": {"ok"},
+        "groups": {"ok"},
+        "directory": {"ok"},
         "sign-in": {"ok"},
         "network": {"ok"},
     }

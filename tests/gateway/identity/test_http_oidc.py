@@ -66,6 +66,7 @@ def use(world: World, provider: FakeProvider, options: OidcOptions, moved: Now) 
         services.sessions,
         options,
         opened,
+        freshness=services.freshness,
         clock=lambda: NOW + moved[0],
     )
 

@@ -339,7 +339,7 @@ async def test_forged_cookies_do_not_fill_the_trail(browser: Browser, world: Wor
 async def test_recognising_a_session_is_one_short_read(browser: Browser, world: World) -> None:
     await browser.sign_in("alice")
     sessions, token = world.services.sessions, browser.token
-    keys = ApiKeys(world.services.database, world.services.last_use)
+    keys = ApiKeys(world.services.database, world.services.last_use, world.services.freshness)
     keys.authenticate(world.keys["alice"])
     world.services.last_use.flush()
     for recognise in (lambda: sessions.authenticate(token), lambda: keys.authenticate(world.keys["alice"])):

@@ -47,7 +47,8 @@ def shared(world: World) -> World:
 
 def ranked(world: World, limit: int = 100, source: str | None = "extra") -> Oversharing:
     services = world.services
-    return rank_oversharing(services.database, services.authorizer.latest(), services.networks.names, limit, source)
+    users, policies = services.users.listed(), services.authorizer.latest()
+    return rank_oversharing(services.database, users, policies, services.networks.names, limit, source)
 
 
 def test_what_is_sensitive_and_widely_read_comes_first(shared: World) -> None:
