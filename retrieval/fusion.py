@@ -19,8 +19,9 @@ def fuse(one: Mapping[int, float], other: Mapping[int, float], weight: float) ->
 
 
 def _standardised(scores: Mapping[int, float]) -> dict[int, float]:
-    if not scores:
-        return {}
+    # All equal: their mean may be off by its last bit, and that bit over itself would count as a whole deviation.
+    if len(set(scores.values())) <= 1:
+        return dict.fromkeys(scores, 0.0)
     mean = math.fsum(scores.values()) / len(scores)
     deviation = math.sqrt(math.fsum((score - mean) ** 2 for score in scores.values()) / len(scores))
     return {id_: (score - mean) / deviation if deviation else 0.0 for id_, score in scores.items()}
