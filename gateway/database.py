@@ -16,6 +16,7 @@ from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from gateway.errors import DatabaseBusyError, DatabaseUnusableError
+from policies.audit.database import lacks_room
 
 _BUSY_SECONDS = 15.0
 """How long a writer waits for another process's transaction; the longest of ours is one checkpoint of an ingestion."""
@@ -43,6 +44,8 @@ def open_database(path: Path) -> Engine:
     except (DatabaseError, sqlite3.Error) as error:
         if _is_busy(getattr(error, "orig", error)):
             raise _busy(path) from error
+        if lacks_room(getattr(error, "orig", error)):
+            raise _no_room(path) from error
         message = (
             f"The database {path} cannot be used ({getattr(error, 'orig', error)}). Nothing was changed. "
             "Restore it from a backup, or move it away and sync again."
@@ -62,6 +65,8 @@ def _refuse(path: Path, context: ExceptionContext) -> None:
     error = context.original_exception
     if _is_busy(error):
         raise _busy(path) from error
+    if lacks_room(error):
+        raise _no_room(path) from error
     if type(error) in {sqlite3.DatabaseError, sqlite3.OperationalError}:
         message = (
             f"The database {path} cannot be used ({error}). What was not finished was undone. Run `muniment doctor`."
@@ -73,6 +78,13 @@ def _is_busy(error: object) -> bool:
     """Whether the error is a lock that was not given up in time; the low byte of SQLite's codes is the kind."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _no_room(path: Path) -> DatabaseUnusableError:
+    return DatabaseUnusableError(
+        f"The database {path} cannot be written: its disk is full or fails. What was not finished was undone, and "
+        "nothing needs to be restored. Free some space, then try again."
+    )
 
 
 def _busy(path: Path) -> DatabaseBusyError:

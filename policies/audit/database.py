@@ -109,7 +109,19 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 def unreadable(path: Path, error: Exception) -> TrailUnreadableError:
     """What to say when the file cannot be read."""
+    if lacks_room(error):
+        message = (
+            f"The audit trail {path} cannot be read: its disk is full or fails, and SQLite needs a little room even to "
+            "read. Free some space, then try again; nothing needs to be restored."
+        )
+        return TrailUnreadableError(message)
     return TrailUnreadableError(f"The audit trail {path} cannot be read: {error}. Name the right file, or restore it.")
+
+
+def lacks_room(error: object) -> bool:
+    """Whether SQLite met a disk that is full or fails; the low byte of its codes is the kind."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 @contextmanager

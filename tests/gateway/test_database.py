@@ -144,3 +144,19 @@ def test_documents_of_the_first_version_keep_their_readers(tmp_path: Path) -> No
         assert len(labels) == len(of_document)
         assert retrieval.labels.corpus_state(session).epoch > 7
     database.dispose()
+
+
+def test_a_full_disk_is_not_called_damage(tmp_path: Path) -> None:
+    """Whoever moved a sound database away for want of room would lose users and keys."""
+    database = open_database(tmp_path / "muniment.db")
+
+    def fill() -> None:
+        with database.begin() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            for row in ((str(number), "x" * 4096) for number in range(1000)):
+                connection.exec_driver_sql("INSERT INTO label (digest, canonical) VALUES (?, ?)", row)
+
+    with pytest.raises(DatabaseUnusableError, match=r"full.*nothing needs to be restored"):
+        fill()
+    database.dispose()
