@@ -75,6 +75,10 @@ def _pairs(settings: list[str]) -> dict[str, str]:
         if "=" not in setting:
             message = f"{setting!r} is no setting. Write NAME=VALUE."
             raise BadRequestError(message)
+    names = Counter(setting.split("=", 1)[0] for setting in settings)
+    if twin := next((name for name, count in names.items() if count > 1), None):
+        message = f"--set {twin} is given twice. Give it once."
+        raise BadRequestError(message)
     return dict(setting.split("=", 1) for setting in settings)
 
 

@@ -278,3 +278,10 @@ def test_an_open_keys_folder_stops_everything(commands: Commands) -> None:
 def test_a_misspelt_setting_is_named(commands: Commands) -> None:
     (commands.home / "muniment.toml").write_text("[answers]\npasages = 2\n")
     assert "pasages" in commands.fail("users", "list", exit_code=10)
+
+
+def test_a_setting_given_twice_is_refused(commands: Commands) -> None:
+    """Otherwise the last one would win without a word, and another folder be read than was meant."""
+    twice = ("--set", f"path={commands.documents}", "--set", "path=/")
+    assert "given twice" in commands.fail("sources", "add", "more", "--type", "folder", *twice, exit_code=2)
+    assert [source["name"] for source in commands.json("sources", "list")] == ["company"]
