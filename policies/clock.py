@@ -38,9 +38,14 @@ class SteadyClock:
         return max(wall, least)
 
 
+def zoned(moment: datetime) -> datetime:
+    """A stored time with its zone: all of ours are UTC, and not every database gives the zone back."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def is_older(moment: datetime | None, most: timedelta, now: datetime) -> bool:
     """Whether something happened longer ago than allowed, never, or in the future: then it is not relied on."""
     if moment is None:
         return True
-    age = now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    age = now - zoned(moment)
     return age > most or age < -_TOLERANCE

@@ -18,7 +18,7 @@ from gateway.identity.directory import Plan, Snapshot, Stored, StoredUser, plan,
 from gateway.identity.freshness import Freshness
 from gateway.identity.memberships import DirectoryRow, LdapUserRow, MembershipRow, NestingRow, Origin
 from gateway.identity.options import LdapOptions
-from gateway.identity.store import SessionRow, UserRow, in_utc
+from gateway.identity.store import SessionRow, UserRow
 from gateway.recording import Recorder
 from policies.audit.events import (
     DirectoryFailed,
@@ -31,6 +31,7 @@ from policies.audit.events import (
     UserDisabled,
     UserEnabled,
 )
+from policies.clock import zoned
 from policies.principals import PrincipalKind, Role
 from retrieval.labels import next_epoch
 from retrieval.sessions import writing
@@ -118,8 +119,8 @@ class Directories:
             lost = self._freshness.is_lost(Origin.LDAP, row)
         if row is None:
             return DirectoryState(users, None, None, "", lost)
-        read_at = in_utc(row.read_at) if row.read_at else None
-        return DirectoryState(users, read_at, in_utc(row.tried_at), row.problem, lost)
+        read_at = zoned(row.read_at) if row.read_at else None
+        return DirectoryState(users, read_at, zoned(row.tried_at), row.problem, lost)
 
     def is_due(self) -> bool:
         """Whether no process tried for the configured time."""

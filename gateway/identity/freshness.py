@@ -5,10 +5,10 @@ A directory that cannot be read may have dismissed somebody an hour ago. Directo
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from gateway.identity.memberships import DirectoryRow, Origin
-from policies.clock import SteadyClock, is_older
+from policies.clock import SteadyClock, is_older, zoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,5 @@ class Freshness:
         if directory is None or directory.read_at is None:
             return True
         now = self.clock.now()
-        tried_at = max(now, _utc(directory.tried_at))
+        tried_at = max(now, zoned(directory.tried_at))
         return is_older(directory.read_at, self.most, now) or is_older(directory.read_at, self.most, tried_at)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -13,8 +13,9 @@ from sqlmodel import Session
 from gateway.errors import NotAuthenticatedError
 from gateway.identity.freshness import Freshness
 from gateway.identity.last_use import LastUse
-from gateway.identity.store import ApiKeyRow, digest, find_key, in_utc
+from gateway.identity.store import ApiKeyRow, digest, find_key
 from policies.actions import Action
+from policies.clock import zoned
 from policies.principals import Principal
 from retrieval.tables import utc_now
 
@@ -74,7 +75,7 @@ class ApiKeys:
         reason = "wrong" if not right else _useless(row, now) or known.refused
         if reason:
             raise NotAuthenticatedError(_NO_KEY, reason, row.id, row.user_id)
-        if row.last_used_at is None or now - in_utc(row.last_used_at) >= LastUse.EVERY:
+        if row.last_used_at is None or now - zoned(row.last_used_at) >= LastUse.EVERY:
             self._last_use.key(row.id, now)
         return KeyHolder(known.principal, row.id, frozenset(row.scopes.split()) or None)
 
@@ -91,13 +92,13 @@ def key_view(row: ApiKeyRow, now: datetime) -> KeyView:
         row.user_id,
         not _useless(row, now),
         row.scopes.split(),
-        in_utc(row.created_at),
-        in_utc(row.expires_at) if row.expires_at else None,
-        in_utc(row.last_used_at) if row.last_used_at else None,
+        zoned(row.created_at),
+        zoned(row.expires_at) if row.expires_at else None,
+        zoned(row.last_used_at) if row.last_used_at else None,
     )
 
 
 def _useless(row: ApiKeyRow, now: datetime) -> str:
     if row.revoked_at is not None:
         return "revoked"
-    return "expired" if row.expires_at is not None and in_utc(row.expires_at) <= now else ""
+    return "expired" if row.expires_at is not None and zoned(row.expires_at) <= now else ""

@@ -21,10 +21,11 @@ from gateway.identity.memberships import LdapUserRow
 from gateway.identity.options import SignInOptions
 from gateway.identity.passwords import hash_password, is_outdated, is_right, require_good
 from gateway.identity.sessions import OpenSession, Sessions
-from gateway.identity.store import FailureRow, PasswordRow, in_utc, read_principal
+from gateway.identity.store import FailureRow, PasswordRow, read_principal
 from gateway.identity.users import Users
 from gateway.recording import Recorder
 from policies.audit.events import PasswordChanged, SignInFailed, SignInLocked, UserUnlocked
+from policies.clock import zoned
 from policies.keys import Keys
 from policies.principals import Principal, PrincipalKind
 from retrieval.sessions import writing
@@ -172,7 +173,7 @@ class PasswordSignIn:
             row = session.get(FailureRow, digest) or FailureRow(
                 name_hmac=digest, failures=0, last_at=now, is_user=principal is not None
             )
-            until = locked_until(row.failures, in_utc(row.last_at))
+            until = locked_until(row.failures, zoned(row.last_at))
             locked = until is not None and now < until
             if not locked:
                 row.failures, row.last_at = row.failures + 1, now

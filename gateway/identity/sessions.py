@@ -25,9 +25,10 @@ from gateway.errors import NotAuthenticatedError, NotFoundError
 from gateway.identity.freshness import Freshness
 from gateway.identity.last_use import LastUse
 from gateway.identity.options import SignInOptions
-from gateway.identity.store import Known, SessionRow, digest, find_session, in_utc
+from gateway.identity.store import Known, SessionRow, digest, find_session
 from gateway.recording import Recorder
 from policies.audit.events import SessionBegun, SessionEnded
+from policies.clock import zoned
 from policies.keys import Keys
 from policies.principals import Principal
 from retrieval.sessions import writing
@@ -155,10 +156,10 @@ class Sessions:
             self._end_replayed(row)
         if reason:
             raise NotAuthenticatedError(_NO_SESSION, reason, user=row.user_id)
-        if now - in_utc(row.seen_at) >= LastUse.EVERY:
+        if now - zoned(row.seen_at) >= LastUse.EVERY:
             self._last_use.session(row.id, now)
         following = self._following(row, token, now)
-        expires_at = in_utc(row.expires_at)
+        expires_at = zoned(row.expires_at)
         return known.principal, OpenSession(row.id, row.method, expires_at, self._csrf_token(row.id), following)
 
     def listed(self, user_id: str) -> list[SessionView]:
@@ -233,13 +234,13 @@ class Sessions:
         """Why a session does not count, in a word for the trail; empty when it counts."""
         if row.ended_at is not None:
             return "session-ended"
-        if now >= in_utc(row.expires_at):
+        if now >= zoned(row.expires_at):
             return "session-expired"
-        if now - in_utc(row.seen_at) >= timedelta(minutes=self._options.idle_minutes):
+        if now - zoned(row.seen_at) >= timedelta(minutes=self._options.idle_minutes):
             return "session-idle"
         if known.refused:
             return known.refused
-        if presented != row.token_sha256 and now - in_utc(row.rotated_at) > _GRACE:
+        if presented != row.token_sha256 and now - zoned(row.rotated_at) > _GRACE:
             return "session-replayed"
         return ""
 
@@ -247,7 +248,7 @@ class Sessions:
         """The token the cookie must hold after this request; empty where it holds it already."""
         if digest(token) != row.token_sha256:
             return _next_token(token, row.rotation_salt)
-        if now - in_utc(row.rotated_at) < timedelta(minutes=self._options.rotate_minutes):
+        if now - zoned(row.rotated_at) < timedelta(minutes=self._options.rotate_minutes):
             return ""
         salt = secrets.token_hex(32)
         following = _next_token(token, salt)
@@ -280,5 +281,5 @@ def _text(value: bytes) -> str:
 
 def _view(row: SessionRow) -> SessionView:
     return SessionView(
-        row.id, row.user_id, row.method, in_utc(row.created_at), in_utc(row.seen_at), in_utc(row.expires_at)
+        row.id, row.user_id, row.method, zoned(row.created_at), zoned(row.seen_at), zoned(row.expires_at)
     )

@@ -8,7 +8,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Field, Session, SQLModel, col, delete, or_, select
@@ -124,11 +124,6 @@ class UsedOnceRow(SQLModel, table=True):
 def digest(secret: str) -> str:
     """How random secrets are stored: their SHA-256 in hexadecimal digits."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def in_utc(moment: datetime) -> datetime:
-    """SQLite gives times back without their zone; all of ours are UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from gateway.identity.memberships import MembershipRow, NestingRow, Origin
 from gateway.identity.names import require_user_id
 from gateway.identity.options import ScimOptions
 from gateway.identity.scim.store import ScimGroupRow, ScimUserRow
-from gateway.identity.store import SessionRow, UserRow, in_utc
+from gateway.identity.store import SessionRow, UserRow
 from gateway.recording import Recorder
 from policies.audit.events import (
     Event,
@@ -31,6 +31,7 @@ from policies.audit.events import (
     UserDisabled,
     UserEnabled,
 )
+from policies.clock import zoned
 from policies.principals import PrincipalKind, Role
 from retrieval.labels import next_epoch
 from retrieval.sessions import writing
@@ -457,8 +458,8 @@ def _user_states(session: Session, rows: Collection[ScimUserRow]) -> list[UserSt
             active=active[row.user_id],
             id=row.id,
             groups=tuple(Place(ids[name], name) for name in groups[row.user_id] if name in ids),
-            created_at=in_utc(row.created_at),
-            modified_at=in_utc(row.modified_at),
+            created_at=zoned(row.created_at),
+            modified_at=zoned(row.modified_at),
         )
         for row in rows
     ]
@@ -483,8 +484,8 @@ def _group_state(session: Session, row: ScimGroupRow, *, members: bool) -> Group
         name=row.name,
         external_id=row.external_id,
         id=row.id,
-        created_at=in_utc(row.created_at),
-        modified_at=in_utc(row.modified_at),
+        created_at=zoned(row.created_at),
+        modified_at=zoned(row.modified_at),
     )
     if not members:
         return state
