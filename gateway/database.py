@@ -16,7 +16,7 @@ from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from gateway.errors import DatabaseBusyError, DatabaseUnusableError
-from policies.audit.database import lacks_room
+from policies.sqlite import is_busy, lacks_room, write_ahead
 
 _BUSY_SECONDS = 15.0
 """How long a writer waits for another process's transaction; the longest of ours is one checkpoint of an ingestion."""
@@ -42,7 +42,7 @@ def open_database(path: Path) -> Engine:
         message = f"The database {path} cannot be opened: {error.strerror}. Check the folder's owner and free space."
         raise DatabaseUnusableError(message) from error
     except (DatabaseError, sqlite3.Error) as error:
-        if _is_busy(getattr(error, "orig", error)):
+        if is_busy(getattr(error, "orig", error)):
             raise _busy(path) from error
         if lacks_room(getattr(error, "orig", error)):
             raise _no_room(path) from error
@@ -56,14 +56,15 @@ def open_database(path: Path) -> Engine:
 
 def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN itself, so that reads of one session see one state.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+    write_ahead(connection, _BUSY_SECONDS)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _refuse(path: Path, context: ExceptionContext) -> None:
     """Damage, a full disk or a lock that is not given up, met while working; a broken rule of a table is a defect."""
     error = context.original_exception
-    if _is_busy(error):
+    if is_busy(error):
         raise _busy(path) from error
     if lacks_room(error):
         raise _no_room(path) from error
@@ -72,12 +73,6 @@ def _refuse(path: Path, context: ExceptionContext) -> None:
             f"The database {path} cannot be used ({error}). What was not finished was undone. Run `muniment doctor`."
         )
         raise DatabaseUnusableError(message) from error
-
-
-def _is_busy(error: object) -> bool:
-    """Whether the error is a lock that was not given up in time; the low byte of SQLite's codes is the kind."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _no_room(path: Path) -> DatabaseUnusableError:

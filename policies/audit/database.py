@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from policies.audit.chain import new_id
 from policies.errors import TrailUnavailableError, TrailUnreadableError
+from policies.sqlite import lacks_room, write_ahead
 
 _LOCK_WAIT_SECONDS = 5.0
 """How long to wait for another writing process; each holds the lock for one commit."""
@@ -118,12 +119,6 @@ def unreadable(path: Path, error: Exception) -> TrailUnreadableError:
     return TrailUnreadableError(f"The audit trail {path} cannot be read: {error}. Name the right file, or restore it.")
 
 
-def lacks_room(error: object) -> bool:
-    """Whether SQLite met a disk that is full or fails; the low byte of its codes is the kind."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-
-
 @contextmanager
 def writing(connection: sqlite3.Connection) -> Iterator[None]:
     """One transaction, which holds the file's write lock from its beginning."""
@@ -162,7 +157,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON"):
+    write_ahead(connection, _LOCK_WAIT_SECONDS)
+    for pragma in ("synchronous = FULL", "fullfsync = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
