@@ -47,7 +47,7 @@ from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
 _SEARCHED = 12
 """Passages retrieved; the few an answer is made from are cut from these."""
 _USER, _HISTORY = "user", "history"
-"""Where a value stood: in what the asker typed, or in earlier answers; otherwise the origin is a document's id."""
+"""Where a value stood: in what the asker typed, or in earlier answers; otherwise see `_origin`."""
 _TOKENS_PER_WORD = 2
 """Room for an answer of so many words, placeholders and numbers included."""
 
@@ -253,7 +253,7 @@ class Chats:
         return asked, "\n".join(spoken), passages
 
     def _prompt_passage(self, run: _Run, passage: FoundPassage) -> prompt.PromptPassage:
-        replace, origin = run.conversation.pseudonyms.replace, passage.document
+        replace, origin = run.conversation.pseudonyms.replace, _origin(passage)
         run.redactions.update(span.type for span in passage.spans)
         return prompt.PromptPassage(
             title=replace(passage.title, passage.title_spans, origin),
@@ -355,7 +355,7 @@ def _ignore(_request: str, _signals: evidence.Signals, _probability: float) -> N
 
 def _revealing(reader: Reader, passages: Sequence[FoundPassage]) -> MayReveal:
     """A value is put back if the asker typed it, or if it stands in a passage here where a policy shows its kind."""
-    labels = {passage.document: passage.label for passage in passages}
+    labels = {_origin(passage): passage.label for passage in passages}
 
     def may_reveal(info: PlaceholderInfo) -> bool:
         return _USER in info.origins or any(
@@ -363,6 +363,11 @@ def _revealing(reader: Reader, passages: Sequence[FoundPassage]) -> MayReveal:
         )
 
     return may_reveal
+
+
+def _origin(passage: FoundPassage) -> str:
+    """Where a passage's values stand: parts of one document can have labels of their own, so both are named."""
+    return f"{passage.document}/{passage.label.digest}"
 
 
 def _sha256(text: str) -> str:

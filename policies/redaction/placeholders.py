@@ -51,7 +51,7 @@ _SHORTEST_KNOWN_CHARS = 6
 class PlaceholderInfo:
     """One spelling of what a placeholder stands for, and where that spelling stood.
 
-    `origins` are what callers of `Pseudonyms.replace` named: ids of documents, or `user` for what was typed.
+    `origins` are what callers of `Pseudonyms.replace` named: where in documents, or `user` for what was typed.
     """
 
     placeholder: str
@@ -136,7 +136,7 @@ class Pseudonyms:
         self._known: _Known | None = None
 
     def replace(self, text: str, spans: Sequence[Span], origin: str) -> str:
-        """The text for the model. `origin` is the document's id, or `user` for what was typed.
+        """The text for the model. `origin` is where the text stands: in a document, or `user` for what was typed.
 
         Values that this conversation knows already are replaced too where recognition missed them. Give passages
         before the question, so that a family name in the question finds its person or is seen to be ambiguous.

@@ -2,23 +2,29 @@
 
 import asyncio
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
 from gateway.chat.prompt import ABSTENTION, PromptPassage
 from gateway.chat.schemas import Answer
-from gateway.chat.service import Question
+from gateway.chat.service import Question, _origin, _revealing
 from gateway.chat.store import Message
 from gateway.contexts import local_context
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
+from gateway.reading import Reader
 from models.engine import Generation, Speaker
 from models.errors import EngineUnavailableError
 from policies.audit.events import Event
 from policies.audit.receipts import verify_receipt
 from policies.audit.store import EntryRef, Trail
 from policies.context import Purpose
+from policies.decisions import Decision
 from policies.errors import RedactionFailedError, TrailUnavailableError
 from policies.labels import Label
+from policies.personal_data import EntityType
+from policies.redaction.placeholders import Pseudonyms
+from retrieval.retriever import FoundPassage
 from retrieval.sessions import writing
 from retrieval.tables import SourceRow
 from tests.fakes.scripted_model import prompt_of
@@ -101,6 +107,39 @@ def test_values_return_to_whom_a_policy_shows_them(payments: World) -> None:
     answer = ask(payments, "alice", "Who pays Kestrel suppliers?").answer
     assert answer.startswith("Ada Brandt pays Kestrel suppliers")
     assert "[card number hidden]" in answer
+
+
+class RevealsUnder:
+    """Shows every kind of personal data under one label, and none under others."""
+
+    def __init__(self, label: Label) -> None:
+        self._label = label
+
+    def decide_reveal(
+        self, _principal: object, types: tuple[EntityType, ...], label: Label, _context: object
+    ) -> object:
+        return dict.fromkeys(types, Decision(allowed=label == self._label, reason=""))
+
+
+def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> None:
+    """Parts have labels of their own: the lenient one must not put back what stood in the strict one."""
+    alice, context = payments.services.users.principal("alice"), local_context(Purpose.ANSWER)
+    retriever = payments.services.retriever
+    found = retriever.search("Who pays Kestrel suppliers?", retriever.access(alice, context), 10).passages
+    strict = next(passage for passage in found if passage.path == "payments.md")
+    lenient = replace(strict, label=Label.for_groups("finance", "sales"))
+    reader = Reader(RevealsUnder(lenient.label), alice, context)  # type: ignore[arg-type]
+
+    def may_reveal(*shown: FoundPassage) -> bool:
+        pseudonyms = Pseudonyms()
+        pseudonyms.replace(strict.text, strict.spans, _origin(shown[0]))
+        decisions = {_revealing(reader, shown)(info) for info in pseudonyms.infos()}
+        return decisions == {True}
+
+    assert may_reveal(lenient)
+    assert may_reveal(lenient, strict)
+    assert not may_reveal(strict)
+    assert not may_reveal(strict, lenient)
 
 
 def test_a_forged_placeholder_reveals_nothing(payments: World) -> None:

@@ -427,7 +427,7 @@ def test_a_provider_that_sends_slowly_is_left(provider: FakeProvider) -> None:
 @pytest.mark.parametrize(
     "role",
     [{Role.OPERATOR}, {Role.AUDITOR}, {Role.MONITOR}, {Role.SOURCE_OWNER}, {Role.EMPLOYEE, Role.OPERATOR}],
-    ids=str,
+    ids=lambda roles: " and ".join(sorted(roles)),
 )
 async def test_a_name_at_the_provider_makes_nobody_an_operator(
     browser: Browser, provider: FakeProvider, world: World, role: set[Role]

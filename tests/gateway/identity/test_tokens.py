@@ -116,7 +116,7 @@ def test_without_any_one_of_the_checks_some_forgery_is_accepted(
         ({"alg": "ES256"}, forgeries.es256),
         ({"alg": "EdDSA", "kid": "ed"}, forgeries.eddsa),
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if callable(value) else str(value),
 )
 def test_right_tokens_of_each_algorithm_are_accepted(header: dict[str, Any], sign: Any) -> None:
     assert read(token(claims(), header, sign))["sub"] == "248289761001"
