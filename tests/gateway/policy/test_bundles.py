@@ -440,4 +440,9 @@ async def test_an_answer_is_made_under_one_revision(world: World, client: httpx.
     metrics = (await client.get("/metrics", headers=world.headers("mona"))).text
     assert "muniment_policies_in_force 0.0" in metrics
     assert "muniment_policies_refused_total 1.0" in metrics
-    assert len(recorded(world, "policy:refused")) == 1
+
+    async def refusal_told() -> bool:
+        await asyncio.sleep(0.01)
+        return len(recorded(world, "policy:refused")) == 1
+
+    await eventually(refusal_told)
