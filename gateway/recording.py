@@ -111,7 +111,7 @@ def passages_retrieved(request: str, found: Found) -> PassagesRetrieved:
     access = found.access
     return PassagesRetrieved(
         request=request,
-        epoch=found.epoch,
+        epoch=found.access.epoch,
         policy_revision=access.policy_revision,
         labels_allowed=len(access.label_ids),
         labels_denied=access.denied,

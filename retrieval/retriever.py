@@ -22,6 +22,7 @@ from policies.filters import AccessFilter, AccessFilters, is_stale
 from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
+from retrieval.errors import IndexBusyError
 from retrieval.index import PassageIndex
 from retrieval.labels import all_labels, corpus_state, stale_sources
 from retrieval.ranking import Candidate
@@ -29,6 +30,7 @@ from retrieval.spans import read_spans
 from retrieval.tables import DocumentRow, PassageRow
 
 _log = logging.getLogger(__name__)
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,9 @@ class FoundPassage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search gives, at one epoch and through one access filter."""
+    """What a search gives, at the epoch of the access filter it went through."""
 
     passages: tuple[FoundPassage, ...]
-    epoch: int
     access: AccessFilter
 
 
@@ -132,16 +133,32 @@ class Retriever:
     def search(self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None) -> Found:
         """The passages that answer best, best first, among what the filter allows.
 
+        A filter made just before the corpus changed is made anew, so that filter and index are of one epoch; the one
+        that was used is part of what is found.
+
         Raises:
+            IndexBusyError: The corpus changed each time the filter was made.
             IndexUnusableError: The index and the database do not fit together.
         """
-        epoch = self._index.refresh()
+        access = self._at_the_index_epoch(access)
         if not access.label_ids:
-            return Found((), epoch, access)
+            return Found((), access)
         among = None if narrowing is None else self._documents(narrowing, access)
         vector = self._embedder.embed_query(question).reshape(1, -1)
         candidates = self._index.search(question, vector, access.label_ids, among)
-        return Found(self._admit(candidates, access, limit), epoch, access)
+        return Found(self._admit(candidates, access, limit), access)
+
+    def _at_the_index_epoch(self, access: AccessFilter) -> AccessFilter:
+        """The filter, made anew if the corpus has changed since.
+
+        Between the two the corpus may change again, at most as often as a sync commits: seconds apart.
+        """
+        for _ in range(_TRIES):
+            if self._index.refresh() == access.epoch:
+                return access
+            access = self.access(access.principal, access.context)
+        message = "The documents are changing too fast to be searched. Try again in a moment."
+        raise IndexBusyError(message)
 
     def _documents(self, narrowing: Narrowing, access: AccessFilter) -> set[str]:
         query = select(DocumentRow.id).where(col(DocumentRow.label_id).in_(access.label_ids))

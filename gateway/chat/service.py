@@ -335,7 +335,7 @@ class Chats:
             principal=run.question.principal.id,
             at=datetime.now(UTC).isoformat(),
             policy_revision=found.access.policy_revision,
-            epoch=found.epoch,
+            epoch=found.access.epoch,
             decisions_sha256=decisions_digest(found),
             passages=tuple(passage.sha256 for passage in run.passages),
             redactions=dict(run.redactions),

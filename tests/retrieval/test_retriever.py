@@ -1,5 +1,6 @@
 """What a person finds is what an index of only their documents would find (promise 1)."""
 
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,8 +10,10 @@ import pytest
 from sqlmodel import Session
 
 from connectors.contract import Delete, Upsert
+from policies.context import RequestContext
 from policies.labels import Label
 from policies.principals import Principal
+from retrieval.errors import IndexBusyError
 from retrieval.index import PassageIndex
 from retrieval.retriever import Found, Narrowing
 from retrieval.tables import PassageRow
@@ -129,8 +132,28 @@ def test_a_label_changed_behind_the_index_works_at_once(corpus: Corpus, monkeypa
     corpus.sync(page("pay", "# Pay\n\nSalaries rise.", Label.for_groups("everyone")))
     corpus.search("salaries", OWEN)
     corpus.sync(page("pay", "# Pay\n\nSalaries rise.", Label.for_groups("finance")))
-    monkeypatch.setattr(PassageIndex, "refresh", lambda _self: 1)
+    now = corpus.retriever.access(OWEN, RequestContext()).epoch
+    monkeypatch.setattr(PassageIndex, "refresh", lambda _self: now)
     assert corpus.search("salaries", OWEN).passages == ()
+
+
+def test_a_filter_made_before_a_change_is_made_anew(corpus: Corpus) -> None:
+    """What changes between the making of the filter and the search counts for both, the receipt included."""
+    corpus.sync(page("pay", "# Pay\n\nSalaries rise.", Label.for_groups("finance")))
+    before = corpus.retriever.access(OWEN, RequestContext())
+    corpus.sync(page("pay", "# Pay\n\nSalaries rise.", Label.for_groups("everyone")))
+    found = corpus.retriever.search("salaries", before, 10)
+    assert [passage.path for passage in found.passages] == ["pay.md"]
+    assert found.access.epoch == corpus.index.refresh() > before.epoch
+
+
+def test_documents_that_never_stand_still_are_not_searched(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filter and index cannot be brought to one epoch, so nothing is found instead of something of two epochs."""
+    corpus.sync(page("pay", "# Pay\n\nSalaries rise.", Label.for_groups("everyone")))
+    epochs = itertools.count(1000)
+    monkeypatch.setattr(PassageIndex, "refresh", lambda _self: next(epochs))
+    with pytest.raises(IndexBusyError, match="Try again"):
+        corpus.search("salaries", OWEN)
 
 
 def test_a_disabled_user_reads_nothing(corpus: Corpus) -> None:
