@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from gateway.errors import DatabaseBusyError, DatabaseUnusableError
@@ -36,6 +36,7 @@ def open_database(path: Path) -> Engine:
         event.listen(engine, "connect", _prepare_connection)
         event.listen(engine, "begin", _begin)
         _migrate(engine, path)
+        event.listen(engine, "begin", _SchemaGuard(path))
         # Only now: what is wrong at opening is told better below, and what comes later comes in the midst of work.
         event.listen(engine, "handle_error", partial(_refuse, path))
     except OSError as error:
@@ -91,6 +92,31 @@ def _busy(path: Path) -> DatabaseBusyError:
 def _begin(connection: Any) -> None:
     writes = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class _SchemaGuard:
+    """Refuses to work on once another version has migrated the database, and this one no longer knows its tables.
+
+    SQLite counts changes of the schema in the file's header; only when that number is new is the revision looked up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._head = ScriptDirectory.from_config(_alembic()).get_current_head()
+        self._seen: int | None = None
+
+    def __call__(self, connection: Connection) -> None:
+        changes = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
+        if changes == self._seen:
+            return
+        if connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() != self._head:
+            connection.exec_driver_sql("ROLLBACK")
+            message = (
+                f"The database {self._path} was migrated by another version of Muniment while this one was running. "
+                "Nothing was changed; stop this process and start that version."
+            )
+            raise DatabaseUnusableError(message)
+        self._seen = changes
 
 
 def _alembic(connection: Any = None) -> AlembicConfig:

@@ -160,3 +160,31 @@ def test_a_full_disk_is_not_called_damage(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnusableError, match=r"full.*nothing needs to be restored"):
         fill()
     database.dispose()
+
+
+def test_a_database_migrated_beneath_a_running_process_is_refused(tmp_path: Path) -> None:
+    """What the older version would read of the newer one's tables may mean something else."""
+    path = tmp_path / "muniment.db"
+    database = open_database(path)
+    with Session(database) as session:
+        assert session.exec(select(retrieval.tables.SourceRow)).all() == []
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute("ALTER TABLE source ADD COLUMN importance INTEGER")
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        newer.commit()
+    for _ in range(2):
+        with Session(database) as session, pytest.raises(DatabaseUnusableError, match="start that version"):
+            session.exec(select(retrieval.tables.SourceRow)).all()
+    database.dispose()
+
+
+def test_a_change_of_the_file_that_is_no_migration_is_passed_over(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "muniment.db")
+    with Session(database) as session:
+        session.exec(select(retrieval.tables.SourceRow)).all()
+    with closing(sqlite3.connect(tmp_path / "muniment.db")) as other:
+        other.execute("CREATE INDEX made_by_somebody ON source (type)")
+        other.commit()
+    with Session(database) as session:
+        assert session.exec(select(retrieval.tables.SourceRow)).all() == []
+    database.dispose()

@@ -1,6 +1,8 @@
 """Probes tell the truth about each part, and measurements name no person."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -82,6 +84,21 @@ async def test_a_part_that_stops_working_is_noticed(
     assert await lacking() == ["model"]
     monkeypatch.setattr(world.services.database, "connect", fail)
     assert await lacking() == ["database", "model"]
+
+
+async def test_a_database_that_another_version_migrates_is_noticed(client: httpx.AsyncClient, world: World) -> None:
+    """Nothing is read out of tables that may mean something else by now: no empty answer, but none."""
+    body = {"query": "Kestrel"}
+    assert (await client.post("/api/v1/search", json=body, headers=world.headers("alice"))).json()["passages"]
+    with closing(sqlite3.connect(world.services.home.database)) as newer:
+        newer.execute("ALTER TABLE source ADD COLUMN importance INTEGER")
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        newer.commit()
+    response = await client.post("/api/v1/search", json=body, headers=world.headers("alice"))
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "database_unusable")
+    response = await client.get("/health/ready")
+    assert response.status_code == 503
+    assert parts_of(response.json())["database"] is False
 
 
 async def test_a_trail_that_takes_nothing_is_noticed(client: httpx.AsyncClient, world: World) -> None:
