@@ -70,8 +70,11 @@ def open_keys(folder: Path) -> Keys:
     """Read the keys of an installation.
 
     Raises:
-        KeysUnusableError: A key is missing, readable by others, or damaged.
+        KeysUnusableError: A key is missing, readable or replaceable by others, or damaged.
     """
+    if folder.is_dir() and (mode := folder.stat().st_mode) & 0o022:
+        message = f"Others can replace the keys in {folder} (mode {mode & 0o777:o}). Run: chmod 700 {folder}"
+        raise KeysUnusableError(message)
     master, pem = (_read_private(folder / name) for name in (_MASTER, _SIGNING))
     if len(master) != _MASTER_BYTES:
         message = f"{folder / _MASTER} is damaged: it holds {len(master)} bytes, not {_MASTER_BYTES}. Restore it."

@@ -33,8 +33,9 @@ def serve(
         configured = services.config.server
         if host is not None and host != configured.host and not (expose or is_loopback(host)):
             message = (
-                f"{host} can be reached from other machines, without encryption. Set server.host in "
-                f"{services.home.config_file}, or add --expose, once TLS stands in front of it."
+                f"{host} is not an address that only this machine can reach, and what is served is not encrypted. Use "
+                f"127.0.0.1; or, once TLS stands in front of it, set server.host in {services.home.config_file} or add "
+                "--expose."
             )
             raise ConfigurationError(message)
         options = msgspec.structs.replace(

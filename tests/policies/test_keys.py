@@ -75,3 +75,12 @@ def test_a_key_of_another_kind_verifies_nothing() -> None:
     for text in (pem, "", "no key"):
         with pytest.raises(KeysUnusableError):
             read_public_key(text)
+
+
+def test_a_folder_in_which_others_can_replace_keys_is_refused(tmp_path: Path) -> None:
+    create_keys(tmp_path / "keys")
+    (tmp_path / "keys").chmod(0o777)
+    with pytest.raises(KeysUnusableError, match="chmod 700"):
+        open_keys(tmp_path / "keys")
+    (tmp_path / "keys").chmod(0o755)
+    open_keys(tmp_path / "keys")

@@ -53,6 +53,18 @@ def test_every_command_is_documented_and_has_help() -> None:
         assert CliRunner().invoke(app, [*name.split(), "--help"]).exit_code == 0
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["models", "list"], ["models", "list", "--json"], ["--version"]])
+def test_an_output_that_nobody_reads_is_no_finding(arguments: list[str]) -> None:
+    """`muniment audit verify | head` must not end with 1, which would say that the trail was altered."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run([*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (failures.UNREAD, "")
+
+
 def test_help_loads_nothing_heavy() -> None:
     """Help takes 0.3 s of processor time; with torch, spaCy or FAISS imported it would be seconds."""
     heavy = (
