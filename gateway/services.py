@@ -4,6 +4,8 @@ Tests replace a part by assigning to it before it is used: `services.engine = Sc
 """
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +55,7 @@ from policies.redaction.engine import Redactor
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion
 from retrieval.labels import CorpusState, corpus_state
+from retrieval.parsing import IsolatedParser, Parser
 from retrieval.retriever import Retriever
 from retrieval.segment_files import IndexFiles
 from retrieval.self_test import check_filter
@@ -268,11 +271,16 @@ class Services:
         return Retriever(self.database, self.index, self.embedder, self.authorizer, AccessFilters(self.authorizer))
 
     @cached_property
+    def new_parser(self) -> Callable[[], AbstractContextManager[Parser]]:
+        """What a run parses documents with: a process of its own."""
+        return IsolatedParser
+
+    @cached_property
     def ingestion(self) -> Ingestion:
         _ = self.first_state
         key = self.keys.derive("document-identity")
         models = f"{self.config.models.embedder}/{self.config.models.recogniser}"
-        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, models)
+        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)
 
     @cached_property
     def sources(self) -> Sources:

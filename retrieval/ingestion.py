@@ -10,6 +10,7 @@ import time
 from base64 import b32encode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
@@ -28,7 +29,7 @@ from retrieval.chunks import Chunk, chunk, index_text
 from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
 from retrieval.labels import intern_label, next_epoch
-from retrieval.parsing import ParsedDocument, UnparsableError, parse
+from retrieval.parsing import ParsedDocument, Parser, UnparsableError
 from retrieval.parts import Matched, cut_by_parts, document_label, part_keys, passage_label
 from retrieval.sessions import batched, writing
 from retrieval.spans import spans_within, write_spans
@@ -82,6 +83,20 @@ class _Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class _Run:
+    """What all steps of a run share."""
+
+    source: str
+    parser: Parser
+    report: SyncReport
+    on_progress: Callable[[SyncReport], None]
+
+    def progress(self, doing: str) -> None:
+        self.report.doing = doing
+        self.on_progress(self.report)
+
+
+@dataclass(frozen=True, slots=True)
 class _Parsed:
     """A document ready to be embedded and written."""
 
@@ -103,7 +118,8 @@ class _Prepared:
 class Ingestion:
     """Reads sources into the database. One run per source at a time, whatever the process.
 
-    `models` names those that documents are read with: after a change, the next run reads everything anew.
+    `new_parser` gives what one run parses documents with; `models` names those that documents are read with: after a
+    change, the next run reads everything anew.
     """
 
     def __init__(
@@ -113,6 +129,7 @@ class Ingestion:
         redactor: Redactor,
         identity_key: bytes,
         locks: Path,
+        new_parser: Callable[[], AbstractContextManager[Parser]],
         models: str = "",
     ) -> None:
         self._database = database
@@ -120,6 +137,7 @@ class Ingestion:
         self._redactor = redactor
         self._identity_key = identity_key
         self._locks = locks
+        self._new_parser = new_parser
         self._read_with = f"{_PIPELINE}/{models}"
 
     def sync(
@@ -134,34 +152,28 @@ class Ingestion:
         """
         started, began = time.monotonic(), utc_now()
         report = SyncReport(source)
-        with exclusive(self._locks / f"{source}.lock", what=f"source {source}"):
+        with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), self._new_parser() as parser:
+            run = _Run(source, parser, report, on_progress)
             cursor = self._begin(source)
             batch = _Batch()
             named: set[str] = set()
             for change in _translated(source, connector.changes(cursor)):
                 if isinstance(change, Checkpoint):
-                    self._commit(source, batch, change.cursor, report, on_progress)
+                    self._commit(run, batch, change.cursor)
                     batch = _Batch()
                 else:
                     batch.take(change)
                     named.add(change.id)
                     report.seen += 1
-                    report.doing = getattr(change, "path", "")
-                    on_progress(report)
+                    run.progress(getattr(change, "path", ""))
             if cursor is None:
                 self._remove_all_but(source, named, report)
             self._note_end(source, began, report)
         report.took_seconds = time.monotonic() - started
         return report
 
-    def _commit(
-        self,
-        source: str,
-        batch: _Batch,
-        cursor: str,
-        report: SyncReport,
-        on_progress: Callable[[SyncReport], None],
-    ) -> None:
+    def _commit(self, run: _Run, batch: _Batch, cursor: str) -> None:
+        source, report = run.source, run.report
         if batch.upserts:
             self._load_models(source)
         known = self._known_digests(source, batch.upserts)
@@ -172,11 +184,12 @@ class Ingestion:
             if known.get(upsert.id) == digest:
                 relabelled.append(upsert)
                 continue
+            run.progress(upsert.path)
             try:
-                parsed.append(self._parse(upsert, digest))
+                parsed.append(self._parse(run.parser, upsert, digest))
             except UnparsableError as error:
                 batch.skips[upsert.id] = Skip(upsert.id, upsert.path, str(error))
-        prepared = self._prepare(parsed, batch, on_progress, report)
+        prepared = self._prepare(run, parsed, batch)
         with writing(self._database) as session:
             if prepared or relabelled or batch.deletes or batch.skips:
                 report.epoch = next_epoch(session)
@@ -196,7 +209,7 @@ class Ingestion:
         report.skipped += len(batch.skips)
         report.passages += sum(len(item.passages) for item in prepared)
         report.done = report.seen
-        on_progress(report)
+        run.on_progress(report)
 
     def _begin(self, source: str) -> str | None:
         """Where to go on; none to read everything.
@@ -264,8 +277,8 @@ class Ingestion:
         about = f"{self._read_with}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}\0{cuts}"
         return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
 
-    def _parse(self, upsert: Upsert, digest: str) -> _Parsed:
-        document = parse(upsert.content, upsert.media_type, upsert.path)
+    def _parse(self, parser: Parser, upsert: Upsert, digest: str) -> _Parsed:
+        document = parser.parse(upsert.content, upsert.media_type, upsert.path)
         chunks: list[Chunk] = []
         parts: list[Matched] = []
         for matched, stretch in cut_by_parts(document, part_keys(upsert.parts)):
@@ -274,9 +287,7 @@ class Ingestion:
             parts += [matched] * len(pieces)
         return _Parsed(upsert, digest, document, upsert.title or document.title, chunks, parts)
 
-    def _prepare(
-        self, parsed: list[_Parsed], batch: _Batch, on_progress: Callable[[SyncReport], None], report: SyncReport
-    ) -> list[_Prepared]:
+    def _prepare(self, run: _Run, parsed: list[_Parsed], batch: _Batch) -> list[_Prepared]:
         """Find personal data and embed, side by side: the one is Python's work, the other is torch's."""
         if not parsed:
             return []
@@ -289,10 +300,9 @@ class Ingestion:
             embedding = pool.submit(self._embedder.embed, texts)
             found: list[list[list[Span]] | None] = []
             for item in parsed:
-                report.doing = item.upsert.path
-                on_progress(report)
-                found.append(self._personal_data(item, batch, report))
-                report.done += 1
+                run.progress(item.upsert.path)
+                found.append(self._personal_data(item, batch, run.report))
+                run.report.done += 1
             vectors = iter(embedding.result())
         prepared: list[_Prepared] = []
         for item, spans in zip(parsed, found, strict=True):

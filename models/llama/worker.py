@@ -38,7 +38,7 @@ from models.llama.protocol import (
     frame_length,
     read_request,
 )
-from models.llama.sandbox import SandboxError, confine
+from policies.sandbox import SandboxError, confine
 
 _SEQUENCES = 8  # Prefixes kept: each costs only the cells it uses.
 _PARENT_CHECK_SECONDS = 2.0

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Protocol
 
 from retrieval.parsing import comma_separated, mail, markdown, pdf, plain_text, web_page, word
 from retrieval.parsing.document import ParsedDocument, shortened
@@ -30,6 +31,14 @@ _READERS: dict[str, tuple[str, _Read]] = {
 _BINARY = frozenset({"PDF", "Word"})
 # Pages that carry the name of their folder.
 _NAMELESS = frozenset({"_index", "index", "readme"})
+
+
+class Parser(Protocol):
+    """What turns documents into text; `parse` here, in this process or in another."""
+
+    def parse(self, content: bytes, media_type: str, path: str) -> ParsedDocument:
+        """See `parse`."""
+        ...
 
 
 def parse(content: bytes, media_type: str, path: str) -> ParsedDocument:

@@ -34,6 +34,8 @@ _HEADING = re.compile(r"heading ([1-9])\Z", re.IGNORECASE)
 _LIST = re.compile(r"list (?:bullet|number|paragraph)", re.IGNORECASE)
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _UNSEEN_PARTS = frozenset({_FALLBACK, qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr")})
+_SHADES = (qn("w:shd"), qn("w:highlight"))
+_MAY_BE_SHADED = frozenset({qn("w:tbl"), qn("w:drawing"), qn("w:pict"), qn("w:txbxContent")})
 _SHOWN_AS = {qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-", qn("w:tab"): " "}
 _VAL = qn("w:val")
 
@@ -158,9 +160,10 @@ def _level(paragraph: Any, style: str) -> int | None:
 def _text(element: Any) -> str:
     """The text a reader sees in an element, with line breaks."""
     parts = []
+    shaded: dict[Any, bool] = {}
     walker = etree.iterwalk(element, events=("start",))
     for _, part in walker:
-        if part.tag in _UNSEEN_PARTS or (part.tag == qn("w:r") and _is_unseen(part)):
+        if part.tag in _UNSEEN_PARTS or (part.tag == qn("w:r") and _is_unseen(part, shaded)):
             walker.skip_subtree()
         elif part.tag == qn("w:t"):
             parts.append(part.text or "")
@@ -171,8 +174,11 @@ def _text(element: Any) -> str:
     return "".join(parts)
 
 
-def _is_unseen(run: Any) -> bool:
-    """Whether a run is marked hidden, is too small to see, or is white where nothing is shaded."""
+def _is_unseen(run: Any, shaded: dict[Any, bool]) -> bool:
+    """Whether a run is marked hidden, is too small to see, or is white where nothing is shaded.
+
+    `shaded` remembers what is known of the elements that runs stand in: many runs can stand deep in one.
+    """
     style = run.find(qn("w:rPr"))
     if style is None:
         return False
@@ -184,14 +190,19 @@ def _is_unseen(run: Any) -> bool:
     size = _value(style, "w:sz")
     if size.isdecimal() and int(size) <= _TINY_HALF_POINTS:
         return True
-    return _value(style, "w:color").upper() == "FFFFFF" and not _may_be_shaded(run, style)
+    if _value(style, "w:color").upper() != "FFFFFF" or any(style.find(name) is not None for name in _SHADES):
+        return False
+    parent = run.getparent()
+    if parent not in shaded:
+        shaded[parent] = _may_be_shaded(run)
+    return not shaded[parent]
 
 
-def _may_be_shaded(run: Any, style: Any) -> bool:
-    if any(style.find(qn(name)) is not None for name in ("w:shd", "w:highlight")):
-        return True
-    around = {qn("w:tbl"), qn("w:drawing"), qn("w:pict"), qn("w:txbxContent")}
-    return any(parent.tag in around or parent.find(_path("w:pPr/w:shd")) is not None for parent in run.iterancestors())
+def _may_be_shaded(run: Any) -> bool:
+    """Whether something around a run may give it a ground of another colour."""
+    return any(
+        parent.tag in _MAY_BE_SHADED or parent.find(_path("w:pPr/w:shd")) is not None for parent in run.iterancestors()
+    )
 
 
 def _rows(table: Any) -> list[list[str]]:

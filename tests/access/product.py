@@ -42,6 +42,7 @@ from retrieval.tables import SourceRow
 from tests.access.oracle import Document, Nesting, Person
 from tests.access.worlds import Query
 from tests.fakes.hash_embedder import HashEmbedder
+from tests.fakes.parsers import parser_here
 from tests.fakes.patterns import PatternRedactor
 from tests.fakes.sources import ListConnector, NothingPersonal
 
@@ -113,7 +114,7 @@ def new_corpus(folder: Path) -> Corpus:
     embedder: Any = HashEmbedder()
     redactor: Any = NothingPersonal()
     recorder: Any = QuietRecorder()
-    ingestion = Ingestion(database, embedder, redactor, KEY, folder / "locks")
+    ingestion = Ingestion(database, embedder, redactor, KEY, folder / "locks", parser_here)
     return Corpus(folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder))
 
 
@@ -123,7 +124,7 @@ def reopened(corpus: Corpus) -> Corpus:
     embedder: Any = HashEmbedder()
     redactor: Any = NothingPersonal()
     recorder: Any = QuietRecorder()
-    ingestion = Ingestion(database, embedder, redactor, KEY, corpus.folder / "locks")
+    ingestion = Ingestion(database, embedder, redactor, KEY, corpus.folder / "locks", parser_here)
     return Corpus(corpus.folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder))
 
 
@@ -254,6 +255,7 @@ def open_home(folder: Path, model: Model | None = None) -> Services:
     """The services of an installation, with fakes where models would be."""
     services: Any = Services(Home(folder))
     services.embedder = HashEmbedder()
+    services.new_parser = parser_here
     services.redactor = PatternRedactor()
     if model is not None:
         services.engine = model

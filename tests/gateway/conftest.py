@@ -22,6 +22,7 @@ from gateway.services import Services
 from policies.audit.reader import EntryQuery, read_entries
 from policies.principals import Role
 from tests.fakes.hash_embedder import HashEmbedder
+from tests.fakes.parsers import parser_here
 from tests.fakes.patterns import PatternRedactor
 from tests.gateway.gated_model import GatedModel
 
@@ -58,6 +59,7 @@ def open_services(home: Path, model: GatedModel) -> Services:
     """The services of a home, with fakes where models would be."""
     services: Any = Services(Home(home))
     services.embedder = HashEmbedder()
+    services.new_parser = parser_here
     services.redactor = PatternRedactor()
     services.engine = model
     opened: Services = services

@@ -19,6 +19,7 @@ from retrieval.segment_files import IndexFiles
 from retrieval.sessions import writing
 from retrieval.tables import SourceRow
 from tests.fakes.hash_embedder import HashEmbedder
+from tests.fakes.parsers import parser_here
 from tests.fakes.sources import ListConnector, NothingPersonal
 
 KEY = b"k" * 32
@@ -65,7 +66,7 @@ def make_corpus(tmp_path: Path, authorizer: Authorizer) -> Iterator[Callable[[],
             session.commit()
         embedder = HashEmbedder()
         index = PassageIndex(database, embedder.dimensions, embedder.id, IndexFiles(folder / "index", KEY))
-        ingestion = Ingestion(database, embedder, NothingPersonal(), KEY, folder / "locks")
+        ingestion = Ingestion(database, embedder, NothingPersonal(), KEY, folder / "locks", parser_here)
         retriever = Retriever(database, index, embedder, authorizer, AccessFilters(authorizer))
         made.append(Corpus(database, index, ingestion, retriever, folder / "index"))
         return made[-1]

@@ -16,6 +16,7 @@ from policies.principals import Principal
 from retrieval.errors import SyncBusyError, SyncFailedError
 from retrieval.files import exclusive
 from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow
+from tests.fakes.parsers import ParserHere
 from tests.fakes.sources import ListConnector, page
 from tests.retrieval.conftest import Corpus
 
@@ -56,7 +57,7 @@ def test_unchanged_content_is_not_read_again(corpus: Corpus, monkeypatch: pytest
     def never(*_: object) -> None:
         pytest.fail("parsed again")
 
-    monkeypatch.setattr("retrieval.ingestion.parse", never)
+    monkeypatch.setattr(ParserHere, "parse", never)
     assert corpus.sync(page("a", "Hotels.", EVERYONE)).upserted == 0
 
 

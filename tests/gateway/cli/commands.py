@@ -15,6 +15,7 @@ from gateway.services import Services
 from models.catalogue import Catalogue
 from models.engine import Engine
 from tests.fakes.hash_embedder import HashEmbedder
+from tests.fakes.parsers import parser_here
 from tests.fakes.patterns import PatternRedactor
 from tests.gateway.gated_model import GatedModel
 
@@ -85,7 +86,7 @@ def use_fakes(monkeypatch: pytest.MonkeyPatch, model: GatedModel) -> None:
     class FakedServices(Services):
         def __init__(self, home: Home) -> None:
             super().__init__(home)
-            vars(self).update(embedder=HashEmbedder(), redactor=PatternRedactor())
+            vars(self).update(embedder=HashEmbedder(), new_parser=parser_here, redactor=PatternRedactor())
 
         @cached_property
         def engine(self) -> Engine:

@@ -163,7 +163,7 @@ def test_the_first_message_must_say_what_to_load(worker: RawWorker) -> None:
 
 CONFINED = """
 import ctypes, os, resource, socket, sys
-from models.llama.sandbox import confine
+from policies.sandbox import confine
 
 def socket_opens():
     socket.socket().close()

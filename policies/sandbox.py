@@ -1,6 +1,7 @@
-"""What the worker gives up before it touches a model file: network, other programs, other processes, core dumps.
+"""What a worker process gives up before it touches hostile input: network, other programs and processes, core dumps.
 
-A model file and its prompts are the most hostile input there is, and the code that reads them is not memory-safe.
+Model files, prompts and documents are the most hostile input there is, and the native code that reads them is not
+memory-safe.
 """
 
 import ctypes
@@ -30,11 +31,11 @@ _DENIED = {
 
 
 class SandboxError(Exception):
-    """The worker cannot be confined here, so it does not start."""
+    """A worker cannot be confined here, so it does not start."""
 
 
 def confine() -> None:
-    """Give up what the worker never needs; cannot be undone, and threads started later inherit it.
+    """Give up what no worker needs; cannot be undone, and threads started later inherit it.
 
     Raises:
         SandboxError: The system does not allow it.
