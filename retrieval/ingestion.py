@@ -29,7 +29,7 @@ from retrieval.chunks import Chunk, chunk, index_text
 from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
 from retrieval.labels import intern_label, next_epoch
-from retrieval.parsing import ParsedDocument, Parser, UnparsableError
+from retrieval.parsing import ParsedDocument, Parser, UnparsableError, UnparsableNowError
 from retrieval.parts import Matched, cut_by_parts, document_label, part_keys, passage_label
 from retrieval.sessions import batched, writing
 from retrieval.spans import spans_within, write_spans
@@ -189,6 +189,7 @@ class Ingestion:
                 parsed.append(self._parse(run.parser, upsert, digest))
             except UnparsableError as error:
                 batch.skips[upsert.id] = Skip(upsert.id, upsert.path, str(error))
+                report.again += isinstance(error, UnparsableNowError)
         prepared = self._prepare(run, parsed, batch)
         with writing(self._database) as session:
             if prepared or relabelled or batch.deletes or batch.skips:

@@ -107,6 +107,13 @@ class DocumentBuilder:
         )
 
 
+def is_sound(document: ParsedDocument) -> bool:
+    """Whether a document keeps the rules that `DocumentBuilder` keeps: for one that comes from elsewhere."""
+    ends = [0, *(block.end for block in document.blocks)]
+    in_order = all(end <= block.start <= block.end for end, block in zip(ends, document.blocks, strict=False))
+    return in_order and ends[-1] <= len(document.text) and clean(document.text) == document.text
+
+
 def clean(text: str) -> str:
     """One form for line breaks, spaces and letters (Unicode NFC), without control characters.
 

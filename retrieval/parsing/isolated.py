@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,9 +12,10 @@ from typing import IO, Self, cast
 
 import msgspec
 
-from retrieval.parsing.document import ParsedDocument
-from retrieval.parsing.errors import UnparsableError
-from retrieval.parsing.messages import Reply, Request
+from retrieval.errors import SyncFailedError
+from retrieval.parsing.document import ParsedDocument, is_sound
+from retrieval.parsing.errors import UnparsableError, UnparsableNowError
+from retrieval.parsing.messages import READY, Ending, Reply, Request
 
 CPU_SECONDS = 90
 """Processor time for one document; the slowest honest ones, PDFs of thousands of pages, have 60 s by their reader."""
@@ -23,10 +25,10 @@ MEMORY_BYTES = 3_000_000_000
 """Of address space, libraries included: a tree of 64 MB of XML takes ten to twenty times its text."""
 _LONGEST_REPLY_BYTES = 200_000_000
 _ROOT = Path(__file__).parents[2]
-_FAILED = (
-    "Reading it took more than {} s or {:.1f} GB, or ended the process that reads documents. It is not tried again "
-    "until it changes; split it or save it anew."
+_ITS_OWN_FAULT = frozenset(
+    -number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS)
 )
+"""How a process ends that native code crashed; another signal came from outside, and the document may be innocent."""
 
 
 class IsolatedParser:
@@ -38,9 +40,7 @@ class IsolatedParser:
     def __init__(
         self, cpu_seconds: int = CPU_SECONDS, wall_seconds: float = WALL_SECONDS, memory_bytes: int = MEMORY_BYTES
     ) -> None:
-        self._arguments = (str(cpu_seconds), str(memory_bytes))
-        self._wall_seconds = wall_seconds
-        self._failed = _FAILED.format(cpu_seconds, memory_bytes / 1e9)
+        self._cpu_seconds, self._wall_seconds, self._memory_bytes = cpu_seconds, wall_seconds, memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._decode = msgspec.json.Decoder(Reply).decode
 
@@ -49,17 +49,35 @@ class IsolatedParser:
 
         Raises:
             UnparsableError: It cannot be parsed, or not with the time and memory one document may take.
-            OSError: The system starts no process.
+            UnparsableNowError: The process was ended from outside; trying again may help.
+            SyncFailedError: The process does not start, so no document can be read.
         """
         process = self._process = self._process or self._start()
+        named = path.encode(errors="replace").decode()  # Names of files can hold bytes that are no text.
         try:
-            reply = self._ask(process, content, Request(media_type, path, len(content)))
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
-            self.close()
-            raise UnparsableError(self._failed) from error
+            reply = self._ask(process, content, Request(media_type, named, len(content)))
+        except (OSError, msgspec.MsgspecError) as error:
+            raise self._failure() from error
         if reply.document is None:
             raise UnparsableError(reply.unparsable)
+        if not is_sound(reply.document):
+            raise self._failure()
         return reply.document
+
+    def _failure(self) -> UnparsableError:
+        """Why there is no reply that can be used, by how the process ended."""
+        process = self._process
+        self.close()
+        match process and process.returncode:
+            case Ending.TIME:
+                why = f"Reading it takes more than {self._cpu_seconds} s of processor time"
+            case Ending.MEMORY:
+                why = f"Reading it takes more than {self._memory_bytes / 1e9:.1f} GB of memory"
+            case int(code) if code in _ITS_OWN_FAULT:
+                why = "Reading it ends the process that reads documents"
+            case _:
+                return UnparsableNowError("Reading it was broken off from outside; the next sync tries it again.")
+        return UnparsableError(f"{why}; split it or save it anew.")
 
     def _ask(self, process: subprocess.Popen[bytes], content: bytes, request: Request) -> Reply:
         stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
@@ -74,22 +92,33 @@ class IsolatedParser:
             end.cancel()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-s", "-m", "retrieval.parsing.worker", *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd="/",
-            env=_environment(),
-        )
+        command = [sys.executable, "-P", "-s", "-m", "retrieval.parsing.worker"]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*command, str(self._cpu_seconds), str(self._memory_bytes)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # Hostile content may come to write there.
+                cwd="/",
+                env=_environment(),
+            )
+        except OSError as error:
+            message = f"The process that reads documents does not start: {error.strerror}. Nothing was changed."
+            raise SyncFailedError(message) from error
+        if cast("IO[bytes]", process.stdout).readline(len(READY)) != READY:
+            _end(process)
+            message = (
+                f"The process that reads documents ended at its start with code {process.returncode}. Nothing was "
+                f"changed. To see why, run: {' '.join(command)} 10 {self._memory_bytes}"
+            )
+            raise SyncFailedError(message)
+        return process
 
     def close(self) -> None:
         """End the process; the next document starts another."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            # Waits for it; what could not be written to it any more does not matter.
-            with contextlib.suppress(OSError), process:
-                pass
+            _end(process)
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +127,12 @@ class IsolatedParser:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and wait for it; what could not be written to it any more does not matter."""
+    with contextlib.suppress(OSError), process:
+        process.kill()
 
 
 def _environment() -> dict[str, str]:

@@ -51,6 +51,7 @@ def parse(content: bytes, media_type: str, path: str) -> ParsedDocument:
 
     Raises:
         UnparsableError: It is empty, protected, damaged, mislabelled, too large, not text, or of a kind not read here.
+        MemoryError: It takes more than there is.
     """
     if not content.strip():
         message = "The file is empty."
@@ -83,7 +84,7 @@ def _translated(name: str, read: _Read, content: bytes) -> ParsedDocument:
     """Read, with every failure a reason: the readers' libraries meet bytes made to break them."""
     try:
         return read(content)
-    except UnparsableError:
+    except (UnparsableError, MemoryError):
         raise
     except Exception as error:
         message = f"It is damaged: reading it as {name} failed ({type(error).__name__}); get another copy."

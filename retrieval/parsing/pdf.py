@@ -116,7 +116,7 @@ def _pages(reader: PdfReader, count: int) -> Iterator[list[_Line]]:
     for number in range(count):
         try:
             lines = _lines(reader.pages[number], deadline)
-        except UnparsableError:
+        except (UnparsableError, MemoryError):
             raise
         except Exception as error:
             message = f"Page {number + 1} of {count} is damaged and cannot be read; get another copy."

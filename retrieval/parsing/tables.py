@@ -1,6 +1,7 @@
 """Tables as text. Each row names its columns, so that a row still says what it says when the table is cut."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, zip_longest
 
 from retrieval.parsing.document import MAX_TEXT_CHARACTERS, TOO_MUCH_TEXT, one_line
 from retrieval.parsing.errors import UnparsableError
@@ -54,8 +55,9 @@ def _lines(rows: Iterable[Sequence[str]], *, has_header: bool) -> Iterator[str]:
 
 
 def _row(columns: Sequence[str], cells: Sequence[str]) -> str:
-    named = [*columns, *[""] * (len(cells) - len(columns))]
-    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(named, cells, strict=False) if cell)
+    # Only as many columns as the row has cells: a table of short rows may have a very wide header.
+    named = zip_longest(islice(columns, len(cells)), cells, fillvalue="")
+    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
 
 
 def _column(name: str) -> str:

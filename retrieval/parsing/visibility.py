@@ -17,6 +17,7 @@ _NEVER_SHOWN = frozenset(
     """audio button canvas datalist embed head iframe meter nav noframes noscript object progress rp script select
     style svg template textarea title video""".split()  # noqa: SIM905 - reads better than a list of strings
 )
+_HIDDEN = "hidden-from-readers"
 _SIMPLE_SELECTOR = re.compile(r"(?:[a-z0-9]*[.#][\w-]+|[a-z0-9]+)\Z")
 _LENGTH = re.compile(r"(-?\d{0,6}\.?\d{1,6})\s*(px|pt|em|rem|%|)\Z")
 _PIXELS = {"": 1.0, "%": 0.16, "em": 16.0, "pt": 1.33, "px": 1.0, "rem": 16.0}
@@ -33,9 +34,10 @@ def drop_hidden(root: HtmlElement) -> None:
     """Take out of the tree what is not shown to a reader, in place."""
     selectors = _hiding_selectors("\n".join(style.text or "" for style in root.iter("style")))
     etree.strip_elements(root, *_NEVER_SHOWN, with_tail=False)
-    for element in [element for element in root.iter() if _is_hidden(element, selectors)]:
-        if element.getparent() is not None:
-            element.drop_tree()
+    for element in [element for element in root.iter() if element is not root and _is_hidden(element, selectors)]:
+        element.tag = _HIDDEN
+    # One by one, each would put the text after it behind all the text before it.
+    etree.strip_elements(root, _HIDDEN, with_tail=False)
 
 
 def _is_hidden(element: HtmlElement, selectors: frozenset[str]) -> bool:

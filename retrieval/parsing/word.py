@@ -7,13 +7,15 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import docx
+from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml.ns import qn
 from lxml import etree
 
-from retrieval.parsing.document import BlockKind, DocumentBuilder, ParsedDocument
+from retrieval.parsing.document import TOO_MUCH_TEXT, BlockKind, DocumentBuilder, ParsedDocument
 from retrieval.parsing.errors import UnparsableError
 from retrieval.parsing.signatures import Signature, require
 from retrieval.parsing.tables import looks_like_header, table_text
@@ -29,14 +31,16 @@ _MOST_ENTRIES = 2_000
 _PIECE_BYTES = 1_000_000
 _TINY_HALF_POINTS = 4
 _DEEPEST_INDENT = 6
+_WIDEST_SPAN = 50
+_MOST_CELLS = 2_000_000
 
 _HEADING = re.compile(r"heading ([1-9])\Z", re.IGNORECASE)
 _LIST = re.compile(r"list (?:bullet|number|paragraph)", re.IGNORECASE)
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _UNSEEN_PARTS = frozenset({_FALLBACK, qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr")})
-_SHADES = (qn("w:shd"), qn("w:highlight"))
-_MAY_BE_SHADED = frozenset({qn("w:tbl"), qn("w:drawing"), qn("w:pict"), qn("w:txbxContent")})
 _SHOWN_AS = {qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-", qn("w:tab"): " "}
+_SHADED = frozenset({qn("w:tbl"), qn("w:drawing"), qn("w:pict"), qn("w:txbxContent")})
+_CELL, _PARAGRAPH, _ROW, _RUN, _RUN_TEXT, _TABLE = map(qn, ("w:tc", "w:p", "w:tr", "w:r", "w:t", "w:tbl"))
 _VAL = qn("w:val")
 
 
@@ -53,7 +57,7 @@ def read(content: bytes) -> ParsedDocument:
         raise UnparsableError(_DAMAGED) from error
     except (KeyError, ValueError, RuntimeError) as error:
         raise UnparsableError(_NOT_WORD) from error
-    return _Reader(_styles(document.styles.element)).read(document.element.body, document.core_properties.title or "")
+    return _Reader(_styles(document)).read(document.element.body, document.core_properties.title or "")
 
 
 def _unpacked(content: bytes) -> io.BytesIO:
@@ -97,23 +101,24 @@ class _Reader:
         self._builder = DocumentBuilder()
         self._items: list[str] = []
         self._title = ""
+        self._shading = _Shading()
 
     def read(self, body: Any, property_title: str) -> ParsedDocument:
         walker = etree.iterwalk(body, events=("start",))
         for _, element in walker:
-            if element.tag == qn("w:tbl"):
+            if element.tag == _TABLE:
                 self._end_list()
-                rows = _rows(element)
+                rows = _rows(element, self._shading)
                 self._builder.add(BlockKind.TABLE, table_text(rows, has_header=_is_header(element, rows)))
                 walker.skip_subtree()
-            elif element.tag == qn("w:p"):
+            elif element.tag == _PARAGRAPH:
                 self._paragraph(element)
                 walker.skip_subtree()
         self._end_list()
         return self._builder.build(self._title or self._builder.first_heading or property_title)
 
     def _paragraph(self, paragraph: Any) -> None:
-        text = _text(paragraph)
+        text = _text(paragraph, self._shading)
         style = self._styles.get(_value(paragraph, "w:pPr/w:pStyle"), "")
         level = _level(paragraph, style)
         if not text.strip() or style.startswith("toc "):
@@ -136,8 +141,15 @@ class _Reader:
         self._items.clear()
 
 
-def _styles(element: Any) -> dict[str, str]:
-    """The name of each paragraph style in lower case; one based on a heading counts as that heading."""
+def _styles(document: Any) -> dict[str, str]:
+    """The name of each paragraph style in lower case; one based on a heading counts as that heading.
+
+    Asked by `document.styles`, the library would open a file of its own for a document that has none.
+    """
+    parts = [each.target_part for each in document.part.rels.values() if each.reltype == RELATIONSHIP_TYPE.STYLES]
+    if not parts:
+        return {}
+    element = parts[0].element
     names = {style.get(qn("w:styleId"), ""): _value(style, "w:name").lower() for style in element.iter(qn("w:style"))}
     based = {style.get(qn("w:styleId"), ""): _value(style, "w:basedOn") for style in element.iter(qn("w:style"))}
     for style, base in based.items():
@@ -157,69 +169,86 @@ def _level(paragraph: Any, style: str) -> int | None:
     return int(outline) + 1 if outline.isdecimal() and int(outline) < 9 else None  # noqa: PLR2004 - 9 is body text
 
 
-def _text(element: Any) -> str:
+class _Shading:
+    """Whether something around an element may be coloured, so that white text in it can be read.
+
+    What is known of an element is kept: asked anew for each run, all that stands around it would be gone through anew.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, bool] = {}
+
+    def around(self, element: Any) -> bool:
+        asked = []
+        parent = element.getparent()
+        while parent is not None and parent not in self._known:
+            asked.append(parent)
+            parent = parent.getparent()
+        shaded = parent is not None and self._known[parent]
+        for each in reversed(asked):
+            shaded = self._known[each] = shaded or _may_shade(each)
+        return shaded
+
+
+def _may_shade(element: Any) -> bool:
+    if element.tag == _PARAGRAPH:
+        return element.find(_path("w:pPr/w:shd")) is not None
+    return element.tag in _SHADED
+
+
+def _text(element: Any, shading: _Shading) -> str:
     """The text a reader sees in an element, with line breaks."""
     parts = []
-    shaded: dict[Any, bool] = {}
     walker = etree.iterwalk(element, events=("start",))
     for _, part in walker:
-        if part.tag in _UNSEEN_PARTS or (part.tag == qn("w:r") and _is_unseen(part, shaded)):
+        if part.tag in _UNSEEN_PARTS or (part.tag == _RUN and _is_unseen(part, shading)):
             walker.skip_subtree()
-        elif part.tag == qn("w:t"):
+        elif part.tag == _RUN_TEXT:
             parts.append(part.text or "")
-        elif part.tag == qn("w:p") and part is not element:
+        elif part.tag == _PARAGRAPH and part is not element:
             parts.append(" ")
         else:
             parts.append(_SHOWN_AS.get(part.tag, ""))
     return "".join(parts)
 
 
-def _is_unseen(run: Any, shaded: dict[Any, bool]) -> bool:
-    """Whether a run is marked hidden, is too small to see, or is white where nothing is shaded.
-
-    `shaded` remembers what is known of the elements that runs stand in: many runs can stand deep in one.
-    """
-    style = run.find(qn("w:rPr"))
+def _is_unseen(run: Any, shading: _Shading) -> bool:
+    """Whether a run is marked hidden, is too small to see, or is white where nothing is shaded."""
+    style = run.find(_path("w:rPr"))
     if style is None:
         return False
     if any(
         part is not None and part.get(_VAL, "true") not in {"0", "false", "off"}
-        for part in (style.find(qn("w:vanish")), style.find(qn("w:webHidden")))
+        for part in (style.find(_path("w:vanish")), style.find(_path("w:webHidden")))
     ):
         return True
     size = _value(style, "w:sz")
     if size.isdecimal() and int(size) <= _TINY_HALF_POINTS:
         return True
-    if _value(style, "w:color").upper() != "FFFFFF" or any(style.find(name) is not None for name in _SHADES):
+    if _value(style, "w:color").upper() != "FFFFFF":
         return False
-    parent = run.getparent()
-    if parent not in shaded:
-        shaded[parent] = _may_be_shaded(run)
-    return not shaded[parent]
+    return all(style.find(_path(name)) is None for name in ("w:shd", "w:highlight")) and not shading.around(run)
 
 
-def _may_be_shaded(run: Any) -> bool:
-    """Whether something around a run may give it a ground of another colour."""
-    return any(
-        parent.tag in _MAY_BE_SHADED or parent.find(_path("w:pPr/w:shd")) is not None for parent in run.iterancestors()
-    )
-
-
-def _rows(table: Any) -> list[list[str]]:
+def _rows(table: Any, shading: _Shading) -> list[list[str]]:
     """The cells of a table; a cell over several columns is followed by empty ones, one that goes on is repeated."""
     rows: list[list[str]] = []
-    for row in table.iterchildren(qn("w:tr")):
+    cells = 0
+    for row in table.iterchildren(_ROW):
         line: list[str] = []
-        for cell in row.iter(qn("w:tc")):
-            if next(cell.iterancestors(qn("w:tr"))) is not row:
+        for cell in row.iter(_CELL):
+            if next(cell.iterancestors(_ROW)) is not row:
                 continue
-            text, merged = " ".join(_text(cell).split()), cell.find(_path("w:tcPr/w:vMerge"))
+            text, merged = " ".join(_text(cell, shading).split()), cell.find(_path("w:tcPr/w:vMerge"))
             above = rows[-1][len(line)] if rows and len(line) < len(rows[-1]) else ""
             goes_on = merged is not None and merged.get(_VAL, "continue") == "continue"
             line.append(above if goes_on and not text else text)
             span = _value(cell, "w:tcPr/w:gridSpan")
-            line += [""] * (min(int(span), 50) - 1 if span.isdecimal() and span.isascii() else 0)
+            line += [""] * (min(int(span), _WIDEST_SPAN) - 1 if span.isdecimal() and span.isascii() else 0)
         rows.append(line)
+        cells += len(line)
+        if cells > _MOST_CELLS:
+            raise UnparsableError(TOO_MUCH_TEXT)
     return rows
 
 
@@ -227,6 +256,7 @@ def _is_header(table: Any, rows: list[list[str]]) -> bool:
     return table.find(_path("w:tr/w:trPr/w:tblHeader")) is not None or looks_like_header(rows)
 
 
+@cache
 def _path(names: str) -> str:
     return "/".join(map(qn, names.split("/")))
 

@@ -10,6 +10,7 @@ import contextlib
 import email
 import encodings
 import importlib
+import os
 import pkgutil
 import resource
 import signal
@@ -22,7 +23,7 @@ import pypdf
 
 from policies.sandbox import confine
 from retrieval.parsing.errors import UnparsableError
-from retrieval.parsing.messages import Reply, Request
+from retrieval.parsing.messages import READY, Ending, Reply, Request
 from retrieval.parsing.parser import parse
 
 _LIBRARIES = (docx, email, encodings, markdown_it, pypdf)
@@ -32,15 +33,27 @@ _DESCRIPTORS = 3
 def main(cpu_seconds: str, memory_bytes: str) -> None:
     """Serve until the other end closes."""
     _give_up(int(memory_bytes))
+    _send(READY)
+    try:
+        _serve(float(cpu_seconds))
+    except MemoryError:
+        os._exit(Ending.MEMORY)
+
+
+def _serve(cpu_seconds: float) -> None:
     decode = msgspec.json.Decoder(Request).decode
     while line := sys.stdin.buffer.readline():
         request = decode(line)
         content = sys.stdin.buffer.read(request.size)
-        signal.setitimer(signal.ITIMER_PROF, float(cpu_seconds))
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         reply = _read(content, request)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
-        sys.stdout.buffer.flush()
+        _send(msgspec.json.encode(reply) + b"\n")
+
+
+def _send(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
 
 
 def _read(content: bytes, request: Request) -> Reply:
@@ -54,9 +67,8 @@ def _give_up(memory_bytes: int) -> None:
     """Network, programs and files, once the libraries have been read: they import parts of themselves when needed."""
     for package in _LIBRARIES:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            with contextlib.suppress(
-                ImportError, LookupError
-            ):  # Parts for Windows, or for libraries that are not here.
+            # Some are for Windows, or for libraries that are not here.
+            with contextlib.suppress(ImportError, LookupError):
                 importlib.import_module(module.name)
     confine()
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
