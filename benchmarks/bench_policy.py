@@ -1,6 +1,7 @@
 """Measure decisions: which of 200 distinct labels may somebody read?
 
-`warm` is the usual case, labels that were seen before; `cold` is the first question of a process, which also tells the
+`remembered` is the second key: the same person, labels and context as when the filter was made. `warm` is a person the
+engine has not decided on yet, with labels it knows; `cold` is the first question of a process, which also tells the
 engine of every label. Beside them, in turns: the engine alone with everything prepared (`engine`), which no wrapper can
 beat, and asking it once for each label (`one_by_one`), as a straightforward program would. `filter_cached` is what a
 second search of the same person within an epoch costs. Times are of the wall; `processor_ms` is the time that this
@@ -11,6 +12,8 @@ import json
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import cedarpy
@@ -68,6 +71,7 @@ def main() -> None:
     somebody = Principal("ada", frozenset(f"group-{rng.randrange(60)}" for _ in range(12)))
     authorizer = Authorizer.load()
     filters = AccessFilters(authorizer)
+    numbers = count()
     schema = cedarpy.Schema.from_str(shipped()[1])
     policies = cedarpy.PolicySet.from_str(shipped()[0])
     told = json.dumps([principal_entity(somebody), *(label_entity(label) for label in labels.values())])
@@ -83,7 +87,8 @@ def main() -> None:
         for label in labels.values()
     ]
     work: dict[str, Callable[[], object]] = {
-        "warm": lambda: authorizer.decide_labels(somebody, labels),
+        "remembered": lambda: authorizer.decide_labels(somebody, labels),
+        "warm": lambda: authorizer.decide_labels(replace(somebody, id=f"ada-{next(numbers)}"), labels),
         "engine": lambda: cedarpy.is_authorized_batch(asked, policies, entities, schema),
         "filter_cached": lambda: filters.filter_for(somebody, labels, 1, RequestContext()),
     }
@@ -106,7 +111,7 @@ def main() -> None:
         "figures": figures,
         "warm_to_engine_p50": round(warm["processor_ms"]["p50"] / figures["engine"]["processor_ms"]["p50"], 2),
         "promised_p99_ms": PROMISED_P99_MS,
-        "kept": warm["wall_ms"]["p99"] <= PROMISED_P99_MS,
+        "kept": {name: figures[name]["wall_ms"]["p99"] <= PROMISED_P99_MS for name in ("remembered", "warm", "cold")},
     }
     print(json.dumps(result, indent=2))
     write_result("policy", result)

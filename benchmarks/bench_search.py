@@ -32,6 +32,7 @@ import numpy as np
 from _machine import ROOT, about_this_run, write_result
 
 from retrieval.building import Entry, merge, segment_of
+from retrieval.codes import encode
 from retrieval.labels import CorpusState
 from retrieval.layers import Layer, whole
 from retrieval.ranking import CANDIDATES, nearest, rank
@@ -73,6 +74,7 @@ def corpus(passages: int, files: IndexFiles) -> Segment:
     with files.new_segment() as new:
         segment = segment_over(shape, new.allocate(size_bytes(shape)))
         fill_vectors(chance, segment.vectors, np.repeat(label_of[by_label], PER_DOCUMENT))
+        segment.codes[:], segment.rough[:] = encode(segment.vectors)
         segment.passage_ids[:] = np.arange(passages)
         segment.documents[:] = np.repeat(by_label, PER_DOCUMENT)
         segment.ordinals[:] = np.tile(np.arange(PER_DOCUMENT), documents)

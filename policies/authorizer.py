@@ -24,6 +24,7 @@ from policies.decisions import Decision
 from policies.entities import SYSTEM, label_entity, label_uid, principal_entity, principal_uid, reference, uid
 from policies.errors import PolicyInvalidError
 from policies.labels import Label
+from policies.memory import DecisionMemory
 from policies.personal_data import SENSITIVITY, EntityType
 from policies.principals import Principal
 from policies.rules import TOO_DEEP, Rule, read_rules, unreadable, words_of_context
@@ -106,6 +107,7 @@ class Authorizer:
         self.revision = hashlib.sha256(f"{policies}\0{site_policies}\0{schema}".encode()).hexdigest()
         self._nobody = cedarpy.Entities.from_json_str("[]", self._schema)
         self._about = lru_cache(self._policies_about)
+        self._memory: DecisionMemory[_Asked] = DecisionMemory()
         self._known: tuple[frozenset[Label], cedarpy.Entities] = (frozenset(), self._nobody)
 
     @classmethod
@@ -173,6 +175,16 @@ class Authorizer:
         }
 
     def _decide(self, principal: Principal, asked: Sequence[_Asked]) -> list[Decision]:
+        try:
+            remembered = self._memory.of(principal)
+            new = list(dict.fromkeys(item for item in asked if item not in remembered))
+        except TypeError:  # Something in it is of another type than it should be and no key: the engine is to judge it.
+            return self._decided(principal, asked)
+        made = dict(zip(new, self._decided(principal, new), strict=True))
+        self._memory.remember(principal, made)
+        return [made[item] if item in made else remembered[item] for item in asked]
+
+    def _decided(self, principal: Principal, asked: Sequence[_Asked]) -> list[Decision]:
         decisions: list[Decision] = []
         for start in range(0, len(asked), _MOST_TOGETHER):
             decisions += self._decide_together(principal, asked[start : start + _MOST_TOGETHER])

@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.codes import encode
 from retrieval.errors import IndexUnusableError
 from retrieval.layers import Layer
 from retrieval.segments import MOST_COUNTED, Buffer, Rows, Segment, Shape, Vectors, segment_over, size_bytes
@@ -94,6 +95,7 @@ def segment_of(entries: Iterable[Entry], dimensions: int) -> Segment:
     segment.lengths[:] = [sum(entry.counts.values()) for entry in ordered]
     segment.passage_ids[:] = [entry.id for entry in ordered]
     segment.vectors[:] = _matrix(ordered, dimensions)
+    segment.codes[:], segment.rough[:] = encode(segment.vectors)
     return segment
 
 
@@ -214,9 +216,11 @@ def _term_slices(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 def _move_rows(source: Segment, live: Rows, moved: Rows, target: Segment) -> None:
     target.passage_ids[moved[live]] = source.passage_ids[live]
     target.lengths[moved[live]] = source.lengths[live]
+    target.rough[moved[live]] = source.rough[live]
     for start in range(0, len(live), _SLICE_ROWS):
         some = live[start : start + _SLICE_ROWS]
         target.vectors[moved[some]] = source.vectors[some]
+        target.codes[moved[some]] = source.codes[some]
 
 
 def _move_postings(

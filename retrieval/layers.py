@@ -17,12 +17,16 @@ Dead = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A segment without its dead rows; `live` and `live_lengths` count passages and their terms by label."""
+    """A segment without its dead rows; `live` and `live_lengths` count passages and their terms by label.
+
+    `rough` holds the rows whose codes tell nothing, ascending.
+    """
 
     segment: Segment
     dead: Dead | None
     live: NDArray[np.int64]
     live_lengths: NDArray[np.int64]
+    rough: Rows
 
     def __len__(self) -> int:
         return int(self.live.sum())
@@ -42,7 +46,7 @@ class Layer:
         live, live_lengths = self.live.copy(), self.live_lengths.copy()
         np.subtract.at(live, labels, 1)
         np.subtract.at(live_lengths, labels, lengths)
-        return Layer(self.segment, dead, live, live_lengths)
+        return Layer(self.segment, dead, live, live_lengths, self.rough)
 
     def live_rows(self) -> Rows:
         """The rows that are not dead, ascending."""
@@ -53,4 +57,4 @@ def whole(segment: Segment) -> Layer:
     """A segment with all of its passages."""
     live = np.diff(segment.label_starts)
     sums = np.concatenate([[0], np.cumsum(segment.lengths, dtype=np.int64)])
-    return Layer(segment, None, live, np.diff(sums[segment.label_starts]))
+    return Layer(segment, None, live, np.diff(sums[segment.label_starts]), np.flatnonzero(segment.rough))

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from retrieval.fusion import fuse
 from retrieval.keywords import keyword_scores
 from retrieval.layers import Layer
-from retrieval.segments import Vectors, rows_between
-from retrieval.vectors import DECIMALS, margin, rounded, scan, similarities
-from retrieval.views import Positions, Ranges, View, plan, view_of
+from retrieval.nearest import nearest
+from retrieval.segments import Vectors
+from retrieval.vectors import DECIMALS, rounded, similarities
+from retrieval.views import Positions, Ranges, View, mask, view_of
 
 CANDIDATES = 50
 """How many passages each ranking brings to the fusion."""
@@ -66,36 +67,16 @@ def rank(
     return _fused(views, list(hits.values()), worded, vector)
 
 
-def nearest(view: View, wanted: Ranges | None, vector: Vectors, limit: int) -> tuple[Positions, _Scores]:
-    """The positions nearest to a question, with their similarities: the best `limit`, all ties, and a few more."""
-    near = np.full(len(view), -np.inf, dtype=np.float32)
-    segment = view.layer.segment
-    scan(segment.vectors, view.slices(plan(len(view), wanted)), vector, near)
-    if (dead := view.dead()) is not None:
-        near[dead] = -np.inf
-    if wanted is not None:
-        near[~_mask(len(view), wanted)] = -np.inf
-    last = np.partition(near, len(near) - limit)[len(near) - limit] if len(near) > limit else -np.inf
-    positions = np.flatnonzero((near >= last - margin(segment.shape.dimensions)) & (near > -np.inf))
-    return positions, similarities(segment.vectors, view.rows(positions), vector)
-
-
 def _matching(scores: _Scores, wanted: Ranges | None) -> tuple[Positions, _Scores]:
     """The positions with the best keyword scores: those of the best candidates, and all ties."""
     if wanted is not None:
-        scores = np.where(_mask(len(scores), wanted), scores, 0)
+        scores = np.where(mask(len(scores), wanted), scores, 0)
     positions = np.flatnonzero(scores)
     if len(positions) > CANDIDATES:
         held = scores[positions]
         last = np.partition(held, len(held) - CANDIDATES)[len(held) - CANDIDATES]
         positions = positions[held >= last - 2 * 0.1**DECIMALS]
     return positions, rounded(scores[positions])
-
-
-def _mask(count: int, ranges: Ranges) -> NDArray[np.bool_]:
-    mask = np.zeros(count, dtype=np.bool_)
-    mask[rows_between(*ranges)] = True
-    return mask
 
 
 def _best(views: Sequence[View], ranking: Sequence[tuple[Positions, _Scores]]) -> list[_Hit]:

@@ -31,7 +31,8 @@ from retrieval.segments import Buffer, Segment, Shape, segment_over, size_bytes
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = b"muniment-index-2"
+_FORMATS = b"muniment-index-"
+_FORMAT = _FORMATS + b"3"
 _MAC_BYTES = 32
 _BLOCK_BYTES = 4 * 1024 * 1024
 """Large enough that a call costs nothing beside its hashing, small enough that two cores share a small index."""
@@ -189,6 +190,12 @@ class IndexFiles:
         except OSError:
             return None
         mac, payload = content[len(_FORMAT) :][:_MAC_BYTES], content[len(_FORMAT) + _MAC_BYTES :]
+        if content.startswith(_FORMATS) and not content.startswith(_FORMAT):
+            _log.warning(
+                "index_format_other path=%s; another version wrote it, the index is rebuilt from the database",
+                self.manifest,
+            )
+            return None
         if not content.startswith(_FORMAT) or not hmac.compare_digest(mac, _mac(self._key, _FORMAT, payload)):
             self._refused(self.manifest)
             return None
@@ -221,6 +228,7 @@ class IndexFiles:
             self._refused(path)
             return None
         segment = segment_over(stored.shape, buffer)
+        segment.forget_vectors()
         self._stored[segment] = stored
         return segment
 

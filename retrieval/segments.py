@@ -4,6 +4,7 @@ Rows are sorted by label, then document, then ordinal: each label is one contigu
 under several labels. There are no Python objects per passage, nothing is unpickled, and opening one parses nothing.
 """
 
+import mmap
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ Buffer = Any
 """Anything with the buffer protocol; writable while a segment is filled."""
 Vectors = NDArray[np.float32]
 """Shape (n, dimensions), each row of length 1."""
+Codes = NDArray[np.uint8]
+"""Shape (n, dimensions): vectors in one byte a dimension (`retrieval/codes.py`)."""
 Rows = NDArray[np.integer[Any]]
 """Row numbers of a segment."""
 
@@ -48,6 +51,8 @@ class Segment:
         shape: The sizes of the arrays.
         buffer: What the arrays lie in.
         vectors: By row.
+        codes: By row, its vector in one byte a dimension.
+        rough: By row, whether its code is too far from its vector to tell anything.
         passage_ids: By row.
         documents: By row, the number of the passage's document.
         ordinals: By row, the passage's place in its document.
@@ -67,6 +72,8 @@ class Segment:
     shape: Shape
     buffer: Buffer
     vectors: Vectors
+    codes: Codes
+    rough: NDArray[np.bool_]
     passage_ids: NDArray[np.int64]
     documents: NDArray[np.int32]
     ordinals: NDArray[np.int32]
@@ -122,6 +129,18 @@ class Segment:
         """The number of each row's label."""
         return np.searchsorted(self.label_starts, rows, side="right") - 1
 
+    def forget_vectors(self) -> None:
+        """Take the vectors of a mapped file out of the memory of this process.
+
+        They stay in the file and, while there is room, in the cache of the system: reading them again is only slower.
+        """
+        if isinstance(self.buffer, mmap.mmap):
+            offset = _places(self.shape)[0]["vectors"][2]
+            start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+            length = (offset + self.vectors.nbytes - start) // mmap.PAGESIZE * mmap.PAGESIZE
+            if length > 0:
+                self.buffer.madvise(mmap.MADV_DONTNEED, start, length)
+
     def __len__(self) -> int:
         return self.shape.rows
 
@@ -157,7 +176,9 @@ def _places(shape: Shape) -> tuple[Mapping[str, tuple[np.dtype[Any], tuple[int, 
     """Type, dimensions and offset of each array, and the size of all."""
     rows, documents = (shape.rows,), (shape.documents,)
     arrays: dict[str, tuple[str, tuple[int, ...]]] = {
+        "codes": ("u1", (shape.rows, shape.dimensions)),
         "vectors": ("<f4", (shape.rows, shape.dimensions)),
+        "rough": ("?", rows),
         "passage_ids": ("<i8", rows),
         "documents": ("<i4", rows),
         "ordinals": ("<i4", rows),

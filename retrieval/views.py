@@ -50,9 +50,17 @@ class View:
         rows: Rows = self.starts[ranges] + (positions - self.firsts[ranges])
         return rows
 
-    def alive(self, positions: Positions) -> Positions:
-        """Those positions whose passages are not dead."""
-        return positions if self.layer.dead is None else positions[~self.layer.dead[self.rows(positions)]]
+    def rough(self, wanted: Ranges | None) -> Positions:
+        """The positions whose codes tell nothing; of these ranges, if some are given."""
+        positions = self.positions(self.layer.rough)
+        return positions if wanted is None else positions[within(wanted, positions)]
+
+    def living(self, positions: Positions) -> NDArray[np.bool_]:
+        """Whether the passage at each of these positions is not dead."""
+        if self.layer.dead is None:
+            return np.ones(len(positions), dtype=np.bool_)
+        living: NDArray[np.bool_] = ~self.layer.dead[self.rows(positions)]
+        return living
 
     def dead(self) -> NDArray[np.bool_] | None:
         """By position, whether its passage is dead; None when there are no dead."""
@@ -77,20 +85,26 @@ class View:
             rows, counts, positions = rows[living], counts[living], positions[living]
         return positions, counts, self.layer.segment.lengths[rows]
 
+    def positions(self, rows: Rows) -> Positions:
+        """The positions of those of these rows that are allowed."""
+        rows = rows[within((self.starts, self.ends), rows)]
+        ranges = np.searchsorted(self.starts, rows, side="right") - 1
+        found: Positions = self.firsts[ranges] + (rows - self.starts[ranges])
+        return found
+
     def ranges_of_documents(self, document_ids: Collection[str]) -> Ranges:
         """The positions of those passages of these documents that are allowed."""
-        rows = np.sort(self.layer.segment.rows_of_documents(document_ids))
-        ranges = np.searchsorted(self.starts, rows, side="right") - 1
-        inside = (ranges >= 0) & (rows < self.ends[ranges])
-        rows, ranges = rows[inside], ranges[inside]
-        positions = self.firsts[ranges] + (rows - self.starts[ranges])
+        positions = self.positions(np.sort(self.layer.segment.rows_of_documents(document_ids)))
         breaks = np.flatnonzero(np.diff(positions) != 1) + 1
         starts = positions[np.concatenate([[0], breaks])[: len(positions)]]
         ends = positions[np.concatenate([breaks, [len(positions)]])[: len(positions)] - 1] + 1
         return starts, ends
 
-    def slices(self, ranges: Ranges) -> Iterator[tuple[int, int, int]]:
-        """Ranges of positions as ranges of rows, with the position each begins at."""
+    def slices(self, ranges: Ranges | None) -> Iterator[tuple[int, int, int]]:
+        """Ranges of positions as ranges of rows, with the position each begins at; without ranges, all."""
+        if ranges is None:
+            yield from zip(self.starts.tolist(), self.ends.tolist(), self.firsts.tolist(), strict=False)
+            return
         for start, end in zip(ranges[0].tolist(), ranges[1].tolist(), strict=True):
             number = int(np.searchsorted(self.firsts, start, side="right")) - 1
             place = start
@@ -104,22 +118,35 @@ class View:
 def view_of(layer: Layer, label_ids: Collection[int]) -> View:
     """What these labels allow of a layer; label ranges that touch are one."""
     labels, starts, ends = layer.segment.ranges_of_labels(label_ids)
-    opens = np.ones(len(starts), dtype=np.bool_)
-    opens[1:] = starts[1:] != ends[:-1]
-    closes = np.ones(len(ends), dtype=np.bool_)
-    closes[:-1] = opens[1:]
-    starts, ends = starts[opens], ends[closes]
-    firsts = np.concatenate([[0], np.cumsum(ends - starts)])
+    apart = np.flatnonzero(starts[1:] != ends[:-1])
+    starts, ends = starts[np.append(0, apart + 1)[: len(starts)]], ends[np.append(apart, -1)[: len(ends)]]
+    firsts = np.zeros(len(starts) + 1, dtype=np.int64)
+    np.cumsum(ends - starts, out=firsts[1:])
     return View(layer, labels, starts.astype(np.int32), ends.astype(np.int32), firsts)
 
 
-def plan(count: int, wanted: Ranges | None, bridged: int = BRIDGED) -> Ranges:
-    """Which positions to scan of so many: all, or those wanted, with gaps of fewer than `bridged` positions filled.
+def within(ranges: Ranges, positions: Positions) -> NDArray[np.bool_]:
+    """Whether each position lies in one of these ranges, which ascend and do not overlap."""
+    starts, ends = ranges
+    if not len(starts):
+        return np.zeros(len(positions), dtype=np.bool_)
+    numbers = np.searchsorted(starts, positions, side="right") - 1
+    inside: NDArray[np.bool_] = (numbers >= 0) & (positions < ends[numbers])
+    return inside
+
+
+def mask(count: int, ranges: Ranges) -> NDArray[np.bool_]:
+    """By position of so many, whether it lies in one of these ranges."""
+    inside = np.zeros(count, dtype=np.bool_)
+    inside[rows_between(*ranges)] = True
+    return inside
+
+
+def plan(wanted: Ranges, bridged: int = BRIDGED) -> Ranges:
+    """Which positions to scan: those wanted, with gaps of fewer than `bridged` positions filled.
 
     Wanted ranges ascend and do not overlap. What is scanned and not wanted is dropped by the caller.
     """
-    if wanted is None:
-        return np.array([0][:count]), np.array([count][:count])
     starts, ends = wanted
     if not len(starts):
         return starts, ends

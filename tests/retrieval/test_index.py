@@ -121,6 +121,24 @@ def test_what_is_no_manifest_is_refused(corpus: Corpus, saved: Path, content: by
     assert not corpus.another_index().restore()
 
 
+def test_a_file_of_another_version_is_made_again(corpus: Corpus, saved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (saved / "manifest").write_bytes(b"muniment-index-2" + b"x" * 100)
+    index = corpus.another_index()
+    assert not index.restore()
+    assert "index_format_other" in caplog.text
+    assert index.rebuild() == 2
+
+
+def test_forgotten_vectors_are_read_again(corpus: Corpus, saved: Path) -> None:
+    before = corpus.index.search("hotels", corpus.retriever._embedder.embed_query("hotels").reshape(1, -1), {1, 2})
+    index = corpus.another_index()
+    assert index.restore()
+    for layer in index.layers:
+        layer.segment.forget_vectors()
+    assert index.search("hotels", corpus.retriever._embedder.embed_query("hotels").reshape(1, -1), {1, 2}) == before
+    assert before
+
+
 def test_a_file_of_yesterday_is_not_used(corpus: Corpus, saved: Path) -> None:
     corpus.sync(page("c", "Lasers.", EVERYONE))
     assert not corpus.another_index().restore()
