@@ -1,7 +1,7 @@
 """Explaining a decision: the same Cedar decision that search makes, with everything that went into it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Engine
@@ -11,6 +11,8 @@ from gateway.errors import BadRequestError, NotFoundError
 from gateway.identity.users import Users
 from gateway.policy.schemas import ContextUsed, Explanation, RuleSaid
 from gateway.recording import Recorder, new_request_id
+from gateway.sources.access import SourceAccess
+from policies.actions import Action
 from policies.audit.events import PolicyExplained
 from policies.authorizer import Decider
 from policies.context import RequestContext
@@ -31,14 +33,24 @@ _LEAST_TRUSTED = RequestContext()
 class Explanations:
     """Answers why, and keeps a record of who asked."""
 
-    def __init__(self, database: Engine, users: Users, authorizer: Decider, recorder: Recorder) -> None:
+    def __init__(
+        self, database: Engine, users: Users, authorizer: Decider, recorder: Recorder, sources: SourceAccess
+    ) -> None:
+        self._sources = sources
         self._database = database
         self._users = users
         self._authorizer = authorizer
         self._recorder = recorder
 
-    def explain(self, user: str, document: str, by: str, context: RequestContext = _LEAST_TRUSTED) -> Explanation:
-        """May this user read the document of that id or path, and why?
+    def explain(
+        self,
+        user: str,
+        document: str,
+        by: str,
+        context: RequestContext = _LEAST_TRUSTED,
+        sources: Collection[str] | None = None,
+    ) -> Explanation:
+        """May this user read the document of that id or path, and why? With `sources`, a document of one of these.
 
         Raises:
             NotFoundError: There is no such user or document.
@@ -47,7 +59,8 @@ class Explanations:
         """
         explained: Explanation | None = None
         try:
-            explained = explain(self._database, self._authorizer, self._users.principal(user), document, context)
+            principal = self._users.principal(user)
+            explained = explain(self._database, self._authorizer, principal, document, context, sources)
         finally:
             self._recorder.record_now(
                 PolicyExplained(
@@ -61,15 +74,24 @@ class Explanations:
             )
         return explained
 
-    async def explain_to(self, asker: Principal, user: str, document: str, context: RequestContext) -> Explanation:
+    async def explain_to(
+        self, asker: Principal, asking: RequestContext, user: str, document: str, context: RequestContext
+    ) -> Explanation:
         """The same over HTTP, where nothing that is missing is told from anything else.
+
+        Only documents of sources that the asker may ask about are there; `asking` is the context of the request itself.
 
         Raises:
             NotFoundError: There is no such user or document, or several documents have that path.
             TrailUnavailableError: The question could not be recorded, so it is not answered.
         """
+
+        def explained() -> Explanation:
+            sources = self._sources.allowed(asker, Action.POLICY_EXPLAIN, asking)
+            return self.explain(user, document, asker.id, context, sources)
+
         try:
-            return await asyncio.to_thread(self.explain, user, document, asker.id, context)
+            return await asyncio.to_thread(explained)
         except (NotFoundError, BadRequestError) as error:
             raise NotFoundError(NO_SUCH) from error
 
@@ -80,6 +102,7 @@ def explain(
     principal: Principal,
     document: str,
     context: RequestContext = _LEAST_TRUSTED,
+    sources: Collection[str] | None = None,
 ) -> Explanation:
     """May this principal read the document of that id or path, and why?
 
@@ -90,7 +113,7 @@ def explain(
     """
     policies = authorizer.now()
     with Session(database) as session:
-        row = _document(session, document)
+        row = _document(session, document, sources)
         label = all_labels(session)[row.label_id]
     explained = explain_label(policies, principal, label, context)
     reveals = policies.decide_reveal(principal, tuple(EntityType), label, context)
@@ -120,8 +143,10 @@ def _said(verdicts: Iterable[RuleVerdict]) -> list[RuleSaid]:
     return [RuleSaid(each.rule.id, each.rule.reason, each.rule.origin.value, list(each.lacks)) for each in verdicts]
 
 
-def _document(session: Session, name: str) -> DocumentRow:
+def _document(session: Session, name: str, sources: Collection[str] | None) -> DocumentRow:
     query = select(DocumentRow).where(col(DocumentRow.deleted).is_(False))
+    if sources is not None:
+        query = query.where(col(DocumentRow.source).in_(sources))
     rows = session.exec(query.where(or_(col(DocumentRow.id) == name, col(DocumentRow.path) == name))).all()
     if not rows:
         message = f"There is no document {name}. `muniment search --json` gives ids and paths."

@@ -48,7 +48,9 @@ def shared(world: World) -> World:
 def ranked(world: World, limit: int = 100, source: str | None = "extra") -> Oversharing:
     services = world.services
     users, policies = services.users.listed(), services.authorizer.latest()
-    return rank_oversharing(services.database, users, policies, services.networks.names, limit, source)
+    return rank_oversharing(
+        services.database, users, policies, services.networks.names, limit, None if source is None else {source}
+    )
 
 
 def test_what_is_sensitive_and_widely_read_comes_first(shared: World) -> None:
