@@ -2,32 +2,37 @@
 
 import asyncio
 from collections.abc import Collection, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from sqlalchemy import Engine
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.identity.users import Users
-from gateway.policy.schemas import ContextUsed, Explanation, RuleSaid
+from gateway.policy.schemas import ContextUsed, Explanation, PartExplained, RuleSaid
 from gateway.recording import Recorder, new_request_id
 from gateway.sources.access import SourceAccess
 from policies.actions import Action
 from policies.audit.events import PolicyExplained
-from policies.authorizer import Decider
+from policies.authorizer import Authorizer, Decider
+from policies.clock import SteadyClock, zoned
 from policies.context import RequestContext
-from policies.explaining import RuleVerdict, explain_label
+from policies.explaining import LabelExplanation, RuleVerdict, explain_label
+from policies.filters import is_stale
 from policies.labels import Label
 from policies.personal_data import EntityType
 from policies.principals import Principal
-from retrieval.labels import all_labels
-from retrieval.tables import DocumentRow
+from retrieval.labels import all_labels, stale_sources
+from retrieval.tables import DocumentRow, PassageRow, SourceRow
 
 NO_SUCH = "There is no such user or document, or you may not ask about it."
 """What callers over HTTP are told in each of these cases, so that asking finds out nothing."""
 _NAME_CHARACTERS = 200
 """How much of a name that names nothing goes to the trail."""
 _LEAST_TRUSTED = RequestContext()
+_STALE = "The source's permissions were read too long ago, so nobody is shown it until the source is synced."
+_clock = SteadyClock()
 
 
 class Explanations:
@@ -114,9 +119,11 @@ def explain(
     policies = authorizer.now()
     with Session(database) as session:
         row = _document(session, document, sources)
-        label = all_labels(session)[row.label_id]
-    explained = explain_label(policies, principal, label, context)
-    reveals = policies.decide_reveal(principal, tuple(EntityType), label, context)
+        labels = all_labels(session)
+        parts = _parts(session, row)
+        source = session.get(SourceRow, row.source)
+        stale = is_stale(labels[row.label_id], stale_sources(session, _clock.now()))
+    told = _Told.of(policies, principal, labels[row.label_id], context, stale=stale)
     return Explanation(
         user=principal.id,
         groups=sorted(principal.groups),
@@ -125,18 +132,82 @@ def explain(
         document=row.id,
         source=row.source,
         path=row.path,
-        allowed=explained.decision.allowed,
-        reason=explained.decision.reason,
-        policies=list(explained.decision.policies),
+        allowed=told.allowed,
+        reason=told.reason,
+        policies=told.policies,
         policy_revision=policies.revision,
         context=ContextUsed(context.purpose.value, context.network, context.channel.value),
-        allowed_by=_said(explained.allowing),
-        denied_by=_said(explained.denying),
-        would_be_allowed_by=_said(explained.would_allow),
-        label=_members(label),
-        revealed=[type_.value for type_, reveal in reveals.items() if reveal.allowed],
-        masked=[type_.value for type_, reveal in reveals.items() if not reveal.allowed],
+        allowed_by=_said(told.explained.allowing),
+        denied_by=_said(told.explained.denying),
+        would_be_allowed_by=_said(told.explained.would_allow),
+        label=_members(labels[row.label_id]),
+        revealed=told.revealed,
+        masked=told.masked,
+        parts=[
+            _part(headings, count, labels[number], _Told.of(policies, principal, labels[number], context, stale=stale))
+            for headings, number, count in parts
+        ],
+        access_stale=stale,
+        access_read_at=zoned(source.access_read_at) if source and source.access_read_at else None,
+        max_acl_age_seconds=source.max_acl_age_seconds if source else 0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A decision on a label with everything that is told of it."""
+
+    explained: LabelExplanation
+    allowed: bool
+    reason: str
+    policies: list[str]
+    revealed: list[str]
+    masked: list[str]
+
+    @classmethod
+    def of(
+        cls, policies: Authorizer, principal: Principal, label: Label, context: RequestContext, *, stale: bool
+    ) -> Self:
+        explained = explain_label(policies, principal, label, context)
+        if stale:
+            return cls(explained, False, _STALE, [], [], [type_.value for type_ in EntityType])
+        reveals = policies.decide_reveal(principal, tuple(EntityType), label, context)
+        decision = explained.decision
+        return cls(
+            explained,
+            decision.allowed,
+            decision.reason,
+            list(decision.policies),
+            [type_.value for type_, reveal in reveals.items() if reveal.allowed],
+            [type_.value for type_, reveal in reveals.items() if not reveal.allowed],
+        )
+
+
+def _part(headings: list[str], passages: int, label: Label, told: _Told) -> PartExplained:
+    return PartExplained(
+        headings=headings,
+        passages=passages,
+        allowed=told.allowed,
+        reason=told.reason,
+        policies=told.policies,
+        allowed_by=_said(told.explained.allowing),
+        denied_by=_said(told.explained.denying),
+        would_be_allowed_by=_said(told.explained.would_allow),
+        label=_members(label),
+        revealed=told.revealed,
+        masked=told.masked,
+    )
+
+
+def _parts(session: Session, row: DocumentRow) -> list[tuple[list[str], int, int]]:
+    """The parts of a document that have a label of their own: their headings, the label, and how many passages."""
+    found: Any = (
+        select(PassageRow.parts, PassageRow.label_id, func.count())
+        .where(PassageRow.document_id == row.id, PassageRow.label_id != row.label_id)
+        .group_by(PassageRow.parts, col(PassageRow.label_id))
+        .order_by(func.min(PassageRow.ordinal))
+    )
+    return [(keys.splitlines(), number, count) for keys, number, count in session.exec(found)]
 
 
 def _said(verdicts: Iterable[RuleVerdict]) -> list[RuleSaid]:
@@ -159,10 +230,12 @@ def _document(session: Session, name: str, sources: Collection[str] | None) -> D
 
 
 def _members(label: Label) -> dict[str, Any]:
+    within = {"within": _members(label.within)} if label.within else {}
     return {
         "allow_groups": sorted(label.allow_groups),
         "allow_users": sorted(label.allow_users),
         "deny_groups": sorted(label.deny_groups),
         "deny_users": sorted(label.deny_users),
         "classification": label.classification.value,
+        **within,
     }
