@@ -28,7 +28,7 @@ from gateway.identity.routes import SIGN_IN_ROUTES
 from gateway.identity.scim.routes import SCIM_ROUTES
 from gateway.identity.workers import Workers
 from gateway.metrics import Metrics, count_response
-from gateway.policy.routes import explain
+from gateway.policy.routes import explain, list_overshared
 from gateway.reference import openapi_config
 from gateway.requests import Arrival
 from gateway.search.routes import search
@@ -44,7 +44,14 @@ from gateway.security import (
     caller_of,
 )
 from gateway.services import Services
-from gateway.sources.routes import list_sources
+from gateway.sources.routes import (
+    list_labels,
+    list_skipped,
+    list_sources,
+    replace_owners,
+    show_source,
+    sync_source,
+)
 from policies.context import RequestContext
 from policies.errors import PoliciesError
 from policies.principals import Principal
@@ -54,15 +61,21 @@ _ROUTES = (
     complete,
     explain,
     list_conversations,
+    list_labels,
     list_models,
+    list_overshared,
+    list_skipped,
     list_sources,
     live,
     measurements,
     read_trail,
     ready,
+    replace_owners,
     search,
     show_conversation,
     show_model,
+    show_source,
+    sync_source,
     *SIGN_IN_ROUTES,
     SCIM_ROUTES,
 )
@@ -154,7 +167,8 @@ def _open(services: Services) -> None:
     """Open what is quick to open, so that a service that cannot work does not start, and nothing is opened twice."""
     _ = (services.config, services.networks, services.keys, services.database, services.trail, services.recorder)
     _ = (services.authorizer, services.users, services.catalogue, services.models, services.generator)
-    _ = (services.sources, services.conversations, services.bundles, services.callers, services.password_sign_in)
+    _ = (services.sources, services.source_access, services.source_runs)
+    _ = (services.conversations, services.bundles, services.callers, services.password_sign_in)
     if services.config.ldap.urls:
         _ = services.ldap
     if services.config.oidc.issuer:

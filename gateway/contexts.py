@@ -25,6 +25,8 @@ _BUILT_IN: tuple[tuple[_Block, str], ...] = (
 _PURPOSES = {
     Action.AUDIT_READ: Purpose.INVESTIGATION,
     Action.CHAT_ASK: Purpose.ANSWER,
+    Action.LABELS_READ: Purpose.INVESTIGATION,
+    Action.OVERSHARING_READ: Purpose.INVESTIGATION,
     Action.POLICY_EXPLAIN: Purpose.INVESTIGATION,
     Action.SEARCH_QUERY: Purpose.SEARCH,
 }

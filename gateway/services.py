@@ -38,6 +38,9 @@ from gateway.policy.current import CurrentPolicies
 from gateway.policy.service import Explanations
 from gateway.recording import Recorder
 from gateway.search.service import Searches
+from gateway.sources.access import SourceAccess
+from gateway.sources.owners import Owners
+from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
@@ -53,7 +56,7 @@ from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
 from policies.redaction.engine import Redactor
 from retrieval.index import PassageIndex
-from retrieval.ingestion import Ingestion
+from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
 from retrieval.parsing import IsolatedParser, Parser
 from retrieval.retriever import Retriever
@@ -98,6 +101,8 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened; the engine is stopped by whoever started it."""
+        if "source_runs" in self.__dict__:
+            self.source_runs.close()
         if "single_sign_on" in self.__dict__:
             self.single_sign_on.close()
         if "last_use" in self.__dict__:
@@ -218,7 +223,7 @@ class Services:
 
     @cached_property
     def explanations(self) -> Explanations:
-        return Explanations(self.database, self.users, self.authorizer, self.recorder)
+        return Explanations(self.database, self.users, self.authorizer, self.recorder, self.source_access)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -285,6 +290,29 @@ class Services:
     @cached_property
     def sources(self) -> Sources:
         return Sources(self.database, self.recorder)
+
+    @cached_property
+    def owners(self) -> Owners:
+        def users() -> list[str]:
+            return [user.id for user in self.users.listed()]
+
+        def groups() -> list[str]:
+            return [view.group for view in self.groups.listed()]
+
+        return Owners(self.database, self.recorder, users, groups)
+
+    @cached_property
+    def source_access(self) -> SourceAccess:
+        return SourceAccess(self.owners, self.authorizer, self.recorder)
+
+    @cached_property
+    def source_runs(self) -> SourceRuns:
+        """No thread runs yet."""
+
+        def sync(source: str, by: str, on_progress: Callable[[SyncReport], None]) -> object:
+            return self.sources.sync(source, self.ingestion, by, on_progress)
+
+        return SourceRuns(sync)
 
     @cached_property
     def searches(self) -> Searches:

@@ -13,10 +13,12 @@ class Action(StrEnum):
     DOCUMENTS_READ = "documents:read"
     HEALTH_READ = "health:read"
     KEYS_MANAGE = "keys:manage"
+    LABELS_READ = "labels:read"
     METRICS_READ = "metrics:read"
     MODELS_LIST = "models:list"
     MODELS_SEND_REMOTE = "models:send-remote"
     OPENAPI_READ = "openapi:read"
+    OVERSHARING_READ = "oversharing:read"
     PASSWORD_CHANGE = "password:change"  # noqa: S105 - the name of a permission, no password
     PERSONAL_DATA_REVEAL = "personal-data:reveal"
     POLICY_EXPLAIN = "policy:explain"
@@ -26,4 +28,18 @@ class Action(StrEnum):
     SESSION_READ = "session:read"
     SESSIONS_MANAGE = "sessions:manage"
     SOURCES_MANAGE = "sources:manage"
+    SOURCES_READ = "sources:read"
+    SOURCES_SYNC = "sources:sync"
     USERS_MANAGE = "users:manage"
+
+
+OF_SOURCES = frozenset(
+    {
+        Action.LABELS_READ,
+        Action.OVERSHARING_READ,
+        Action.POLICY_EXPLAIN,
+        Action.SOURCES_READ,
+        Action.SOURCES_SYNC,
+    }
+)
+"""Decided twice: whether somebody may ask for it at all, and then for each source that it is about."""

@@ -17,17 +17,28 @@ from typing import Any, Protocol, Self
 
 import cedarpy
 
-from policies.actions import Action
+from policies.actions import OF_SOURCES, Action
 from policies.context import Channel, Purpose
 from policies.context import RequestContext as RequestContext
 from policies.decisions import Decision
-from policies.entities import SYSTEM, label_entity, label_uid, principal_entity, principal_uid, reference, uid
+from policies.entities import (
+    SYSTEM,
+    Uid,
+    label_entity,
+    label_uid,
+    principal_entity,
+    principal_uid,
+    reference,
+    source_entity,
+    uid,
+)
 from policies.errors import PolicyInvalidError
 from policies.labels import Label
 from policies.memory import DecisionMemory
 from policies.personal_data import SENSITIVITY, EntityType
 from policies.principals import Principal
 from policies.rules import TOO_DEEP, Rule, read_rules, unreadable, words_of_context
+from policies.sources import OwnedSource
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +68,14 @@ class _Asked:
     context: RequestContext
     label: Label | None = None
     about: EntityType | None = None
+    source: OwnedSource | None = None
+
+    @property
+    def resource(self) -> Uid:
+        """What it is about: a label, a source, or the product as a whole."""
+        if self.source is not None:
+            return uid("Source", self.source.name)
+        return SYSTEM if self.label is None else label_uid(self.label)
 
 
 class Decider(Protocol):
@@ -71,6 +90,11 @@ class Decider(Protocol):
 
     def decide(self, principal: Principal, action: Action, context: RequestContext = ...) -> Decision:
         """May this principal do this at all?"""
+
+    def decide_sources(
+        self, principal: Principal, action: Action, sources: Collection[OwnedSource], context: RequestContext = ...
+    ) -> dict[str, Decision]:
+        """For which of these sources, by their names, may the principal do this?"""
 
     def decide_labels(
         self, principal: Principal, labels: Mapping[int, Label], context: RequestContext = ...
@@ -131,6 +155,27 @@ class Authorizer:
     def decide(self, principal: Principal, action: Action, context: RequestContext = _ANSWERING) -> Decision:
         """May this principal do this at all?"""
         return self._decide(principal, [_Asked(action, context)])[0]
+
+    def decide_sources(
+        self,
+        principal: Principal,
+        action: Action,
+        sources: Collection[OwnedSource],
+        context: RequestContext = _ANSWERING,
+    ) -> dict[str, Decision]:
+        """For which of these sources, by their names, may the principal do this? Doing it at all takes `decide` too.
+
+        Raises:
+            ValueError: The action is not one that is decided for sources.
+        """
+        if action not in OF_SOURCES:
+            message = f"{action} is not decided for a source; decide it for the product as a whole."
+            raise ValueError(message)
+        named = {source.name: source for source in sources}
+        decided = self._decide(
+            principal, [_Asked(action, context), *(_Asked(action, context, source=s) for s in named.values())]
+        )
+        return {name: _all([decided[0], decision]) for name, decision in zip(named, decided[1:], strict=True)}
 
     def decide_labels(
         self, principal: Principal, labels: Mapping[int, Label], context: RequestContext = _ANSWERING
@@ -222,15 +267,16 @@ class Authorizer:
         self, principal: Principal, asked: Sequence[_Asked], policies: cedarpy.PolicySet | None = None
     ) -> list[cedarpy.AuthzResult]:
         labels = tuple(dict.fromkeys(item.label for item in asked if item.label is not None))
+        sources = {item.source.name: source_entity(item.source) for item in asked if item.source is not None}
         entities = self._with_labels(labels).with_added_json_str(
-            json.dumps([principal_entity(principal)]), self._schema
+            json.dumps([principal_entity(principal), *sources.values()]), self._schema
         )
         asking = principal_uid(principal)
         requests = [
             {
                 "principal": asking,
                 "action": uid("Action", item.action.value),
-                "resource": SYSTEM if item.label is None else label_uid(item.label),
+                "resource": item.resource,
                 "context": _context(item.context, item.about),
             }
             for item in asked

@@ -10,6 +10,7 @@ from typing import Any
 
 from policies.labels import Label
 from policies.principals import Principal, PrincipalKind
+from policies.sources import OwnedSource
 
 Uid = dict[str, str]
 """An entity's type and id. The form with both apart takes any id; the form as one text would have to be escaped."""
@@ -67,6 +68,18 @@ def label_entity(label: Label) -> dict[str, Any]:
             "deny_groups": _references("Group", label.deny_groups),
             "deny_users": _references("User", label.deny_users),
             "source": reference(uid("Source", label.source)),
+        },
+        "parents": [],
+    }
+
+
+def source_entity(source: OwnedSource) -> dict[str, Any]:
+    """A source with its owners. Labels name their source without these: reading is not decided by who owns it."""
+    return {
+        "uid": uid("Source", source.name),
+        "attrs": {
+            "owner_groups": _references("Group", source.owner_groups - {""}),
+            "owner_users": _references("User", source.owner_users - {""}),
         },
         "parents": [],
     }

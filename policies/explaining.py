@@ -4,7 +4,7 @@ The parts of a rule (whom it is about, and each of its conditions) are put to Ce
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from policies.actions import Action
@@ -35,13 +35,14 @@ class LabelExplanation:
     """Why a principal may read a label or may not.
 
     `allowing` are the rules that match and permit, also where a denial wins over them; `denying` those that match and
-    forbid; `would_allow` those that would permit if the principal had what they lack.
+    forbid; `would_allow` those that would permit if the principal had what they lack. `label` is the one they speak of.
     """
 
     decision: Decision
     allowing: tuple[RuleVerdict, ...]
     denying: tuple[RuleVerdict, ...]
     would_allow: tuple[RuleVerdict, ...]
+    label: Label
 
 
 def explain_label(
@@ -49,10 +50,18 @@ def explain_label(
 ) -> LabelExplanation:
     """Why may this principal read documents of this label, or why not?
 
+    A label within others is read only where each of them allows it. The rules told are those of one of them, which
+    `label` is: the first that denies, else the innermost.
+
     Raises:
         PolicyInvalidError: The engine decided, but could not tell why.
     """
+    layers = dict(enumerate(label.parts()))
+    alone = {number: replace(layer, within=None) for number, layer in layers.items()}
+    decisions = authorizer.decide_labels(principal, alone, context)
+    denying = next((number for number, decision in decisions.items() if not decision.allowed), None)
     decision = authorizer.decide_labels(principal, {0: label}, context)[0]
+    label = alone[denying or 0]
     rules = [rule for rule in authorizer.rules if rule.concerns(Action.DOCUMENTS_READ)]
     verdicts = list(_verdicts(authorizer, rules, principal, label, context))
     return LabelExplanation(
@@ -60,6 +69,7 @@ def explain_label(
         allowing=tuple(each for each in verdicts if each.matches and each.rule.effect is Effect.PERMIT),
         denying=tuple(each for each in verdicts if each.matches and each.rule.effect is Effect.FORBID),
         would_allow=tuple(each for each in verdicts if not each.matches and each.rule.effect is Effect.PERMIT),
+        label=label,
     )
 
 

@@ -21,6 +21,8 @@ _NOT_BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|[^()\[\]{}"/]+|.', re.DO
 _ACTIONS = frozenset(Action)
 _CONTEXT = {"Var": "context"}
 _VOCABULARIES: Mapping[str, frozenset[str]] = {"channel": frozenset(Channel), "purpose": frozenset(Purpose)}
+_RESOURCE = {"Var": "resource"}
+_OWNERS = frozenset({"owner_groups", "owner_users"})
 _NOT_WORDS = 'compares the context with something else than words; write context.purpose == "search", or a list of them'
 _DEEPEST = 100
 """Brackets within brackets. From about 500 on the engine's parser overflows its stack, and the process is gone."""
@@ -119,6 +121,10 @@ def dangers(body: Json) -> list[str]:
     if "has" in operators:
         # Every attribute is always there, so `has` is only ever right or misspelt, and Cedar accepts both.
         found.append("asks with `has` for what is always there; leave that out")
+    nodes = [node for condition in body["conditions"] for node in _nodes(condition["body"])]
+    if any("." in node and node["."]["attr"] in _OWNERS and node["."]["left"] != _RESOURCE for node in nodes):
+        # Of a label's source the engine is not told who owns it, so the rule would fail, and deny everything.
+        found.append("asks who owns a label's source; owning a source is no reading, so name a group in the label")
     failing = sorted(operators - _SAFE - {"has"})
     if failing:
         found.append(f"uses {', '.join(failing)}, which can fail when it is evaluated; say it without")

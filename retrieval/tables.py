@@ -41,7 +41,7 @@ class SourceRow(SQLModel, table=True):
     `read_with` names the rules and models that all its documents were read with; when it is not what would be used now,
     or a document has to be tried again, the next run reads everything. `access_read_at` is when a run last read all
     permissions to the end; older than `max_acl_age_seconds` (0 for no limit), they are not relied on, and nobody reads
-    the source's documents.
+    the source's documents. `failed_at` and `failure` tell of the last run, where it broke off.
     """
 
     __tablename__ = "source"
@@ -55,6 +55,8 @@ class SourceRow(SQLModel, table=True):
     max_acl_age_seconds: int = 0
     access_read_at: datetime | None = None
     read_with: str = ""
+    failed_at: datetime | None = None
+    failure: str = ""
 
 
 class DocumentRow(SQLModel, table=True):

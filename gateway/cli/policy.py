@@ -18,7 +18,7 @@ from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
 if TYPE_CHECKING:
     from gateway.policy.bundles import Loaded
     from gateway.policy.oversharing import Oversharing
-    from gateway.policy.schemas import Explanation, RuleSaid
+    from gateway.policy.schemas import Explanation, PartExplained, RuleSaid
     from gateway.policy.simulation import Change, Simulation
 
 _group = typer.Typer(no_args_is_help=True, help="Which rules decide, what they decide and why.")
@@ -83,11 +83,13 @@ def explain(
         ("asking", f"for {used.purpose}, from network {used.network}, by {used.channel}"),
         ("decision", "allowed" if explained.allowed else "denied"),
         ("because", explained.reason),
+        *([("permissions read (UTC)", explained.access_read_at)] if explained.access_stale else []),
         ("policies", explained.policies),
         *(("allowed by", _said(said)) for said in explained.allowed_by),
         *(("denied by", _said(said)) for said in explained.denied_by),
         *((f"would be allowed by {said.rule}", "; ".join(said.lacks)) for said in explained.would_be_allowed_by),
-        *(("label: " + name.replace("_", " "), members) for name, members in explained.label.items()),
+        *(("label: " + name.replace("_", " "), _members(members)) for name, members in explained.label.items()),
+        *(row for part in explained.parts for row in _part_rows(part)),
         ("sees of personal data", explained.revealed),
         ("does not see", explained.masked),
         ("revision", explained.policy_revision[:_SHORT]),
@@ -235,6 +237,28 @@ def _explain(context: typer.Context, user: str, document: str, purpose: Purpose,
         return services.explanations.explain(user, document, operating_system_user(), asked)
 
 
+def _part_rows(part: "PartExplained") -> list[tuple[str, object]]:
+    """What is told of a part; its headings name it."""
+    named = f"part {', '.join(part.headings)}"
+    return [
+        (named, "allowed" if part.allowed else "denied"),
+        (f"{named}: because", part.reason),
+        *((f"{named}: denied by", _said(said)) for said in part.denied_by),
+        *(
+            (f"{named}: would be allowed by {said.rule}", "; ".join(said.lacks))
+            for said in part.would_be_allowed_by
+            if not part.allowed
+        ),
+    ]
+
+
+def _members(members: object) -> object:
+    """The members of a label, or of the one it stands within."""
+    if not isinstance(members, dict):
+        return members
+    return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in members.items() if value)
+
+
 def _said(said: "RuleSaid") -> str:
     return f"{said.rule} ({said.origin}): {said.reason}"
 
@@ -285,7 +309,7 @@ def _show_changes(title: str, changes: "Iterable[Change]") -> None:
             change.users,
             change.action,
             change.kinds,
-            f"{change.label.classification}, {change.label.documents} documents" if change.label else "",
+            f"{change.label.classification}, {change.label.documents} documents" if change.label else change.source,
             [*change.label.allow_groups, *change.label.allow_users] if change.label else "",
             change.contexts,
             change.policies,
@@ -293,7 +317,7 @@ def _show_changes(title: str, changes: "Iterable[Change]") -> None:
         for change in changes
     ]
     if rows:
-        show_table(("users", "what", "kinds", "label", "allowing", "when", "by"), rows, title=title)
+        show_table(("users", "what", "kinds", "label or source", "allowing", "when", "by"), rows, title=title)
 
 
 def _show_results(results: list[TestResult], failed: list[TestResult]) -> None:
@@ -310,7 +334,7 @@ def _show_oversharing(found: "Oversharing") -> None:
         (
             one.rank,
             one.score,
-            one.path,
+            f"{one.path} (part {', '.join(one.part)})" if one.part else one.path,
             one.classification,
             [f"{count} {kind}" for kind, count in one.personal_data.items()],
             f"{one.audience.readers} of {one.audience.active_users}",
@@ -320,4 +344,8 @@ def _show_oversharing(found: "Oversharing") -> None:
     ]
     columns = ("", "score", "document", "classification", "personal data", "readers", "largest groups")
     show_table(columns, rows, empty="There are no documents.")
-    tell(f"{found.documents} documents, {found.labels} labels, {found.active_users} active users", "dim")
+    tell(
+        f"{found.documents} documents, {found.parts} restricted parts, {found.labels} labels, "
+        f"{found.active_users} active users",
+        "dim",
+    )

@@ -15,10 +15,12 @@ from gateway.cli.opening import opened, operating_system_user
 from gateway.cli.options import Json
 from gateway.cli.output import messages, printable, show, show_json, show_table, tell
 from gateway.errors import BadRequestError, NotFoundError, translate
+from policies.principals import Role
 from retrieval.errors import RetrievalError
 
 if TYPE_CHECKING:
     from gateway.cli.product import Services
+    from gateway.sources.schemas import SourceOwners
     from retrieval.ingestion import SyncReport
 
 _MOST_REASONS = 10
@@ -50,11 +52,17 @@ def add(
             metavar="AGE", help="Show nothing of it once its permissions are older: 90m, 12h or 7d. Else no limit."
         ),
     ] = None,
+    owner: Annotated[
+        list[str] | None, typer.Option(metavar="USER|GROUP", help="Who looks after it; may be repeated.")
+    ] = None,
 ) -> None:
     """Add a source, once it has been seen to be readable."""
     age = _age(max_acl_age) if max_acl_age else timedelta(0)
     with opened(context) as services:
-        services.sources.add(name, type_, _pairs(settings or []), access, operating_system_user(), age)
+        owners = services.owners.named(owner or [])
+        services.sources.add(name, type_, _pairs(settings or []), access, operating_system_user(), age, owners)
+        if owners:
+            _tell_of_roles(services, services.owners.of(name))
     show(f"Added source {name}. Read it with: muniment sync {name}")
     if access is None:
         tell("It has no access file, so nobody can read its documents unless the source itself says who may.", "yellow")
@@ -129,6 +137,46 @@ def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The
         _require_source(services, name)
         removed = services.sources.remove(name, services.ingestion, by=operating_system_user())
     show(f"Removed source {name} with {removed} documents.")
+
+
+@_group.command()
+def owners(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The source.")],
+    *,
+    add: Annotated[
+        list[str] | None, typer.Option("--add", metavar="USER|GROUP", help="A further owner; may be repeated.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="USER|GROUP", help="An owner no longer; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show who looks after a source, or change it. Owners do not read its documents because of it.
+
+    A name that is a user's and a group's is written user:NAME or group:NAME.
+    """
+    with opened(context) as services:
+        if add or remove:
+            owned = services.owners.change(name, add or [], remove or [], by=operating_system_user())
+            _tell_of_roles(services, owned)
+        else:
+            owned = services.owners.of(name)
+    if as_json:
+        show_json({"source": name, "owners": owned})
+        return
+    rows = [*(("user", user) for user in owned.users), *(("group", group) for group in owned.groups)]
+    show_table(
+        ("", "owner"), rows, empty=f"Nobody owns {name}. `muniment sources owners {name} --add USER` says who does."
+    )
+
+
+def _tell_of_roles(services: "Services", owned: "SourceOwners") -> None:
+    """Owning takes the role as well, which is easily forgotten."""
+    have = {user.id for user in services.users.listed() if Role.SOURCE_OWNER in user.roles}
+    for user in owned.users:
+        if user not in have:
+            tell(f"{user} has not the role {Role.SOURCE_OWNER}, without which owning gives nothing.", "yellow")
 
 
 def _require_source(services: "Services", name: str) -> None:

@@ -25,6 +25,7 @@ from policies.errors import PolicyInvalidError
 from policies.labels import Label
 from policies.personal_data import EntityType
 from policies.principals import Principal
+from policies.sources import OwnedSource
 
 _log = logging.getLogger(__name__)
 _ANSWERING = RequestContext()
@@ -101,6 +102,16 @@ class CurrentPolicies:
     def decide(self, principal: Principal, action: Action, context: RequestContext = _ANSWERING) -> Decision:
         """May this principal do this at all?"""
         return self.now().decide(principal, action, context)
+
+    def decide_sources(
+        self,
+        principal: Principal,
+        action: Action,
+        sources: Collection[OwnedSource],
+        context: RequestContext = _ANSWERING,
+    ) -> dict[str, Decision]:
+        """For which of these sources, by their names, may the principal do this?"""
+        return self.now().decide_sources(principal, action, sources, context)
 
     def decide_labels(
         self, principal: Principal, labels: Mapping[int, Label], context: RequestContext = _ANSWERING

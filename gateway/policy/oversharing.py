@@ -2,8 +2,9 @@
 
 A document's place is `sensitivity x width`. Sensitivity is the weight of its classification, and for each kind of
 personal data in it a weight times the logarithm of how often it stands there: the second card number says less than
-the first. Width is the share of active users who may read it, from anywhere and for any purpose. Width is worked out
-once for each label, so the work grows with labels and with documents, but not with documents times users.
+the first. A part that fewer may read is listed by itself, with its own label and what stands in it, and the document
+with what is left. Width is the share of active users who may read it, from anywhere and for any purpose. Width is
+worked out once for each label, so the work grows with labels and with documents, but not with documents times users.
 """
 
 import heapq
@@ -11,19 +12,19 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from gateway.errors import NotFoundError
 from gateway.policy.readers import alike, contexts_that_differ
 from policies.authorizer import Authorizer
 from policies.labels import Classification, Label
 from policies.personal_data import SENSITIVITY, EntityType, Sensitivity
 from policies.principals import Principal
 from retrieval.labels import all_labels
-from retrieval.tables import DocumentRow, PassageRow, SourceRow
+from retrieval.tables import DocumentRow, PassageRow
 
 _CLASSIFICATION_WEIGHTS = {
     Classification.PUBLIC: 0.0,
@@ -48,7 +49,10 @@ class Audience(msgspec.Struct, frozen=True):
 
 
 class Overshared(msgspec.Struct, frozen=True):
-    """A document in the list, with everything its place comes from."""
+    """A document in the list, with everything its place comes from.
+
+    `part` holds the headings of a part that fewer may read than the rest; it is empty for the rest, and for a whole.
+    """
 
     rank: int
     document: str
@@ -56,6 +60,7 @@ class Overshared(msgspec.Struct, frozen=True):
     path: str
     score: float
     sensitivity: float
+    part: list[str]
     classification: str
     classification_weight: float
     personal_data: dict[str, int]
@@ -65,10 +70,11 @@ class Overshared(msgspec.Struct, frozen=True):
 
 
 class Oversharing(msgspec.Struct, frozen=True):
-    """The most overshared documents, and what they were found among."""
+    """The most overshared documents and parts of documents, and what they were found among."""
 
     policy_revision: str
     documents: int
+    parts: int
     labels: int
     active_users: int
     listed: list[Overshared]
@@ -83,9 +89,13 @@ class _FoundSpan(msgspec.Struct, frozen=True):
 _spans = msgspec.json.Decoder(list[_FoundSpan])
 
 
+_Key = tuple[str, int]
+"""A document, or a part of it: the document's id, and the label."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A document before it is known whether it is listed."""
+    """A document or part before it is known whether it is listed."""
 
     id: str
     label_id: int
@@ -99,39 +109,38 @@ def rank_oversharing(
     policies: Authorizer,
     networks: Collection[str],
     limit: int,
-    source: str | None = None,
+    sources: Collection[str] | None = None,
 ) -> Oversharing:
-    """The documents with the highest product of sensitivity and width, highest first.
-
-    Raises:
-        NotFoundError: There is no such source.
-    """
+    """The documents with the highest product of sensitivity and width, highest first; of some sources, or of all."""
     with Session(database) as session:
-        if source is not None and session.get(SourceRow, source) is None:
-            message = f"There is no source {source}. `muniment sources list` shows which there are."
-            raise NotFoundError(message)
         wanted = select(DocumentRow.id, DocumentRow.label_id).where(col(DocumentRow.deleted).is_(False))
-        if source is not None:
-            wanted = wanted.where(DocumentRow.source == source)
+        if sources is not None:
+            wanted = wanted.where(col(DocumentRow.source).in_(sources))
         documents = dict(session.exec(wanted).all())
         stored = all_labels(session)
-        labels = {number: stored[number] for number in set(documents.values())}
+        parts = {(id_, number) for id_, number in session.exec(_PARTS) if id_ in documents}
+        units = documents.items() | parts
+        labels = {number: stored[number] for _, number in units}
         active = [principal for principal in principals if principal.active]
         audiences = _audiences(policies, active, labels, networks)
-        kinds = _kinds_of_documents(session, documents.keys())
+        kinds = _kinds(session, documents.keys())
         candidates = (
-            _Candidate(id_, number, _sensitivity(labels[number], kinds.get(id_, {})), kinds.get(id_, {}))
-            for id_, number in documents.items()
+            _Candidate(
+                id_, number, _sensitivity(labels[number], kinds.get((id_, number), {})), kinds.get((id_, number), {})
+            )
+            for id_, number in units
         )
         # Between equals the id decides, so that two runs list the same.
         best = heapq.nsmallest(
-            limit, candidates, key=lambda one: (-one.sensitivity * audiences[one.label_id].share, one.id)
+            limit,
+            candidates,
+            key=lambda one: (-one.sensitivity * audiences[one.label_id].share, one.id, labels[one.label_id].digest),
         )
         listed = [
             _listed(rank, one, labels[one.label_id], audiences[one.label_id], session)
             for rank, one in enumerate(best, start=1)
         ]
-    return Oversharing(policies.revision, len(documents), len(labels), len(active), listed)
+    return Oversharing(policies.revision, len(documents), len(parts), len(labels), len(active), listed)
 
 
 def _audiences(
@@ -162,22 +171,40 @@ def _audience(readers: Iterable[Principal], active: int) -> Audience:
     )
 
 
-def _kinds_of_documents(session: Session, wanted: Collection[str]) -> dict[str, Counter[EntityType]]:
-    """How often each kind of personal data stands in each document that holds any, title included."""
-    found: dict[str, Counter[EntityType]] = {}
+_PARTS: Any = (
+    select(PassageRow.document_id, PassageRow.label_id)
+    .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
+    .where(col(PassageRow.label_id) != DocumentRow.label_id)
+    .distinct()
+)
+
+
+def _kinds(session: Session, wanted: Collection[str]) -> dict[_Key, Counter[EntityType]]:
+    """How often each kind of personal data stands under each label in each document that holds any, title included.
+
+    The title is for everybody who may read the document, and so are the headings a passage stands under.
+    """
+    found: dict[_Key, Counter[EntityType]] = {}
     stored = (
-        select(PassageRow.document_id, PassageRow.spans).where(PassageRow.spans != _NO_SPANS),
-        select(DocumentRow.id, DocumentRow.title_spans).where(DocumentRow.title_spans != _NO_SPANS),
+        select(PassageRow.document_id, PassageRow.label_id, PassageRow.spans).where(PassageRow.spans != _NO_SPANS),
+        select(DocumentRow.id, DocumentRow.label_id, DocumentRow.title_spans).where(
+            DocumentRow.title_spans != _NO_SPANS
+        ),
     )
     for query in stored:
-        for id_, spans in session.exec(query.execution_options(yield_per=_ROWS)):
+        for id_, number, spans in session.exec(query.execution_options(yield_per=_ROWS)):
             if id_ in wanted:
-                found.setdefault(id_, Counter()).update(span.type for span in _spans.decode(spans))
+                found.setdefault((id_, number), Counter()).update(span.type for span in _spans.decode(spans))
     return found
 
 
 def _sensitivity(label: Label, kinds: Mapping[EntityType, int]) -> float:
-    return _CLASSIFICATION_WEIGHTS[label.classification] + _personal_data_weight(kinds)
+    return _CLASSIFICATION_WEIGHTS[_classification(label)] + _personal_data_weight(kinds)
+
+
+def _classification(label: Label) -> Classification:
+    """The highest of a label and of those it stands within."""
+    return max((part.classification for part in label.parts()), key=_CLASSIFICATION_WEIGHTS.__getitem__)
 
 
 def _personal_data_weight(kinds: Mapping[EntityType, int]) -> float:
@@ -193,22 +220,31 @@ def _listed(rank: int, one: _Candidate, label: Label, audience: Audience, sessio
         path=row.path,
         score=round(one.sensitivity * audience.share, 3),
         sensitivity=round(one.sensitivity, 3),
-        classification=label.classification.value,
-        classification_weight=_CLASSIFICATION_WEIGHTS[label.classification],
+        part=_headings(session, row, one.label_id),
+        classification=_classification(label).value,
+        classification_weight=_CLASSIFICATION_WEIGHTS[_classification(label)],
         personal_data={kind.value: count for kind, count in sorted(one.kinds.items())},
         personal_data_weight=round(_personal_data_weight(one.kinds), 3),
         audience=audience,
-        reason=_reason(label, one.kinds, audience),
+        reason=_reason(label, one.kinds, audience, "part" if one.label_id != row.label_id else "document"),
     )
 
 
-def _reason(label: Label, kinds: Mapping[EntityType, int], audience: Audience) -> str:
+def _headings(session: Session, row: DocumentRow, label_id: int) -> list[str]:
+    """The headings of the parts of a document that have this label; none where it is the document's own."""
+    if label_id == row.label_id:
+        return []
+    of_part = select(PassageRow.parts).where(PassageRow.document_id == row.id, PassageRow.label_id == label_id)
+    return sorted({key for keys in session.exec(of_part.distinct()) for key in keys.splitlines()})
+
+
+def _reason(label: Label, kinds: Mapping[EntityType, int], audience: Audience, what: str) -> str:
     """Why it ranks where it does, in a sentence."""
     sealed = sum(count for kind, count in kinds.items() if SENSITIVITY[kind] is Sensitivity.SEALED)
     contacts = sum(count for kind, count in kinds.items() if SENSITIVITY[kind] is Sensitivity.CONTACT)
     holds = [f"{sealed} sealed"] * bool(sealed) + [f"{contacts} contact"] * bool(contacts)
     personal = f" with {' and '.join(holds)} values" if holds else ""
     return (
-        f"A document that is {label.classification.value}{personal}, "
+        f"A {what} that is {_classification(label).value}{personal}, "
         f"read by {audience.readers} of {audience.active_users} active users"
     )

@@ -8,14 +8,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
 from gateway.policy.readers import alike, contexts_that_differ
-from policies.actions import Action
+from gateway.sources.store import owned_sources
+from policies.actions import OF_SOURCES, Action
 from policies.audit.events import PassagesRetrieved, QuestionAsked, SearchAsked
 from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.authorizer import Authorizer
@@ -25,8 +28,9 @@ from policies.decisions import Decision
 from policies.labels import Label
 from policies.personal_data import EntityType
 from policies.principals import Principal
+from policies.sources import OwnedSource
 from retrieval.labels import all_labels
-from retrieval.tables import DocumentRow
+from retrieval.tables import DocumentRow, PassageRow
 
 Advance = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -38,7 +42,7 @@ _LABEL_ACTIONS = {Action.DOCUMENTS_READ, Action.MODELS_SEND_REMOTE, Action.PERSO
 
 
 class LabelTold(msgspec.Struct, frozen=True):
-    """A label, with how many documents have it."""
+    """A label, with how many documents have it, or a part with it."""
 
     digest: str
     classification: str
@@ -51,7 +55,8 @@ class Change(msgspec.Struct, frozen=True):
     """Somebody may do something they may not do now, or the other way round.
 
     `action` is what; `label` in documents of which label; `kinds` of personal data they would see or no longer see;
-    `contexts` where and for what, as purpose, network and channel; `policies` the rules that decide it then.
+    `contexts` where and for what, as purpose, network and channel; `policies` the rules that decide it then; `source`
+    for which source, where an action is decided for each.
     """
 
     users: list[str]
@@ -60,10 +65,14 @@ class Change(msgspec.Struct, frozen=True):
     label: LabelTold | None = None
     kinds: list[str] = []
     contexts: list[str] = []
+    source: str = ""
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Counts: pairs of a user and a document, of a user and an action, and of a user, a document and a kind."""
+    """Counts: pairs of a user and a document, of a user and an action, and of a user, a document and a kind.
+
+    A part of a document that has a label of its own counts as a document.
+    """
 
     documents: int
     actions: int
@@ -145,6 +154,7 @@ class _World:
     every_label: Mapping[int, Label]
     """Those that documents had, too."""
     documents: Mapping[int, int]
+    sources: list[OwnedSource]
     principals: Mapping[str, Principal]
     readers: list[list[Principal]]
     contexts: list[RequestContext]
@@ -175,6 +185,7 @@ def simulate(
     world = _world(database, principals, before, after, frozenset(networks))
     gained, lost = _Found(), _Found()
     _compare_actions(world, gained, lost)
+    _compare_sources(world, gained, lost)
     _compare_labels(world, gained, lost, on_progress)
     replay, entries = _replay(world, trail, since, on_progress)
     return (
@@ -208,9 +219,17 @@ def _world(
         .where(col(DocumentRow.deleted).is_(False))
         .group_by(col(DocumentRow.label_id))
     )
+    of_parts: Any = (
+        select(PassageRow.label_id, func.count(col(PassageRow.document_id).distinct()))
+        .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
+        .where(col(PassageRow.label_id) != DocumentRow.label_id)
+        .group_by(col(PassageRow.label_id))
+    )
     with Session(database) as session:
         labels = all_labels(session)
-        documents = dict(session.exec(counting).all())
+        documents = Counter(dict(session.exec(counting).all()))
+        documents.update(dict(session.exec(of_parts).all()))
+        sources = list(owned_sources(session).values())
     rules = (*before.rules, *after.rules)
     return _World(
         before=before,
@@ -219,8 +238,9 @@ def _world(
         labels={number: label for number, label in labels.items() if number in documents},
         every_label=labels,
         documents=documents,
+        sources=sources,
         principals={principal.id: principal for principal in principals},
-        readers=alike(principals, labels.values(), rules),
+        readers=alike(principals, labels.values(), rules, sources),
         contexts=contexts_that_differ(rules, networks),
     )
 
@@ -238,6 +258,25 @@ def _compare_actions(world: _World, gained: _Found, lost: _Found) -> None:
                 change = Change(_names(users), action.value, list(then.policies), contexts=[_told(context)])
                 (gained if then.allowed else lost).add("actions", len(users), change)
                 break
+
+
+def _compare_sources(world: _World, gained: _Found, lost: _Found) -> None:
+    """What people may do with which source; the first context that makes a difference stands for all."""
+    for action, users in product(sorted(OF_SOURCES), world.readers):
+        if not world.differ(action):
+            continue
+        told: set[tuple[str, bool]] = set()
+        for context in world.contexts:
+            now = world.before.decide_sources(users[0], action, world.sources, context)
+            then = world.after.decide_sources(users[0], action, world.sources, context)
+            for name, decision in then.items():
+                key = (name, decision.allowed)
+                if decision.allowed != now[name].allowed and key not in told:
+                    told.add(key)
+                    change = Change(
+                        _names(users), action.value, list(decision.policies), contexts=[_told(context)], source=name
+                    )
+                    (gained if decision.allowed else lost).add("actions", len(users), change)
 
 
 def _compare_labels(world: _World, gained: _Found, lost: _Found, on_progress: Advance) -> None:

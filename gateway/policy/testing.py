@@ -14,13 +14,14 @@ import msgspec
 import yaml
 
 from gateway.errors import BadRequestError
-from policies.actions import Action
+from policies.actions import OF_SOURCES, Action
 from policies.authorizer import Authorizer
 from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
 from policies.decisions import Decision
 from policies.labels import Classification, Label
 from policies.personal_data import EntityType
 from policies.principals import Principal, PrincipalKind, Role
+from policies.sources import OwnedSource
 
 _LARGEST_BYTES = 5_000_000
 _E = TypeVar("_E", bound=StrEnum)
@@ -46,6 +47,7 @@ class PolicyTest:
     principal: Principal
     action: Action
     label: Label | None
+    source: OwnedSource | None
     context: RequestContext
     expected: Expectation
     rules: frozenset[str] | None
@@ -102,6 +104,8 @@ def _run(authorizer: Authorizer, file: str, test: PolicyTest) -> TestResult:
 
 
 def _decide(authorizer: Authorizer, test: PolicyTest) -> Decision:
+    if test.source is not None:
+        return authorizer.decide_sources(test.principal, test.action, [test.source], test.context)[test.source.name]
     if test.label is None:
         return authorizer.decide(test.principal, test.action, test.context)
     if test.action is Action.MODELS_SEND_REMOTE:
@@ -139,6 +143,7 @@ class _Reader:
         self._users: dict[str, Principal] = {}
         self._labels: dict[str, Label] = {}
         self._documents: dict[str, str] = {}
+        self._sources: dict[str, OwnedSource] = {}
 
     def read(self, text: str) -> list[PolicyTest]:
         try:
@@ -154,12 +159,13 @@ class _Reader:
             raise self._wrong(1, "this is no YAML that can be read") from error
         if root is None:
             raise self._wrong(1, "the file is empty; it needs users and tests")
-        fields = self._fields(root, {"users", "labels", "documents", "tests"}, {"users", "tests"})
+        fields = self._fields(root, {"users", "labels", "documents", "sources", "tests"}, {"users", "tests"})
         self._users = {name: self._user(name, node) for name, node in self._named(fields, "users")}
         self._labels = {name: self._label(node) for name, node in self._named(fields, "labels")}
         self._documents = {
             path: self._known(node, self._labels, "label") for path, node in self._named(fields, "documents")
         }
+        self._sources = {name: self._source(name, node) for name, node in self._named(fields, "sources")}
         node, line = fields["tests"]
         tests = [self._test(each) for each in self._items(node)]
         if not tests:
@@ -189,12 +195,18 @@ class _Reader:
             self._word(fields, "classification", Classification, Classification.INTERNAL),
         )
 
+    def _source(self, name: str, node: yaml.Node) -> OwnedSource:
+        fields = self._fields(node, {"owner_groups", "owner_users"})
+        groups, users = (frozenset(self._texts(fields, which)) for which in ("owner_groups", "owner_users"))
+        return OwnedSource(name, groups, users)
+
     def _test(self, node: yaml.Node) -> PolicyTest:
-        optional = {"name", "label", "document", "action", "context", "rules", "reveals", "masks"}
+        optional = {"name", "label", "document", "source", "action", "context", "rules", "reveals", "masks"}
         fields = self._fields(node, {"user", "expect", *optional}, {"user", "expect"})
         line = node.start_mark.line + 1
         label = self._label_of(fields, line)
         action = self._action(fields, label, line)
+        source = self._source_of(fields, action)
         reveals, masks = (self._words(fields, name, EntityType) or frozenset() for name in ("reveals", "masks"))
         if (reveals or masks) and label is None:
             raise self._wrong(line, "`reveals` and `masks` are about documents; name a label or a document")
@@ -207,6 +219,7 @@ class _Reader:
             principal=self._users[user],
             action=action,
             label=label,
+            source=source,
             context=self._context(fields),
             expected=self._word(fields, "expect", Expectation, Expectation.DENY),
             rules=rules,
@@ -222,6 +235,13 @@ class _Reader:
         if "document" in fields:
             return self._labels[self._documents[self._known(fields["document"][0], self._documents, "document")]]
         return None
+
+    def _source_of(self, fields: _Fields, action: Action) -> OwnedSource | None:
+        if "source" not in fields:
+            return None
+        if action not in OF_SOURCES:
+            raise self._wrong(fields["source"][1], f"{action.value} is not decided for a source")
+        return self._sources[self._known(fields["source"][0], self._sources, "source")]
 
     def _action(self, fields: _Fields, label: Label | None, line: int) -> Action:
         of_documents = {Action.DOCUMENTS_READ, Action.MODELS_SEND_REMOTE}

@@ -1,8 +1,9 @@
 """Sources: adding one checks it first; a run reads what changed; removing one takes its documents out at once."""
 
 import json
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,14 +13,21 @@ from sqlmodel import Session, col, func, select
 from connectors.access import load_access
 from connectors.contract import Connector
 from connectors.registry import create, settings_to_save
-from gateway.errors import BadRequestError, ConflictError, NotFoundError
+from gateway.errors import BadRequestError, ConflictError, GatewayError, NotFoundError, translate
 from gateway.recording import Recorder
-from gateway.sources.schemas import Source
+from gateway.sources.owners import owners_changed
+from gateway.sources.schemas import Source, SourceOwners
+from gateway.sources.store import Owner, owned_sources, write_owners
 from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished, SyncStarted
+from policies.clock import SteadyClock
+from policies.sources import OwnedSource
+from retrieval.errors import SyncBusyError
 from retrieval.ingestion import Ingestion, SyncReport
+from retrieval.labels import stale_sources
 from retrieval.sessions import writing
-from retrieval.tables import DocumentRow, SkipRow, SourceRow
+from retrieval.tables import DocumentRow, SkipRow, SourceRow, utc_now
 
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -29,6 +37,7 @@ class Sources:
     def __init__(self, database: Engine, recorder: Recorder) -> None:
         self._database = database
         self._recorder = recorder
+        self._clock = SteadyClock()
 
     def add(
         self,
@@ -38,6 +47,7 @@ class Sources:
         access_file: Path | None,
         by: str,
         max_acl_age: timedelta = timedelta(0),
+        owners: Collection[Owner] = (),
     ) -> None:
         """Configure a source after having checked that it can be read.
 
@@ -61,8 +71,12 @@ class Sources:
         row = SourceRow(name=name, type=type_, settings=saved, access_file=access, max_acl_age_seconds=age)
         _connector(row).check()
         self._recorder.record_now(SourceAdded(by=by, source=name, type=type_, max_acl_age_seconds=age))
+        if owners:
+            self._recorder.record_now(owners_changed(by, name, owners))
         with writing(self._database) as session:
             session.add(row)
+            session.flush()
+            write_owners(session, name, owners)
             session.commit()
 
     def listed(self) -> list[Source]:
@@ -70,6 +84,8 @@ class Sources:
         with Session(self._database) as session:
             documents = _counts(session, DocumentRow.source, DocumentRow.deleted == False)  # noqa: E712 - SQL
             skipped = _counts(session, SkipRow.source)
+            stale = stale_sources(session, self._clock.now())
+            owned = owned_sources(session)
             rows = session.exec(select(SourceRow).order_by(SourceRow.name))
             return [
                 Source(
@@ -81,6 +97,10 @@ class Sources:
                     row.synced_at,
                     row.access_read_at,
                     row.max_acl_age_seconds,
+                    row.name in stale,
+                    row.failed_at,
+                    row.failure,
+                    _owners(owned[row.name]),
                 )
                 for row in rows
             ]
@@ -116,7 +136,9 @@ class Sources:
         except BaseException as error:
             # Also a full disk or Ctrl-C: what was committed before stands, and the trail must say that this run was.
             self._recorder.record_now(SyncFailed(by=by, source=name, error=type(error).__name__))
+            self._note_failure(name, error)
             raise
+        self._note_failure(name, None)
         self._recorder.record_now(
             SyncFinished(
                 by=by,
@@ -140,6 +162,22 @@ class Sources:
         self._recorder.record_now(SourceRemoved(by=by, source=name))
         return ingestion.forget(name)
 
+    def _note_failure(self, name: str, error: BaseException | None) -> None:
+        """Keep why a run broke off, for whoever looks after the source; another run in the way is no failure."""
+        if isinstance(error, SyncBusyError):
+            return
+        told = "" if error is None else str(error) if _is_ours(error) else f"It broke off: {type(error).__name__}."
+        try:
+            with writing(self._database) as session:
+                row = session.get(SourceRow, name)
+                if row is not None and (error is not None or row.failed_at is not None):
+                    row.failed_at, row.failure = (utc_now() if error is not None else None), told
+                    session.add(row)
+                    session.commit()
+        except GatewayError:
+            # The trail has it, and a database that cannot be written must not hide what went wrong before.
+            _log.error("source_failure_not_kept source=%s", name)
+
     def _row(self, name: str) -> SourceRow:
         with Session(self._database) as session:
             row = session.get(SourceRow, name)
@@ -147,6 +185,14 @@ class Sources:
             message = f"There is no source {name}. `muniment sources list` shows what there is."
             raise NotFoundError(message)
         return row
+
+
+def _is_ours(error: BaseException) -> bool:
+    return isinstance(error, Exception) and translate(error) is not None
+
+
+def _owners(owned: OwnedSource) -> SourceOwners:
+    return SourceOwners(sorted(owned.owner_users), sorted(owned.owner_groups))
 
 
 def _connector(row: SourceRow) -> Connector:

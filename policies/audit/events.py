@@ -95,7 +95,10 @@ class AnswerFailed:
 
 @dataclass(frozen=True, slots=True)
 class AccessDenied:
-    """Somebody was refused an action; `reason` and `policies` are those of the decision."""
+    """Somebody was refused an action; `reason` and `policies` are those of the decision.
+
+    `source` is what it was about, where that is decided for each source.
+    """
 
     kind: ClassVar[str] = "access:denied"
     principal: str
@@ -103,6 +106,7 @@ class AccessDenied:
     reason: str
     policies: tuple[str, ...] = ()
     request: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,17 @@ class SourceAdded:
     source: str
     type: str
     max_acl_age_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOwnersChanged:
+    """A source has other owners from now on; each is `user:` or `group:` with a name."""
+
+    kind: ClassVar[str] = "source:owners-changed"
+    by: str
+    source: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,6 +490,7 @@ Event = (
     | HomeCreated
     | HomePartsMade
     | SourceAdded
+    | SourceOwnersChanged
     | SourceRemoved
     | SyncStarted
     | SyncFinished

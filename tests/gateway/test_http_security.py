@@ -113,9 +113,20 @@ async def test_an_anonymous_caller_reaches_nothing_but_the_probes(app: Litestar)
     ("user", "allowed"),
     [
         ("bob", {"/api/v1/conversations", "/api/v1/search", "/schema", "/v1/chat/completions", "/v1/models"}),
-        ("audra", {"/api/v1/audit", "/api/v1/policy/explain"}),
+        ("audra", {"/api/v1/audit", "/api/v1/policy/explain", "/api/v1/policy/oversharing"}),
         ("mona", {"/metrics"}),
-        ("olga", {"/api/v1/policy/explain", "/api/v1/sources", "/metrics", "/schema", "/v1/models", *SCIM}),
+        (
+            "olga",
+            {
+                "/api/v1/policy/explain",
+                "/api/v1/policy/oversharing",
+                "/api/v1/sources",
+                "/metrics",
+                "/schema",
+                "/v1/models",
+                *SCIM,
+            },
+        ),
     ],
 )
 async def test_each_role_reaches_what_is_its_own(app: Litestar, world: World, user: str, allowed: set[str]) -> None:

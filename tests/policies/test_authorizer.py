@@ -13,7 +13,7 @@ import pytest
 
 import policies.authorizer
 import policies.rules
-from policies.actions import Action
+from policies.actions import OF_SOURCES, Action
 from policies.authorizer import Authorizer
 from policies.context import Purpose, RequestContext
 from policies.decisions import Decision
@@ -63,7 +63,7 @@ def revealed(authorizer: Authorizer, principal: Principal, label: Label) -> set[
 
 
 ROLE_ACTIONS = {
-    Role.AUDITOR: {Action.AUDIT_READ, Action.POLICY_EXPLAIN},
+    Role.AUDITOR: {Action.AUDIT_READ, Action.OVERSHARING_READ, Action.POLICY_EXPLAIN},
     Role.EMPLOYEE: {
         Action.CHAT_ASK,
         Action.CONVERSATIONS_READ,
@@ -76,15 +76,19 @@ ROLE_ACTIONS = {
     Role.OPERATOR: {
         Action.DIRECTORY_MANAGE,
         Action.KEYS_MANAGE,
+        Action.LABELS_READ,
         Action.METRICS_READ,
         Action.MODELS_LIST,
         Action.OPENAPI_READ,
         Action.SESSIONS_MANAGE,
+        Action.OVERSHARING_READ,
         Action.POLICY_EXPLAIN,
         Action.SOURCES_MANAGE,
+        Action.SOURCES_READ,
+        Action.SOURCES_SYNC,
         Action.USERS_MANAGE,
     },
-    Role.SOURCE_OWNER: set(),
+    Role.SOURCE_OWNER: set(OF_SOURCES),
 }
 EVERYBODYS = {Action.HEALTH_READ, Action.SESSION_BEGIN, Action.SESSION_END}
 EVERY_USERS = EVERYBODYS | {Action.PASSWORD_CHANGE, Action.SESSION_READ}
@@ -343,7 +347,10 @@ def test_the_schema_knows_the_words_everybody_shares() -> None:
     assert enumerated("Sensitivity") == set(Sensitivity)
     listed = re.search(r"^action\n(.*?)^appliesTo", SCHEMA, re.DOTALL | re.MULTILINE)
     assert listed
-    assert set(re.findall(r'"([^"]+)"', listed[1])) == SYSTEM_ACTIONS
+    assert set(re.findall(r'"([^"]+)"', listed[1])) == SYSTEM_ACTIONS - OF_SOURCES
+    of_sources = re.search(r"^action (.*)\nappliesTo \{\n.*\n  resource: \[Source, System\]", SCHEMA, re.MULTILINE)
+    assert of_sources
+    assert set(re.findall(r'"([^"]+)"', of_sources[1])) == OF_SOURCES
 
 
 # What is wrong with a bundle is found when it is loaded.

@@ -281,3 +281,24 @@ def test_without_a_directory_there_is_none_to_read(commands: Commands) -> None:
     state = commands.json("directory", "status")
     assert (state["users"], state["read_at"], state["problem"]) == (0, None, "")
     assert "No directory is set up" in commands("doctor").output
+
+
+def test_owners_of_a_source_are_shown_and_changed(commands: Commands) -> None:
+    assert commands.json("sources", "owners", "company") == {"source": "company", "owners": {"users": [], "groups": []}}
+    changed = commands("sources", "owners", "company", "--add", "alice", "--add", "finance")
+    assert changed.exit_code == 0
+    assert "alice has not the role source-owner" in changed.stderr
+    commands.succeed("sources", "owners", "company", "--remove", "user:alice")
+    told = commands.json("sources", "owners", "company")
+    assert told["owners"] == {"users": [], "groups": ["finance"]}
+    assert [event["added"] for event in commands.recorded("source:owners-changed")] == [
+        ["group:finance", "user:alice"],
+        [],
+    ]
+    commands.fail("sources", "owners", "company", "--add", "eve", exit_code=5)
+    commands.fail("sources", "owners", "nowhere", exit_code=5)
+    path = f"path={commands.documents}"
+    commands.succeed("users", "add", "sam", "--role", "source-owner")
+    commands.fail("sources", "add", "more", "--type", "folder", "--set", path, "--owner", "eve", exit_code=5)
+    commands.succeed("sources", "add", "more", "--type", "folder", "--set", path, "--owner", "sam")
+    assert commands.json("sources", "owners", "more")["owners"]["users"] == ["sam"]

@@ -61,7 +61,7 @@ async def test_each_scope_alone_opens_only_its_own_routes(browser: Browser, worl
             Action.METRICS_READ: "/metrics",
             Action.MODELS_LIST: "/v1/models",
             Action.SESSION_READ: "/auth/session",
-            Action.SOURCES_MANAGE: "/api/v1/sources",
+            Action.SOURCES_READ: "/api/v1/sources",
         }.items()
         if (await browser.get(path, headers=bearer(key))).status_code == 200
     }

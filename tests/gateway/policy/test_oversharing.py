@@ -1,11 +1,13 @@
 """Sensitive documents that many may read come first, with everything their place comes from."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
 from sqlmodel import Session
 
+from connectors.contract import Part
 from gateway.errors import NotFoundError
 from gateway.policy.oversharing import Oversharing, rank_oversharing
 from gateway.policy.reports import list_oversharing
@@ -48,7 +50,9 @@ def shared(world: World) -> World:
 def ranked(world: World, limit: int = 100, source: str | None = "extra") -> Oversharing:
     services = world.services
     users, policies = services.users.listed(), services.authorizer.latest()
-    return rank_oversharing(services.database, users, policies, services.networks.names, limit, source)
+    return rank_oversharing(
+        services.database, users, policies, services.networks.names, limit, None if source is None else {source}
+    )
 
 
 def test_what_is_sensitive_and_widely_read_comes_first(shared: World) -> None:
@@ -91,6 +95,21 @@ def test_a_report_is_of_a_source_within_a_limit_and_in_the_trail(shared: World) 
     assert event["documents"] == [one.document for one in found.listed]
     with pytest.raises(NotFoundError):
         list_oversharing(shared.services, 2, "nowhere", "olga")
+
+
+def test_a_part_counts_with_its_own_label(shared: World) -> None:
+    """Cards that few may read do not make the document around them look overshared."""
+    text = f"# Letter\n\nSent by post.\n\n## Salaries\n\nA card is {CARD}."
+    secret = Label(frozenset({"finance"}), classification=Classification.RESTRICTED)
+    upsert = replace(page("letter", text, Label.for_groups("everyone")), parts=(Part("salaries", secret),))
+    shared.services.ingestion.sync("extra", ListConnector(upsert))
+    found = ranked(shared)
+    whole, part = sorted((one for one in found.listed if one.path == "letter.md"), key=lambda one: one.part)
+    assert (whole.part, whole.personal_data, whole.audience.readers, whole.classification) == ([], {}, 2, "internal")
+    assert (part.part, part.personal_data, part.audience.readers) == (["salaries"], {"CREDIT_CARD": 1}, 1)
+    assert part.classification == "restricted"
+    assert part.reason.startswith("A part that is restricted with 1 sealed")
+    assert found.parts == 1
 
 
 def test_a_deleted_document_is_not_listed(shared: World) -> None:

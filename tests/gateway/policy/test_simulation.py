@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlmodel import Session
 
+from connectors.contract import Part
 from gateway.contexts import local_context
 from gateway.policy.readers import alike, contexts_that_differ
 from gateway.policy.reports import simulate_bundle
@@ -20,6 +22,9 @@ from policies.errors import PolicyInvalidError
 from policies.labels import Classification, Label
 from policies.principals import Principal, PrincipalKind, Role
 from retrieval.labels import all_labels
+from retrieval.sessions import writing
+from retrieval.tables import SourceRow
+from tests.fakes.sources import ListConnector, page
 from tests.gateway.conftest import World, recorded
 
 CLOSE_FINANCE = """@id("no-finance") @reason("Finance is closed.")
@@ -202,3 +207,38 @@ def test_labels_of_documents_are_what_is_compared(world: World) -> None:
     with Session(world.services.database) as session:
         stored = all_labels(session)
     assert simulate(world, OPEN_FINANCE).labels == len(stored) == 2
+
+
+def test_parts_with_labels_of_their_own_are_compared(world: World) -> None:
+    """No document as a whole has the label of a part."""
+    with writing(world.services.database) as session:
+        session.add(SourceRow(name="extra", type="list", settings="{}"))
+        session.commit()
+    text = "# Letters\n\nSent by post.\n\n## Salaries\n\nAda earns 90000."
+    part = Part("salaries", Label.for_groups("board"))
+    letter = replace(page("letter", text, Label.for_groups("everyone")), parts=(part,))
+    world.services.ingestion.sync("extra", ListConnector(letter))
+    simulation = simulate(
+        world,
+        """@id("board-opens") permit (principal, action == Action::"documents:read", resource)
+        when { resource.allow_groups.contains(Group::"board") };""",
+    )
+    gained = [one for one in simulation.gained if one.action == "documents:read"]
+    assert {user for one in gained for user in one.users} == {"alice", "bob"}
+    assert {(tuple(one.label.allow_groups), one.label.documents) for one in gained if one.label} == {(("board",), 1)}
+    assert simulation.gains.documents == 2
+
+
+def test_what_people_may_do_with_a_source_is_compared(world: World) -> None:
+    world.services.users.add({"sam": frozenset()}, frozenset({Role.SOURCE_OWNER}), by="test")
+    world.services.owners.change("company", ["sam"], [], by="test")
+    simulation = simulate(
+        world,
+        """@id("no-syncs") forbid (principal, action == Action::"sources:sync", resource is Source)
+        when { principal in Role::"source-owner" };
+        @id("auditors-look") permit (principal in Role::"auditor", action == Action::"sources:read", resource);""",
+    )
+    lost = [(one.users, one.action, one.source, one.policies) for one in simulation.lost]
+    assert lost == [(["sam"], "sources:sync", "company", ["no-syncs"])]
+    gained = {(tuple(one.users), one.action, one.source) for one in simulation.gained}
+    assert gained == {(("audra",), "sources:read", ""), (("audra",), "sources:read", "company")}
