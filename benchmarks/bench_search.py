@@ -163,6 +163,7 @@ def ours_by_vector(layer: Layer, labels: set[int]) -> Find:
     def find(vector: np.ndarray) -> Sequence[int]:
         view = view_of(layer, labels)
         positions, scores = nearest(view, None, vector, CANDIDATES)
+        layer.segment.forget_vectors()
         return view.rows(positions[np.argsort(-scores, kind="stable")[:CANDIDATES]]).tolist()
 
     return find

@@ -5,8 +5,6 @@ measured, and what the worst of them proves too low cannot belong to the best. W
 are scanned. Which way is taken depends on allowed rows only.
 """
 
-from itertools import count
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,10 +20,6 @@ _SHORT_ROWS = 2_048
 """Fewer are scanned as vectors in less time than it takes to keep a list and measure what is on it."""
 _MOST_ROUGH = 1 / 16
 """With a larger share of rough rows their codes tell too little. The handbook has 1 in 1,000."""
-_FORGET_EVERY = 2
-"""A search measures up to some hundred vectors, and for each the system maps 64 kB and more around it: 65 MB for one
-who may read a million passages. After so many searches they are given back; reading again takes microseconds."""
-_searches = count(1)
 _Near = tuple[Positions, NDArray[np.float32]]
 """Positions that may belong to the best, and their similarities in single precision."""
 
@@ -36,15 +30,11 @@ def nearest(view: View, wanted: Ranges | None, vector: Vectors, limit: int) -> t
     They ascend. With `wanted`, only those in these ranges count.
     """
     segment = view.layer.segment
-    found = _by_codes(view, wanted, vector, limit)
-    positions, near = found or _by_vectors(view, wanted, vector)
+    positions, near = _by_codes(view, wanted, vector, limit) or _by_vectors(view, wanted, vector)
     if len(near) > limit:
         last = np.partition(near, len(near) - limit)[len(near) - limit]
         positions = positions[near >= last - margin(segment.shape.dimensions)]
-    exact = similarities(segment.vectors, view.rows(positions), vector)
-    if next(_searches) % _FORGET_EVERY == 0 or (found is None and len(view) >= _SHORT_ROWS):
-        segment.forget_vectors()
-    return positions, exact
+    return positions, similarities(segment.vectors, view.rows(positions), vector)
 
 
 def _by_vectors(view: View, wanted: Ranges | None, vector: Vectors) -> _Near:
