@@ -199,7 +199,6 @@ class Chats:
         )
 
     async def _answer(self, run: _Run, intent: Future[EntryRef]) -> Answer:
-        reader = Reader(self._authorizer, run.question.principal, run.question.context)
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
@@ -209,7 +208,7 @@ class Chats:
         run.mark("answered")
         text, citations = prompt.ABSTENTION, list[Citation]()
         if draft is not None and draft.probability >= self._weights.threshold:
-            text, citations = await asyncio.to_thread(self._compose, run, reader, draft)
+            text, citations = await asyncio.to_thread(self._compose, run, draft)
         if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
             text, citations = prompt.ABSTENTION, []
         return await self._conclude(run, entry, found, text, citations)
@@ -282,8 +281,9 @@ class Chats:
     async def _odds(self, turns: tuple[Turn, ...], domain: str) -> float:
         return (await self._engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
 
-    def _compose(self, run: _Run, reader: Reader, draft: _Draft) -> tuple[str, list[Citation]]:
+    def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation]]:
         """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
+        reader = Reader.of(run.passages, self._authorizer, run.question.principal, run.question.context)
         numbering: dict[int, int] = {}
         for sentence in draft.sentences:
             numbering.setdefault(sentence.passage, len(numbering) + 1)

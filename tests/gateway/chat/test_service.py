@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -115,10 +116,10 @@ class RevealsUnder:
     def __init__(self, label: Label) -> None:
         self._label = label
 
-    def decide_reveal(
-        self, _principal: object, types: tuple[EntityType, ...], label: Label, _context: object
+    def decide_reveals(
+        self, _principal: object, types: list[EntityType], labels: list[Label], _context: object
     ) -> object:
-        return dict.fromkeys(types, Decision(allowed=label == self._label, reason=""))
+        return {label: dict.fromkeys(types, Decision(allowed=label == self._label, reason="")) for label in labels}
 
 
 def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> None:
@@ -128,7 +129,8 @@ def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> 
     found = retriever.search("Who pays Kestrel suppliers?", retriever.access(alice, context), 10).passages
     strict = next(passage for passage in found if passage.path == "payments.md")
     lenient = replace(strict, label=Label.for_groups("finance", "sales"))
-    reader = Reader(RevealsUnder(lenient.label), alice, context)  # type: ignore[arg-type]
+    policy: Any = RevealsUnder(lenient.label)
+    reader = Reader.of([lenient, strict], policy, alice, context)
 
     def may_reveal(*shown: FoundPassage) -> bool:
         pseudonyms = Pseudonyms()
