@@ -32,7 +32,15 @@ from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
-from policies.audit.receipts import Receipt, Sampling, receipt_digest, sign_receipt
+from policies.audit.receipts import (
+    Receipt,
+    ReceiptEntry,
+    Sampling,
+    opaque_revision,
+    receipt_digest,
+    revision_key,
+    sign_receipt,
+)
 from policies.audit.store import EntryRef
 from policies.authorizer import Decider
 from policies.context import RequestContext
@@ -123,6 +131,7 @@ class Chats:
         self._conversations = conversations
         self._keys = keys
         self._mark_key = keys.derive("passage-marks")
+        self._revision_key = revision_key(keys)
         self._options = options
         self._model = model
         self._weights = evidence.weights_of(model.id)
@@ -335,7 +344,7 @@ class Chats:
             principal=run.question.principal.id,
             at=datetime.now(UTC).isoformat(),
             policy_revision=found.access.policy_revision,
-            epoch=found.epoch,
+            revision=opaque_revision(self._revision_key, run.id, found.epoch),
             decisions_sha256=decisions_digest(found),
             passages=tuple(passage.sha256 for passage in run.passages),
             redactions=dict(run.redactions),
@@ -345,7 +354,7 @@ class Chats:
                 str(run.question.temperature), "1", run.question.seed, run.length.words * _TOKENS_PER_WORD
             ),
             output_sha256=_sha256(text),
-            intent=intent,
+            intent=ReceiptEntry(intent.log, intent.hash),
         )
 
 

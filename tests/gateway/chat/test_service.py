@@ -17,7 +17,8 @@ from gateway.reading import Reader
 from models.engine import Generation, Speaker
 from models.errors import EngineUnavailableError
 from policies.audit.events import Event
-from policies.audit.receipts import verify_receipt
+from policies.audit.reader import EntryQuery, read_entries
+from policies.audit.receipts import opaque_revision, revision_key, verify_receipt
 from policies.audit.store import EntryRef, Trail
 from policies.context import Purpose
 from policies.decisions import Decision
@@ -216,6 +217,11 @@ class DoubtfulTrail:
         if event.kind != self._kind:
             return self._trail.submit(event)
         doubtful: Future[EntryRef] = Future()
+    receipt, trail = answer.receipt["receipt"], world.services.home.trail
+    [entry] = read_entries(trail, EntryQuery(hash=receipt["intent"]["hash"]))
+    assert (entry.kind, entry.event["request"]) == ("question:asked", receipt["request"])
+    key = revision_key(world.services.keys)
+    assert receipt["revision"] == opaque_revision(key, shown["request"], shown["epoch"]), "an auditor can tell it"
         if self._error is not None:
             doubtful.set_exception(self._error)
         return doubtful
