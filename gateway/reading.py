@@ -49,6 +49,10 @@ class Reader:
         """The passage's text for this reader."""
         return self._shown(passage.text, passage.spans, passage.label)
 
+    def shown_path(self, passage: FoundPassage) -> str:
+        """The document's path for this reader: as it is in the source, unless sealed personal data stands in it."""
+        return self._shown(passage.path, passage.path_spans, passage.label)
+
     def shown_title(self, passage: FoundPassage) -> str:
         """The document's title for this reader."""
         return self._shown(passage.title, passage.title_spans, passage.label)
@@ -63,4 +67,4 @@ class Reader:
 
 
 def _spans(passage: FoundPassage) -> tuple[Span, ...]:
-    return passage.title_spans + passage.heading_spans + passage.spans
+    return passage.path_spans + passage.title_spans + passage.heading_spans + passage.spans

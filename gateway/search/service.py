@@ -81,7 +81,7 @@ def _shown(passage: FoundPassage, reader: Reader) -> SearchedPassage:
         rank=passage.rank,
         score=passage.score,
         document=passage.document,
-        path=passage.path,
+        path=reader.shown_path(passage),
         title=reader.shown_title(passage),
         heading=reader.shown_heading(passage),
         text=reader.shown(passage),
