@@ -13,6 +13,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
+from gateway.admission import Places
 from gateway.audit.routes import read_trail
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
@@ -129,6 +130,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             "provider_workers": _given(provider_workers),
             "readiness": _given(readiness),
             "refusals": _given(refusals),
+            "search_places": _given(Places("searches", options.searches_at_once, options.searches_each)),
             "services": _given(services),
             "workers": _given(workers),
         },

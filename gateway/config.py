@@ -23,7 +23,8 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the gateway listens, and how much it takes on. Anything but loopback needs TLS in front of it.
 
     `names` are further host names under which clients reach it; any other Host header is refused. At most
-    `questions_at_once` questions are answered at a time, `questions_each` for one person; more get 429.
+    `questions_at_once` questions are answered at a time, `questions_each` for one person; searches have limits of their
+    own. More get 429.
     """
 
     host: str = "127.0.0.1"
@@ -31,6 +32,8 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: tuple[str, ...] = ()
     questions_at_once: _Positive = 16
     questions_each: _Positive = 4
+    searches_at_once: _Positive = 16
+    searches_each: _Positive = 4
 
 
 class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

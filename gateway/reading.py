@@ -3,7 +3,9 @@
 Both search and answers show passages, so both ask here; the decision itself is Cedar's.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Self
 
 from policies.authorizer import Decider
 from policies.context import RequestContext
@@ -13,26 +15,43 @@ from policies.principals import Principal
 from policies.redaction.placeholders import mask
 from retrieval.retriever import FoundPassage
 
+_NOTHING: frozenset[EntityType] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A principal looking at passages; asks the policy once for each label."""
+    """A principal looking at some passages; `revealed_kinds` is what policy shows of these, by their labels."""
 
-    authorizer: Decider
-    principal: Principal
-    context: RequestContext
-    _revealed: dict[Label, frozenset[EntityType]] = field(default_factory=dict)
+    revealed_kinds: Mapping[Label, frozenset[EntityType]]
+
+    @classmethod
+    def of(
+        cls, passages: Collection[FoundPassage], authorizer: Decider, principal: Principal, context: RequestContext
+    ) -> Self:
+        """Decide once for all labels of these passages and all kinds of personal data that stand in them."""
+        kinds = {span.type for passage in passages for span in _spans(passage)}
+        if not kinds:
+            return cls({})
+        labels = list(dict.fromkeys(passage.label for passage in passages))
+        decided = authorizer.decide_reveals(principal, sorted(kinds), labels, context)
+        return cls(
+            {
+                label: frozenset(kind for kind, decision in by_kind.items() if decision.allowed)
+                for label, by_kind in decided.items()
+            }
+        )
 
     def revealed(self, label: Label) -> frozenset[EntityType]:
-        """The kinds of personal data this reader may see in documents of a label."""
-        if label not in self._revealed:
-            decisions = self.authorizer.decide_reveal(self.principal, tuple(EntityType), label, self.context)
-            self._revealed[label] = frozenset(type_ for type_, decision in decisions.items() if decision.allowed)
-        return self._revealed[label]
+        """The kinds of personal data this reader may see under a label; none under one that was not decided on."""
+        return self.revealed_kinds.get(label, _NOTHING)
 
     def shown(self, passage: FoundPassage) -> str:
         """The passage's text for this reader."""
         return self._shown(passage.text, passage.spans, passage.label)
+
+    def shown_path(self, passage: FoundPassage) -> str:
+        """The document's path for this reader: as it is in the source, unless sealed personal data stands in it."""
+        return self._shown(passage.path, passage.path_spans, passage.label)
 
     def shown_title(self, passage: FoundPassage) -> str:
         """The document's title for this reader."""
@@ -45,3 +64,7 @@ class Reader:
     def _shown(self, text: str, spans: tuple[Span, ...], label: Label) -> str:
         revealed = self.revealed(label)
         return mask(text, spans, lambda span: span.type in revealed)
+
+
+def _spans(passage: FoundPassage) -> tuple[Span, ...]:
+    return passage.path_spans + passage.title_spans + passage.heading_spans + passage.spans

@@ -11,7 +11,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -111,6 +110,15 @@ class Decider(Protocol):
     ) -> dict[EntityType, Decision]:
         """Which kinds of personal data may the principal see in documents of this label?"""
 
+    def decide_reveals(
+        self,
+        principal: Principal,
+        types: Collection[EntityType],
+        labels: Collection[Label],
+        context: RequestContext = ...,
+    ) -> dict[Label, dict[EntityType, Decision]]:
+        """The same for many labels at once."""
+
 
 class Authorizer:
     """Decides by one bundle of policies, which never changes once loaded. Safe across threads."""
@@ -209,15 +217,29 @@ class Authorizer:
         context: RequestContext = _ANSWERING,
     ) -> dict[EntityType, Decision]:
         """Which kinds of personal data may the principal see in documents of this label? Revealing takes reading."""
-        parts = label.parts()
-        distinct = list(dict.fromkeys(types))
-        asked = [_Asked(Action.DOCUMENTS_READ, context, part) for part in parts]
-        asked += [_Asked(Action.PERSONAL_DATA_REVEAL, context, part, type_) for type_ in distinct for part in parts]
-        decisions = iter(self._decide(principal, asked))
-        reading, *revealing = (_all(list(islice(decisions, len(parts)))) for _ in range(len(distinct) + 1))
-        return {
-            type_: decision if reading.allowed else reading for type_, decision in zip(distinct, revealing, strict=True)
-        }
+        return self.decide_reveals(principal, types, [label], context)[label]
+
+    def decide_reveals(
+        self,
+        principal: Principal,
+        types: Collection[EntityType],
+        labels: Collection[Label],
+        context: RequestContext = _ANSWERING,
+    ) -> dict[Label, dict[EntityType, Decision]]:
+        """`decide_reveal` for many labels; a part that several of them stand within is asked about once."""
+        kinds: list[EntityType | None] = [None, *dict.fromkeys(types)]  # None: may it be read at all?
+        pairs = list(dict.fromkeys((part, kind) for label in labels for part in label.parts() for kind in kinds))
+        asked = [
+            _Asked(Action.DOCUMENTS_READ if kind is None else Action.PERSONAL_DATA_REVEAL, context, part, kind)
+            for part, kind in pairs
+        ]
+        decided = dict(zip(pairs, self._decide(principal, asked), strict=True))
+        revealed: dict[Label, dict[EntityType, Decision]] = {}
+        for label in labels:
+            reading = _all([decided[part, None] for part in label.parts()])
+            revealing = {kind: _all([decided[part, kind] for part in label.parts()]) for kind in types}
+            revealed[label] = {kind: each if reading.allowed else reading for kind, each in revealing.items()}
+        return revealed
 
     def _decide(self, principal: Principal, asked: Sequence[_Asked]) -> list[Decision]:
         try:

@@ -31,11 +31,12 @@ from retrieval.files import exclusive
 from retrieval.labels import intern_label, next_epoch
 from retrieval.parsing import ParsedDocument, Parser, UnparsableError, UnparsableNowError
 from retrieval.parts import Matched, cut_by_parts, document_label, part_keys, passage_label
+from retrieval.paths import sealed_spans
 from retrieval.sessions import batched, writing
 from retrieval.spans import spans_within, write_spans
 from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow, utc_now
 
-_PIPELINE = "2"
+_PIPELINE = "3"
 """Raise it when parsing, chunking or what is recognised as personal data changes: the next sync reads all anew."""
 
 
@@ -111,6 +112,7 @@ class _Parsed:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     parsed: _Parsed
+    path_spans: str
     title_spans: str
     passages: list[PassageRow]
 
@@ -309,20 +311,21 @@ class Ingestion:
         for item, spans in zip(parsed, found, strict=True):
             own = [next(vectors).tobytes() for _ in item.chunks]
             if spans is not None:
-                title_spans, text_spans, *heading_spans = spans
+                path_spans, title_spans, text_spans, *heading_spans = spans
                 passages = _passages(item, text_spans, heading_spans, own)
-                prepared.append(_Prepared(item, write_spans(title_spans), passages))
+                prepared.append(_Prepared(item, write_spans(path_spans), write_spans(title_spans), passages))
         return prepared
 
     def _personal_data(self, item: _Parsed, batch: _Batch, report: SyncReport) -> list[list[Span]] | None:
-        """Spans of the title, of the text, and of each passage's heading; none when they cannot be looked for.
+        """Spans of path, title, text and each passage's heading; none when they cannot be looked for.
 
         A document whose personal data is not known is left out: it could not be shown to a model safely. Unless it is
         too long for ever, the next run tries again.
         """
         try:
             headings = [piece.heading for piece in item.chunks]
-            return self._redactor.find_many([item.title, item.document.text, *headings])
+            in_path = sealed_spans(item.upsert.path, self._redactor)
+            return [in_path, *self._redactor.find_many([item.title, item.document.text, *headings])]
         except RedactionFailedError as error:
             batch.skips[item.upsert.id] = Skip(item.upsert.id, item.upsert.path, str(error))
             report.again += not isinstance(error, TextTooLongError)
@@ -344,6 +347,7 @@ class Ingestion:
                 source=source,
                 external_id=upsert.id,
                 path=upsert.path,
+                path_spans=item.path_spans,
                 title=parsed.title,
                 title_spans=item.title_spans,
                 url=upsert.url,

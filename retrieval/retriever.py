@@ -58,6 +58,7 @@ class FoundPassage:
     document: str
     source: str
     path: str
+    path_spans: tuple[Span, ...]
     title: str
     title_spans: tuple[Span, ...]
     heading: str
@@ -214,6 +215,7 @@ def _found(rank: int, candidate: Candidate, passage: PassageRow, document: Docum
         document=document.id,
         source=document.source,
         path=document.path,
+        path_spans=read_spans(document.path_spans),
         title=document.title,
         title_spans=read_spans(document.title_spans),
         heading=passage.heading,

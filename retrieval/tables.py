@@ -67,6 +67,7 @@ class DocumentRow(SQLModel, table=True):
     source: str = Field(index=True)
     external_id: str
     path: str
+    path_spans: str = "[]"
     title: str
     title_spans: str = "[]"
     url: str = ""

@@ -4,10 +4,8 @@ An answer takes seconds of the whole machine, so a queue without end would only 
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from gateway.admission import Places
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.config import ServerOptions
@@ -24,9 +22,7 @@ class Admission:
         self._services = services
         self._readiness = readiness
         self._metrics = metrics
-        self._most = options.questions_at_once
-        self._most_each = options.questions_each
-        self._running: Counter[str] = Counter()
+        self._places = Places("questions", options.questions_at_once, options.questions_each)
 
     async def ask(self, question: Question) -> Answer:
         """Answer a question, if there is room for it.
@@ -37,28 +33,13 @@ class Admission:
         """
         self._readiness.require()
         try:
-            with self._place(question.principal.id), self._metrics.questions_running.track_inprogress():
+            with self._places.taken(question.principal.id), self._metrics.questions_running.track_inprogress():
                 answer = await self._services.chats.ask(question)
         except (Exception, asyncio.CancelledError) as error:
             self._metrics.questions.labels(_outcome(error)).inc()
             raise
         self._metrics.count_answer(answer)
         return answer
-
-    @contextmanager
-    def _place(self, principal_id: str) -> Iterator[None]:
-        if self._running[principal_id] >= self._most_each:
-            message = f"You have {self._most_each} questions in progress already. Wait for one of them, then ask again."
-            raise TooManyRequestsError(message)
-        if self._running.total() >= self._most:
-            message = "The service is answering as many questions as it can. Try again in a moment."
-            raise TooManyRequestsError(message)
-        self._running[principal_id] += 1
-        try:
-            yield
-        finally:
-            self._running[principal_id] -= 1
-            self._running += Counter()  # Drops who has none, so that the table does not grow with every name.
 
 
 def _outcome(error: BaseException) -> str:

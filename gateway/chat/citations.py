@@ -41,7 +41,7 @@ def cite(passage: FoundPassage, number: int, reader: Reader, *, supported: bool)
         n=number,
         source=passage.source,
         document=passage.document,
-        path=passage.path,
+        path=reader.shown_path(passage),
         title=reader.shown_title(passage),
         url=passage.url,
         heading=reader.shown_heading(passage),

@@ -32,7 +32,15 @@ from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
-from policies.audit.receipts import Receipt, Sampling, receipt_digest, sign_receipt
+from policies.audit.receipts import (
+    Receipt,
+    ReceiptEntry,
+    Sampling,
+    opaque_revision,
+    receipt_digest,
+    revision_key,
+    sign_receipt,
+)
 from policies.audit.store import EntryRef
 from policies.authorizer import Decider
 from policies.context import RequestContext
@@ -123,6 +131,7 @@ class Chats:
         self._conversations = conversations
         self._keys = keys
         self._mark_key = keys.derive("passage-marks")
+        self._revision_key = revision_key(keys)
         self._options = options
         self._model = model
         self._weights = evidence.weights_of(model.id)
@@ -199,7 +208,6 @@ class Chats:
         )
 
     async def _answer(self, run: _Run, intent: Future[EntryRef]) -> Answer:
-        reader = Reader(self._authorizer, run.question.principal, run.question.context)
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
@@ -209,7 +217,7 @@ class Chats:
         run.mark("answered")
         text, citations = prompt.ABSTENTION, list[Citation]()
         if draft is not None and draft.probability >= self._weights.threshold:
-            text, citations = await asyncio.to_thread(self._compose, run, reader, draft)
+            text, citations = await asyncio.to_thread(self._compose, run, draft)
         if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
             text, citations = prompt.ABSTENTION, []
         return await self._conclude(run, entry, found, text, citations)
@@ -282,8 +290,9 @@ class Chats:
     async def _odds(self, turns: tuple[Turn, ...], domain: str) -> float:
         return (await self._engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
 
-    def _compose(self, run: _Run, reader: Reader, draft: _Draft) -> tuple[str, list[Citation]]:
+    def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation]]:
         """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
+        reader = Reader.of(run.passages, self._authorizer, run.question.principal, run.question.context)
         numbering: dict[int, int] = {}
         for sentence in draft.sentences:
             numbering.setdefault(sentence.passage, len(numbering) + 1)
@@ -335,7 +344,7 @@ class Chats:
             principal=run.question.principal.id,
             at=datetime.now(UTC).isoformat(),
             policy_revision=found.access.policy_revision,
-            epoch=found.access.epoch,
+            revision=opaque_revision(self._revision_key, run.id, found.access.epoch),
             decisions_sha256=decisions_digest(found),
             passages=tuple(passage.sha256 for passage in run.passages),
             redactions=dict(run.redactions),
@@ -345,7 +354,7 @@ class Chats:
                 str(run.question.temperature), "1", run.question.seed, run.length.words * _TOKENS_PER_WORD
             ),
             output_sha256=_sha256(text),
-            intent=intent,
+            intent=ReceiptEntry(intent.log, intent.hash),
         )
 
 

@@ -60,14 +60,21 @@ def list_(
 @_group.command("show")
 def show_entries(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="ENTRY|REQUEST", help="An entry's number, or a request's name.")],
+    what: Annotated[
+        str, typer.Argument(metavar="ENTRY|REQUEST|HASH", help="An entry's number or hash, or a request's name.")
+    ],
     *,
     as_json: Json = False,
 ) -> None:
     """Show one entry, or all entries of one question or search, in full."""
     # A number that the trail's ids cannot reach is no entry; it may be a request for all that is known.
     is_number = what.isdecimal() and len(what) <= _MOST_DIGITS
-    query = product.EntryQuery(id=int(what)) if is_number else product.EntryQuery(request=what, limit=1000)
+    if is_number:
+        query = product.EntryQuery(id=int(what))
+    elif _DIGEST.fullmatch(what):
+        query = product.EntryQuery(hash=what)
+    else:
+        query = product.EntryQuery(request=what, limit=1000)
     entries = _read(context, query, "show")[::-1]
     if not entries:
         message = f"The trail holds no entry and no request {what}. `muniment audit list` shows what there is."

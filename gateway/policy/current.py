@@ -131,6 +131,16 @@ class CurrentPolicies:
         """Which kinds of personal data may the principal see in documents of this label?"""
         return self.now().decide_reveal(principal, types, label, context)
 
+    def decide_reveals(
+        self,
+        principal: Principal,
+        types: Collection[EntityType],
+        labels: Collection[Label],
+        context: RequestContext = _ANSWERING,
+    ) -> dict[Label, dict[EntityType, Decision]]:
+        """The same for many labels at once."""
+        return self.now().decide_reveals(principal, types, labels, context)
+
     def _usable(self, head: Head | None) -> Authorizer:
         """The policies that decide while these are current."""
         row = None

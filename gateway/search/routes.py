@@ -7,6 +7,7 @@ from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from gateway.admission import Places
 from gateway.chat.openai import ZonedDatetime, read_narrowing
 from gateway.health.service import Readiness
 from gateway.http_errors import error_responses
@@ -42,8 +43,10 @@ async def search(
     principal: NamedDependency[Principal],
     context: NamedDependency[RequestContext],
     readiness: NamedDependency[Readiness],
+    search_places: NamedDependency[Places],
 ) -> SearchResult:
     """Give the passages that the caller may read and that fit the query best, best first."""
     readiness.require()
     narrowing = read_narrowing(data.sources, data.modified_after, data.modified_before)
-    return await services.searches.search(principal, data.query, data.limit, context, narrowing)
+    with search_places.taken(principal.id):
+        return await services.searches.search(principal, data.query, data.limit, context, narrowing)

@@ -54,18 +54,19 @@ class Searches:
             os_user=operating_system_user,
         )
         entry = self.recorder.submit(intent)
-        found = await asyncio.to_thread(self._find, principal, query, limit, context, narrowing)
+        found, passages = await asyncio.to_thread(self._find, principal, query, limit, context, narrowing)
         await self.recorder.durable(entry)
         await self.recorder.record(passages_retrieved(intent.request, found))
-        reader = Reader(self.authorizer, principal, found.access.context)
-        passages = [_shown(passage, reader) for passage in found.passages]
         return SearchResult(passages, round((time.perf_counter() - started) * 1000, 1))
 
     def _find(
         self, principal: Principal, query: str, limit: int, context: RequestContext, narrowing: Narrowing | None
-    ) -> Found:
+    ) -> tuple[Found, list[SearchedPassage]]:
+        """What was found, and what is shown of it. All of the work is here: in a thread it holds up nobody else."""
         access = self.retriever.access(principal, context)
-        return self.retriever.search(query, access, limit, narrowing)
+        found = self.retriever.search(query, access, limit, narrowing)
+        reader = Reader.of(found.passages, self.authorizer, principal, found.access.context)
+        return found, [_shown(passage, reader) for passage in found.passages]
 
 
 def _validate(query: str, limit: int) -> None:
@@ -80,7 +81,7 @@ def _shown(passage: FoundPassage, reader: Reader) -> SearchedPassage:
         rank=passage.rank,
         score=passage.score,
         document=passage.document,
-        path=passage.path,
+        path=reader.shown_path(passage),
         title=reader.shown_title(passage),
         heading=reader.shown_heading(passage),
         text=reader.shown(passage),

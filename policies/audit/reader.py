@@ -32,6 +32,7 @@ class EntryQuery:
 
     `principal` finds what somebody did, what was done to them, and all entries of their requests. `since` and `until`
     are times with a zone; `until` itself is not included. `before` leaves out that entry and all newer ones.
+    `hash` is hexadecimal, as receipts name the entry of a question.
     """
 
     principal: str | None = None
@@ -42,6 +43,7 @@ class EntryQuery:
     limit: int = 100
     id: int | None = None
     before: int | None = None
+    hash: str | None = None
 
 
 def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
@@ -69,6 +71,9 @@ def _conditions(query: EntryQuery) -> tuple[list[str], list[str | int]]:
     if query.before is not None:
         conditions.append("id < ?")
         values.append(query.before)
+    if query.hash is not None:
+        conditions.append("hex(hash) = ?")
+        values.append(query.hash.upper())
     if query.principal is not None:
         requests = "SELECT request FROM entries WHERE actor = ? AND request IS NOT NULL"
         conditions.append(f"(actor = ? OR subject = ? OR request IN ({requests}))")

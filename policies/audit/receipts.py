@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 
 from policies.audit.chain import canonical
-from policies.audit.writer import EntryRef
 from policies.keys import Keys, key_id, read_public_key
 
 _PURPOSE = b"muniment-receipt-1\n"
@@ -27,6 +27,14 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptEntry:
+    """An entry of the trail, named by which trail it is in and its hash: its number would count what others did."""
+
+    log: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What an answer stood on.
 
@@ -35,7 +43,7 @@ class Receipt:
         principal: Who asked.
         at: When it was answered, in UTC, ISO 8601.
         policy_revision: Which policies decided.
-        epoch: Which state of documents and access was searched.
+        revision: Which state of documents and access was searched: `opaque_revision` of its epoch.
         decisions_sha256: Digest of the decisions that let passages through.
         passages: SHA-256 of each passage the answer was made from, in their order.
         redactions: How much personal data was replaced, by type.
@@ -43,14 +51,14 @@ class Receipt:
         model_sha256: Digest of the model's file.
         sampling: How its words were chosen.
         output_sha256: SHA-256 of the answer's text in UTF-8.
-        intent: Where the trail says that the question was asked.
+        intent: The trail's entry that says that the question was asked.
     """
 
     request: str
     principal: str
     at: str
     policy_revision: str
-    epoch: int
+    revision: str
     decisions_sha256: str
     passages: tuple[str, ...]
     redactions: Mapping[str, int]
@@ -58,7 +66,7 @@ class Receipt:
     model_sha256: str
     sampling: Sampling
     output_sha256: str
-    intent: EntryRef
+    intent: ReceiptEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,21 @@ class SignedReceipt:
     def to_dict(self) -> dict[str, Any]:
         """What clients are given, and `verify_receipt` takes."""
         return {"receipt": self.receipt, "signature": self.signature, "key": self.key}
+
+
+def revision_key(keys: Keys) -> bytes:
+    """The key of `opaque_revision`."""
+    return keys.derive("receipt-revision")
+
+
+def opaque_revision(key: bytes, request: str, epoch: int) -> str:
+    """An epoch as a receipt names it: HMAC-SHA256 (RFC 2104) with the installation's key, in hexadecimal.
+
+    The epoch counts changes that the asker may know nothing of, and even that two receipts name the same one would tell
+    of them; so the request's name goes in. With the key and the epoch, which the trail tells in `passages:retrieved`,
+    an auditor computes it again.
+    """
+    return hmac.digest(key, f"{request}\0{epoch}".encode(), hashlib.sha256).hex()
 
 
 def sign_receipt(receipt: Receipt, keys: Keys) -> SignedReceipt:

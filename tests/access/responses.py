@@ -8,12 +8,18 @@ from typing import Any
 
 import httpx
 
-TIMINGS = {"took_ms", "timings_ms", "created", "created_at"}
+TIMINGS = {"took_ms", "timings_ms", "created", "created_at", "at"}
 """How long it took, and when."""
-SIGNED = {"receipt"}
-"""The receipt names the state of the corpus and the place in the trail; `docs/threat-model.md` says so."""
-IDENTIFIERS = {"request": r"r[0-9a-f]{20}", "conversation": r"c[a-z2-7]{24}", "id": r"chatcmpl-r[0-9a-f]{20}"}
-"""Random for each request; that they count nothing is a test of its own."""
+SIGNATURES = {"signature"}
+"""Of the receipt: over times and identifiers, too."""
+IDENTIFIERS = {
+    "request": r"r[0-9a-f]{20}",
+    "conversation": r"c[a-z2-7]{24}",
+    "id": r"chatcmpl-r[0-9a-f]{20}",
+    "hash": r"[0-9a-f]{64}",
+    "revision": r"[0-9a-f]{64}",
+}
+"""Random, or digests that cannot be told from it, for each request; that they count nothing is a test of its own."""
 HEADERS = {"x-request-id", "content-length"}
 """The one is an identifier, the other counts the digits of the timings."""
 CONVERSATION = re.compile(IDENTIFIERS["conversation"])
@@ -33,7 +39,7 @@ def body(response: httpx.Response) -> Any:
 
 
 def normalised(value: Any) -> Any:
-    """The value with timings, receipt and identifiers replaced by their names, and scores cut to 4 decimals."""
+    """The value with timings, signatures and identifiers replaced by their names, and scores cut to 4 decimals."""
     if isinstance(value, Mapping):
         return {name: field(name, each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -44,7 +50,7 @@ def normalised(value: Any) -> Any:
 
 
 def field(name: str, value: Any) -> Any:
-    if name in TIMINGS | SIGNED or (name in IDENTIFIERS and isinstance(value, str) and is_identifier(name, value)):
+    if name in TIMINGS | SIGNATURES or (name in IDENTIFIERS and isinstance(value, str) and is_identifier(name, value)):
         return f"<{name}>"
     return normalised(value)
 

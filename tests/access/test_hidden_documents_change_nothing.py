@@ -421,14 +421,36 @@ def counting(services: Any) -> None:
     services.searches = CountingSearches(honest.retriever, honest.authorizer, honest.recorder)
 
 
+def numbering_states(services: Any) -> None:
+    """Receipts name the state of the corpus by a number that grows with every change, as they did once."""
+    chats, honest = services.chats, services.chats._receipt
+
+    def telling(run: Any, intent: Any, found: Found, text: str) -> Any:
+        return replace(honest(run, intent, found, text), revision=str(found.access.epoch))
+
+    chats._receipt = telling
+
+
+def numbering_entries(services: Any) -> None:
+    """Receipts name a trail's entry by its number."""
+    chats, honest = services.chats, services.chats._receipt
+
+    def telling(run: Any, intent: Any, found: Found, text: str) -> Any:
+        return replace(honest(run, intent, found, text), intent=intent)
+
+    chats._receipt = telling
+
+
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
         (with_retriever(WeighingEverything), "score"),
         (with_retriever(NamingSources), "You may not read vault."),
         (counting, "held_back"),
+        (numbering_states, '"revision"'),
+        (numbering_entries, '"seq"'),
     ],
-    ids=["weighs everything", "names sources", "counts what is hidden"],
+    ids=["weighs everything", "names sources", "counts what is hidden", "numbers states", "numbers entries"],
 )
 @pytest.mark.parametrize("converse", [through_services, over_http])
 async def test_what_tells_of_hidden_documents_is_noticed(

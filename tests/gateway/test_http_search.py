@@ -1,11 +1,25 @@
 """Search, sources and the trail over HTTP."""
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from numpy.typing import NDArray
 
-from tests.gateway.conftest import World, error_of, recorded
+import gateway.reading
+from gateway.app import create_app
+from gateway.contexts import local_context
+from gateway.reading import Reader
+from policies.context import Purpose
+from policies.labels import Label
+from policies.personal_data import EntityType, Span
+from tests.fakes.hash_embedder import HashEmbedder
+from tests.gateway.conftest import SETTINGS, World, client_of, error_of, eventually, recorded, until_ready
 
 PASSAGE_FIELDS = {"rank", "score", "document", "path", "title", "heading", "text", "start", "end"}
 
@@ -47,6 +61,116 @@ async def test_a_search_is_recorded_before_anything_leaves(client: httpx.AsyncCl
     (entry,) = recorded(world, "search:asked")
     assert (entry["principal"], entry["channel"]) == ("bob", "http")
     assert "allowance" not in str(entry)
+
+
+class HeldEmbedder(HashEmbedder):
+    """Keeps searches from going on, once it is told to hold them, until it is told to let go."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self._go_on = threading.Event()
+        self._go_on.set()
+        self._counting = threading.Lock()
+
+    def holds(self) -> None:
+        self.held = 0
+        self._go_on.clear()
+
+    def embed_query(self, text: str) -> NDArray[Any]:
+        with self._counting:
+            self.held += 1
+        assert self._go_on.wait(60)
+        return super().embed_query(text)
+
+    def lets_go(self) -> None:
+        self._go_on.set()
+
+
+@contextmanager
+def held_searches(world: World) -> Iterator[HeldEmbedder]:
+    embedder = HeldEmbedder()
+    services: Any = world.services
+    services.embedder = embedder
+    try:
+        yield embedder
+    finally:
+        embedder.lets_go()
+
+
+@pytest.mark.parametrize(
+    ("limits", "users"),
+    [
+        ("searches_each = 2", ["bob"] * 3),
+        ("searches_at_once = 2", ["bob", "alice", "alice"]),
+    ],
+)
+async def test_each_person_and_all_together_have_a_bounded_number_of_searches_at_once(
+    world: World, limits: str, users: list[str]
+) -> None:
+    world.services.home.config_file.write_text(f"{SETTINGS}[server]\n{limits}\n")
+    with held_searches(world) as embedder:
+        async with client_of(create_app(world.services)) as client:
+            await until_ready(client)
+            embedder.holds()
+            first = [asyncio.create_task(search_plainly(client, world, user)) for user in users[:2]]
+            await eventually(lambda: are_held(embedder, 2))
+            refused = await search_plainly(client, world, users[2])
+            embedder.lets_go()
+            assert [answer.status_code for answer in await asyncio.gather(*first)] == [200, 200]
+            assert refused.status_code == 429
+            assert error_of(refused)["code"] == "too_many_requests"
+            assert refused.headers["retry-after"]
+            assert (await search_plainly(client, world, users[2])).status_code == 200
+
+
+async def search_plainly(client: httpx.AsyncClient, world: World, user: str) -> httpx.Response:
+    return await client.post("/api/v1/search", json={"query": "allowance"}, headers=world.headers(user))
+
+
+async def are_held(embedder: HeldEmbedder, count: int) -> bool:
+    return embedder.held == count
+
+
+async def test_masking_holds_up_nobody_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is done in the thread of the search, not in that of the event loop, which serves everybody."""
+    threads: set[threading.Thread] = set()
+    mask = gateway.reading.mask
+
+    def noting(*given: Any) -> str:
+        threads.add(threading.current_thread())
+        return mask(*given)
+
+    monkeypatch.setattr(gateway.reading, "mask", noting)
+    bob = world.services.users.principal("bob")
+    found = await world.services.searches.search(bob, "allowance", 5, local_context(Purpose.SEARCH))
+    assert found.passages
+    assert threads
+    assert threading.current_thread() not in threads
+
+
+async def test_one_decision_is_asked_for_about_all_passages(world: World) -> None:
+    services, context = world.services, local_context(Purpose.SEARCH)
+    bob = services.users.principal("bob")
+    found = services.retriever.search("allowance", services.retriever.access(bob, context), 1).passages[0]
+    labels = [found.label, *(Label.for_groups("everyone", f"team{number}") for number in range(20)), Label.private()]
+    card = Span(0, 4, EntityType.CREDIT_CARD, 1.0, "test")
+    name = Span(5, 9, EntityType.PERSON, 1.0, "test")
+    passages = [replace(found, text="1234 Anna", spans=(card, name), label=label) for label in labels]
+    asked: list[Any] = []
+
+    class Counting:
+        def decide_reveals(self, *given: Any) -> Any:
+            asked.append(given)
+            return services.authorizer.decide_reveals(*given)
+
+    policy: Any = Counting()
+    reader = Reader.of(passages, policy, bob, context)
+    shown = {reader.shown(passage) for passage in passages}
+    assert shown == {"[card number hidden] Anna", "[card number hidden] [name hidden]"}
+    assert reader.shown(passages[-1]) == "[card number hidden] [name hidden]", "revealing takes reading"
+    assert len(asked) == 1
+    other = replace(passages[0], label=Label.for_groups("everyone", "unasked"))
+    assert reader.shown(other) == "[card number hidden] [name hidden]", "what was not decided on is hidden"
 
 
 async def test_operators_see_the_sources(client: httpx.AsyncClient, world: World) -> None:

@@ -75,6 +75,8 @@ def test_an_entry_is_read_as_it_was_written(trail_file: Path, keys: Keys) -> Non
     assert (entry.id, entry.writer, entry.seq, entry.hash) == (1, reference.writer, reference.seq, reference.hash)
     assert (entry.kind, entry.event["groups"], entry.event["user"]) == ("user:added", ["staff", "é\n"], "ada")
     assert before <= entry.at <= datetime.now(UTC)
+    assert read_entries(trail_file, EntryQuery(hash=reference.hash)) == [entry]
+    assert read_entries(trail_file, EntryQuery(hash=reference.hash[:-1])) == []
 
 
 def test_a_missing_trail_is_said(tmp_path: Path) -> None:

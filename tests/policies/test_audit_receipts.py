@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, sign_checkpoint
-from policies.audit.receipts import Receipt, Sampling, SignedReceipt, receipt_digest, sign_receipt, verify_receipt
-from policies.audit.writer import EntryRef
+from policies.audit.receipts import (
+    Receipt,
+    ReceiptEntry,
+    Sampling,
+    SignedReceipt,
+    opaque_revision,
+    receipt_digest,
+    revision_key,
+    sign_receipt,
+    verify_receipt,
+)
 from policies.errors import KeysUnusableError
 from policies.keys import Keys
 
@@ -17,7 +26,7 @@ RECEIPT = Receipt(
     principal="ada",
     at="2026-11-24T09:05:07.000123Z",
     policy_revision="1" * 64,
-    epoch=7,
+    revision="8" * 64,
     decisions_sha256="2" * 64,
     passages=("3" * 64, "4" * 64),
     redactions={"PERSON": 2},
@@ -25,7 +34,7 @@ RECEIPT = Receipt(
     model_sha256="5" * 64,
     sampling=Sampling(temperature="0.0", top_p="1.0", seed=0, max_tokens=160),
     output_sha256="6" * 64,
-    intent=EntryRef(log="a" * 16, writer="b" * 16, seq=3, hash="7" * 64),
+    intent=ReceiptEntry(log="a" * 16, hash="7" * 64),
 )
 
 
@@ -65,7 +74,7 @@ def test_the_digest_is_that_of_the_receipt_however_it_was_sent(signed: SignedRec
 
 def test_a_receipt_says_everything_it_was_made_from(signed: SignedReceipt) -> None:
     received = sent(signed)["receipt"]
-    assert received["intent"] == {"log": "a" * 16, "writer": "b" * 16, "seq": 3, "hash": "7" * 64}
+    assert received["intent"] == {"log": "a" * 16, "hash": "7" * 64}
     assert received["sampling"] == {"temperature": "0.0", "top_p": "1.0", "seed": 0, "max_tokens": 160}
     assert set(received) == set(Receipt.__dataclass_fields__)
 
@@ -114,3 +123,11 @@ def test_no_signature_serves_two_purposes(keys: Keys) -> None:
     signed_as_receipt = keys.signing.sign(b"muniment-receipt-1\n" + checkpoint.body.encode())
     assert not SignedCheckpoint(checkpoint.checkpoint, signed_as_receipt).is_signed_by(keys.signing.public_key())
     assert verify_receipt(receipt.to_dict(), keys.public_key_pem())
+
+
+def test_a_revision_tells_nothing_without_the_key(keys: Keys, other_keys: Keys) -> None:
+    key = revision_key(keys)
+    revisions = [opaque_revision(key, request, epoch) for request in ("r1", "r2") for epoch in (7, 8)]
+    assert len(set(revisions)) == 4, "not even that the state is the same as another receipt's"
+    assert opaque_revision(revision_key(keys), "r1", 7) == revisions[0]
+    assert opaque_revision(revision_key(other_keys), "r1", 7) != revisions[0]

@@ -711,3 +711,16 @@ def test_random_worlds_are_decided_as_the_design_says(authorizer: Authorizer, co
         without_denials += expected != {number: oracle_reads(principal, label) for number, label in forgiving.items()}
     assert min(decided.values()) > count, "the worlds must hold both answers"
     assert without_denials > count / 20, "an authorizer that forgot denials must be noticed"
+
+
+def test_reveals_of_many_labels_are_those_of_each() -> None:
+    """One faulty label hides what stands under it and changes nothing for the others."""
+    authorizer = Authorizer.load()
+    labels = [STAFF, Label.private(), Label.for_groups("elsewhere"), replace(STAFF, source="\ud800")]
+    together = authorizer.decide_reveals(ADA, tuple(EntityType), labels)
+    assert list(together) == labels
+    for label in labels:
+        assert together[label] == authorizer.decide_reveal(ADA, tuple(EntityType), label)
+    shown = [{type_ for type_, each in together[label].items() if each.allowed} for label in labels]
+    assert shown == [CONTACTS, set(), set(), set()]
+    assert together[labels[-1]][EntityType.PERSON].failed

@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ from gateway.reading import Reader
 from models.engine import Generation, Speaker
 from models.errors import EngineUnavailableError
 from policies.audit.events import Event
-from policies.audit.receipts import verify_receipt
+from policies.audit.reader import EntryQuery, read_entries
+from policies.audit.receipts import opaque_revision, revision_key, verify_receipt
 from policies.audit.store import EntryRef, Trail
 from policies.context import Purpose
 from policies.decisions import Decision
@@ -47,12 +49,31 @@ def ask(world: World, user: str, text: str, **more: object) -> Answer:
 @pytest.fixture
 def payments(world: World) -> World:
     """The installation with a page that names a person and a card, for finance."""
-    with writing(world.services.database) as session:
-        session.add(SourceRow(name="extra", type="list", settings="{}"))
-        session.commit()
+    add_source(world, "extra")
     label = Label.for_groups("finance")
     world.services.ingestion.sync("extra", ListConnector(page("payments", PAYMENTS, label)))
     return world
+
+
+def add_source(world: World, name: str) -> None:
+    with writing(world.services.database) as session:
+        session.add(SourceRow(name=name, type="list", settings="{}"))
+        session.commit()
+
+
+def test_sealed_data_in_a_path_is_masked_where_readers_see_it(payments: World) -> None:
+    label = Label.for_groups("finance")
+    scan = page(f"scans/{CARD}", "# Scan\n\nThe Kestrel suppliers are paid twice a month.", label)
+    add_source(payments, "scans")
+    payments.services.ingestion.sync("scans", ListConnector(scan))
+    payments.services.chats.answer_always()
+    answer = ask(payments, "alice", "When are the Kestrel suppliers paid?")
+    alice, context = payments.services.users.principal("alice"), local_context(Purpose.SEARCH)
+    found = asyncio.run(payments.services.searches.search(alice, "Kestrel suppliers paid twice a month", 5, context))
+    for paths in ([each.path for each in answer.citations], [each.path for each in found.passages]):
+        assert "scans/[card number hidden].md" in paths
+    assert "payments.md" in [each.path for each in found.passages]
+    assert CARD not in str((answer, found))
 
 
 def dumps_all(generation: Generation) -> str:
@@ -115,10 +136,10 @@ class RevealsUnder:
     def __init__(self, label: Label) -> None:
         self._label = label
 
-    def decide_reveal(
-        self, _principal: object, types: tuple[EntityType, ...], label: Label, _context: object
+    def decide_reveals(
+        self, _principal: object, types: list[EntityType], labels: list[Label], _context: object
     ) -> object:
-        return dict.fromkeys(types, Decision(allowed=label == self._label, reason=""))
+        return {label: dict.fromkeys(types, Decision(allowed=label == self._label, reason="")) for label in labels}
 
 
 def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> None:
@@ -128,7 +149,8 @@ def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> 
     found = retriever.search("Who pays Kestrel suppliers?", retriever.access(alice, context), 10).passages
     strict = next(passage for passage in found if passage.path == "payments.md")
     lenient = replace(strict, label=Label.for_groups("finance", "sales"))
-    reader = Reader(RevealsUnder(lenient.label), alice, context)  # type: ignore[arg-type]
+    policy: Any = RevealsUnder(lenient.label)
+    reader = Reader.of([lenient, strict], policy, alice, context)
 
     def may_reveal(*shown: FoundPassage) -> bool:
         pseudonyms = Pseudonyms()
@@ -195,6 +217,11 @@ def test_intent_precedes_everything_and_the_outcome_follows(world: World) -> Non
     assert intent["request"] == shown["request"] == outcome["request"] == answer.receipt["receipt"]["request"]
     assert "Norway" not in str((intent, shown, outcome))
     assert verify_receipt(answer.receipt, world.services.keys.public_key_pem())
+    receipt, trail = answer.receipt["receipt"], world.services.home.trail
+    [entry] = read_entries(trail, EntryQuery(hash=receipt["intent"]["hash"]))
+    assert (entry.kind, entry.event["request"]) == ("question:asked", receipt["request"])
+    key = revision_key(world.services.keys)
+    assert receipt["revision"] == opaque_revision(key, shown["request"], shown["epoch"]), "an auditor can tell it"
 
 
 def test_a_question_that_cannot_be_recorded_never_reaches_the_model(world: World) -> None:

@@ -158,6 +158,7 @@ def test_the_trail_reads_well(commands: Commands) -> None:
     assert "principal=alice" in commands.succeed("audit", "list")
     asked = commands.json("audit", "list", "--kind", "search:asked")["entries"][0]
     assert "query_hmac" in commands.succeed("audit", "show", str(asked["entry"]))
+    assert commands.json("audit", "show", asked["hash"])["entries"] == [asked]
 
 
 def test_that_the_trail_was_read_is_in_the_trail(commands: Commands) -> None:
