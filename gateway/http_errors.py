@@ -4,8 +4,11 @@
 not allowed, a body that does not parse) and keeps everything else inside: a defect gives its request id and no more.
 """
 
+import asyncio
+import json
 import logging
 import traceback
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -19,6 +22,8 @@ from gateway.requests import request_id
 _log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 1_000_000
 """The largest request body taken: a long conversation is some tens of kilobytes."""
+_LONG_BODY_BYTES = 16_000
+"""A body of this size is looked through in some milliseconds at worst, when it is all small objects."""
 RETRY_AFTER_SECONDS = 5
 """What a caller is told to wait after 429 and 503: about the time a question takes."""
 _MESSAGE_CHARACTERS = 500
@@ -85,7 +90,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 
 async def require_json(request: Request[Any, Any, Any]) -> None:
-    """Refuse a body before it is parsed when it is empty, not UTF-8, malformed, or nested without end.
+    """Refuse a body before it is parsed when it is empty, not UTF-8, malformed, nested without end, or ambiguous.
 
     Raises:
         BadRequestError: The body is one of these.
@@ -100,6 +105,33 @@ async def require_json(request: Request[Any, Any, Any]) -> None:
         what = "is nested too deeply" if isinstance(error, RecursionError) else f"is not valid JSON: {error}"
         message = f"The request's body {what}. Send a JSON object." if body else "The request has no body. Send JSON."
         raise BadRequestError(message) from error
+    # A long body that is all small objects would hold up everybody else's requests.
+    twice = await asyncio.to_thread(_named_twice, body) if len(body) > _LONG_BODY_BYTES else _named_twice(body)
+    if twice is not None:
+        message = f"The request's body names {twice[:80]!r} twice in one object. Send each name once."
+        raise BadRequestError(message)
+
+
+def _named_twice(body: bytes) -> str | None:
+    """A name that stands twice in an object of a JSON text; none if there is no such name.
+
+    What reads the body takes the last of two, and what stands before us, a filter for example, may take the first.
+
+    Raises:
+        BadRequestError: It is nested too deeply to be looked through.
+    """
+    twice: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        if len({name for name, _ in pairs}) < len(pairs):
+            twice.extend(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+
+    try:
+        json.loads(body, object_pairs_hook=look)
+    except RecursionError as error:
+        message = "The request's body is nested too deeply. Send a JSON object."
+        raise BadRequestError(message) from error
+    return twice[0] if twice else None
 
 
 def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
