@@ -36,7 +36,8 @@ def open_database(path: Path) -> Engine:
         event.listen(engine, "connect", _prepare_connection)
         event.listen(engine, "begin", _begin)
         _migrate(engine, path)
-        event.listen(engine, "begin", _SchemaGuard(path))
+        # Before the transaction: a read within it would fix what it sees, and a write after that may not wait its turn.
+        event.listen(engine, "begin", _SchemaGuard(path), insert=True)
         # Only now: what is wrong at opening is told better below, and what comes later comes in the midst of work.
         event.listen(engine, "handle_error", partial(_refuse, path))
     except OSError as error:
@@ -110,7 +111,6 @@ class _SchemaGuard:
         if changes == self._seen:
             return
         if connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() != self._head:
-            connection.exec_driver_sql("ROLLBACK")
             message = (
                 f"The database {self._path} was migrated by another version of Muniment while this one was running. "
                 "Nothing was changed; stop this process and start that version."

@@ -23,6 +23,7 @@ from gateway.cli.program import app as program
 from gateway.identity.users import Users
 from policies.authorizer import Authorizer
 from policies.filters import AccessFilter, AccessFilters
+from policies.labels import Label
 from policies.principals import Principal, Role
 from retrieval.errors import SyncFailedError
 from retrieval.retriever import Retriever
@@ -333,29 +334,33 @@ def test_a_sync_beside_the_removal_of_its_source_brings_nothing_back(
 
 
 class RememberingByName(AccessFilters):
-    """Remembers a person's filter for good."""
+    """Remembers a person's filter for good, and passes it off as one of now."""
 
     def __init__(self, authorizer: Authorizer) -> None:
         super().__init__(authorizer)
         self.kept: dict[str, AccessFilter] = {}
 
-    def filter_for(self, principal: Principal, *asked: Any, **named: Any) -> AccessFilter:
+    def filter_for(
+        self, principal: Principal, labels: Mapping[int, Label], epoch: int, *asked: Any, **named: Any
+    ) -> AccessFilter:
         if principal.id not in self.kept:
-            self.kept[principal.id] = super().filter_for(principal, *asked, **named)
-        return self.kept[principal.id]
+            self.kept[principal.id] = super().filter_for(principal, labels, epoch, *asked, **named)
+        return replace(self.kept[principal.id], epoch=epoch)
 
 
 class PassingOverEpochs(AccessFilters):
-    """Knows the person's groups, and does not notice that labels have come since."""
+    """Knows the person's groups, and does not notice that labels have come since; says that it did."""
 
     def __init__(self, authorizer: Authorizer) -> None:
         super().__init__(authorizer)
         self.kept: dict[Principal, AccessFilter] = {}
 
-    def filter_for(self, principal: Principal, *asked: Any, **named: Any) -> AccessFilter:
+    def filter_for(
+        self, principal: Principal, labels: Mapping[int, Label], epoch: int, *asked: Any, **named: Any
+    ) -> AccessFilter:
         if principal not in self.kept:
-            self.kept[principal] = super().filter_for(principal, *asked, **named)
-        return self.kept[principal]
+            self.kept[principal] = super().filter_for(principal, labels, epoch, *asked, **named)
+        return replace(self.kept[principal], epoch=epoch)
 
 
 class Hasty(Users):

@@ -13,6 +13,7 @@ from gateway.identity.memberships import MembershipRow, NestingRow, Origin, grou
 from policies.errors import TooManyGroupsError
 from policies.groups import MOST_GROUPS
 from retrieval.labels import corpus_state
+from retrieval.sessions import writing
 from tests.gateway.conftest import World, client_of, recorded, until_ready
 
 
@@ -87,12 +88,12 @@ def test_what_a_directory_nested_is_not_taken_apart_here(world: World) -> None:
 
 
 def test_each_origin_replaces_only_its_own(world: World) -> None:
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         write_groups(session, "bob", {"everyone", "press"}, Origin.LDAP)
         session.commit()
     world.services.users.add({"bob": frozenset({"sales"})}, world.services.users.principal("bob").roles, by="test")
     assert key_holder(world, "bob") == {"everyone", "press", "sales"}
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         write_groups(session, "bob", (), Origin.LDAP)
         session.commit()
     assert key_holder(world, "bob") == {"sales"}
