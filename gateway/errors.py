@@ -23,7 +23,7 @@ from policies.errors import (
     TrailUnavailableError,
     VaultUnreadableError,
 )
-from retrieval.errors import IndexBusyError, IndexUnsafeError, RetrievalError, SyncBusyError
+from retrieval.errors import IndexUnsafeError, RetrievalError, SyncBusyError
 
 
 class GatewayError(Exception):
@@ -182,7 +182,6 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(DatabaseUnusableError, "database_unusable", 503, 11, _ASK_OPERATOR),
     Translation(KeysUnusableError, "keys_unusable", 500, 10, _ASK_OPERATOR),
     Translation(ConnectorError, "source_failed", 502, 12, _ASK_OPERATOR),
-    Translation(IndexBusyError, "index_busy", 503, 8),
     Translation(IndexUnsafeError, "index_unsafe", 503, 12, _ASK_OPERATOR),
     Translation(RetrievalError, "retrieval_failed", 503, 12, _ASK_OPERATOR),
     Translation(PoliciesError, "policy_failed", 500, 10, _ASK_OPERATOR),

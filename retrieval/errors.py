@@ -13,10 +13,6 @@ class IndexUnsafeError(RetrievalError):
     """The index found in its test what it must not find: the operator follows the text; nothing is searched."""
 
 
-class IndexBusyError(RetrievalError):
-    """The corpus changes faster than it can be searched: search again in a moment."""
-
-
 class SyncBusyError(RetrievalError):
     """Another run is reading this source: wait for it to end, then sync again."""
 

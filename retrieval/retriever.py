@@ -22,7 +22,6 @@ from policies.filters import AccessFilter, AccessFilters, is_stale
 from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
-from retrieval.errors import IndexBusyError
 from retrieval.index import PassageIndex
 from retrieval.labels import all_labels, corpus_state, stale_sources
 from retrieval.ranking import Candidate
@@ -138,7 +137,6 @@ class Retriever:
         that was used is part of what is found.
 
         Raises:
-            IndexBusyError: The corpus changed each time the filter was made.
             IndexUnusableError: The index and the database do not fit together.
         """
         access = self._at_the_index_epoch(access)
@@ -150,16 +148,16 @@ class Retriever:
         return Found(self._admit(candidates, access, limit), access)
 
     def _at_the_index_epoch(self, access: AccessFilter) -> AccessFilter:
-        """The filter, made anew if the corpus has changed since.
+        """The filter, made anew while the corpus changes between the two.
 
-        Between the two the corpus may change again, at most as often as a sync commits: seconds apart.
+        Where it never stands still, as when a directory is read in, the newest filter serves: the second check decides
+        on each passage by itself.
         """
         for _ in range(_TRIES):
             if self._index.refresh() == access.epoch:
-                return access
+                break
             access = self.access(access.principal, access.context)
-        message = "The documents are changing too fast to be searched. Try again in a moment."
-        raise IndexBusyError(message)
+        return access
 
     def _documents(self, narrowing: Narrowing, access: AccessFilter) -> set[str]:
         query = select(DocumentRow.id).where(col(DocumentRow.label_id).in_(access.label_ids))
