@@ -29,7 +29,7 @@ from retrieval.spans import read_spans
 from retrieval.tables import DocumentRow, PassageRow
 
 _log = logging.getLogger(__name__)
-_TRIES = 5
+_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)

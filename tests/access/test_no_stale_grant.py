@@ -479,7 +479,7 @@ def test_answers_begun_after_the_acknowledgement_never_show_what_it_took(
     findings, asked, changes = wrong_at_once(site, 4, kind(site))
     site.close()
     assert findings == []
-    assert asked > changes > 20
+    assert min(asked, changes) > 20
 
 
 def test_an_acknowledgement_before_the_commit_is_noticed_at_once(tmp_path: Path) -> None:
