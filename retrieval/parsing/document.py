@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from retrieval.parsing.errors import UnparsableError
 
@@ -18,6 +19,10 @@ _LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # Besides controls: lone surrogates, which no database stores; byte-order marks and soft hyphens, which show nothing.
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u00ad]+")
 _SPACES = re.compile(r"[\u00a0\u2007\u202f]")
+# The first and the last character with a combining class (Unicode 14 to 16).
+_FIRST_MARK, _LAST_MARK = 0x300, 0x1E94A
+# Looking for the marks themselves takes as long as reading the page.
+_MAY_BE_PILED = re.compile("[\u0300-\U0010ffff]{31}")
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
 
@@ -117,10 +122,30 @@ def is_sound(document: ParsedDocument) -> bool:
 def clean(text: str) -> str:
     """One form for line breaks, spaces and letters (Unicode NFC), without control characters.
 
-    Other invisible characters stay: redaction must see them.
+    Other invisible characters stay: redaction must see them. Of marks that pile up on a letter, 30 stay.
     """
     text = _SPACES.sub(" ", _UNWANTED.sub("", _LINE_BREAKS.sub("\n", text)))
-    return unicodedata.normalize("NFC", text)
+    if text.isascii():
+        return text
+    # Once more afterwards, since normalizing takes some marks apart: what is clean stays as it is.
+    return _without_piles(unicodedata.normalize("NFC", _without_piles(text)))
+
+
+def _without_piles(text: str) -> str:
+    return _piled_marks().sub(r"\1", text) if _MAY_BE_PILED.search(text) else text
+
+
+@cache
+def _piled_marks() -> re.Pattern[str]:
+    """More marks on one letter than any script has.
+
+    Normalizing sorts them in a time that grows with the square of their number. The limit is that of the stream-safe
+    text format, in Unicode Standard Annex 15.
+    """
+    characters = map(chr, range(_FIRST_MARK, _LAST_MARK + 1))
+    # Some vowel signs of Tibetan are no marks themselves, but made of them.
+    marks = "".join(each for each in characters if unicodedata.combining(unicodedata.normalize("NFD", each)[0]))
+    return re.compile(f"([{marks}]{{30}})[{marks}]+")
 
 
 def one_line(text: str) -> str:

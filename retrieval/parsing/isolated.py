@@ -54,32 +54,37 @@ class IsolatedParser:
         """
         process = self._process = self._process or self._start()
         named = path.encode(errors="replace").decode()  # Names of files can hold bytes that are no text.
+        line = self._ask(process, content, Request(media_type, named, len(content)))
+        if not line.endswith(b"\n"):
+            self.close()
+            raise self._ended(process.returncode)
         try:
-            reply = self._ask(process, content, Request(media_type, named, len(content)))
-        except (OSError, msgspec.MsgspecError) as error:
-            raise self._failure() from error
-        if reply.document is None:
+            reply = self._decode(line)
+        except msgspec.MsgspecError:
+            reply = Reply()
+        if reply.unparsable:
             raise UnparsableError(reply.unparsable)
-        if not is_sound(reply.document):
-            raise self._failure()
+        if reply.document is None or not is_sound(reply.document):
+            self.close()  # Its content has come to run in that process, or a parser is at fault.
+            message = "Reading it gave something that is no document; split it or save it anew."
+            raise UnparsableError(message)
         return reply.document
 
-    def _failure(self) -> UnparsableError:
-        """Why there is no reply that can be used, by how the process ended."""
-        process = self._process
-        self.close()
-        match process and process.returncode:
+    def _ended(self, code: int) -> UnparsableError:
+        """Why there is no reply, by how the process ended."""
+        match code:
             case Ending.TIME:
                 why = f"Reading it takes more than {self._cpu_seconds} s of processor time"
             case Ending.MEMORY:
                 why = f"Reading it takes more than {self._memory_bytes / 1e9:.1f} GB of memory"
-            case int(code) if code in _ITS_OWN_FAULT:
+            case _ if code in _ITS_OWN_FAULT:
                 why = "Reading it ends the process that reads documents"
             case _:
                 return UnparsableNowError("Reading it was broken off from outside; the next sync tries it again.")
         return UnparsableError(f"{why}; split it or save it anew.")
 
-    def _ask(self, process: subprocess.Popen[bytes], content: bytes, request: Request) -> Reply:
+    def _ask(self, process: subprocess.Popen[bytes], content: bytes, request: Request) -> bytes:
+        """The line it replies; not a whole one when it ended."""
         stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         end = threading.Timer(self._wall_seconds, process.kill)
         end.start()
@@ -87,7 +92,9 @@ class IsolatedParser:
             stdin.write(msgspec.json.encode(request) + b"\n")
             stdin.write(content)
             stdin.flush()
-            return self._decode(stdout.readline(_LONGEST_REPLY_BYTES))
+            return stdout.readline(_LONGEST_REPLY_BYTES)
+        except OSError:
+            return b""
         finally:
             end.cancel()
 
@@ -103,13 +110,16 @@ class IsolatedParser:
                 env=_environment(),
             )
         except OSError as error:
-            message = f"The process that reads documents does not start: {error.strerror}. Nothing was changed."
+            message = (
+                f"The process that reads documents does not start: {error.strerror}. What was read before stands; free "
+                "memory or end other processes, then sync again."
+            )
             raise SyncFailedError(message) from error
         if cast("IO[bytes]", process.stdout).readline(len(READY)) != READY:
             _end(process)
             message = (
-                f"The process that reads documents ended at its start with code {process.returncode}. Nothing was "
-                f"changed. To see why, run: {' '.join(command)} 10 {self._memory_bytes}"
+                f"The process that reads documents ended at its start with code {process.returncode}. What was read "
+                f"before stands. To see why, run: {' '.join(command)} 10 {self._memory_bytes}"
             )
             raise SyncFailedError(message)
         return process

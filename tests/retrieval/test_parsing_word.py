@@ -14,7 +14,7 @@ from docx.document import Document
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
-from retrieval.parsing import ParsedDocument, UnparsableError, parse
+from retrieval.parsing import ParsedDocument, UnparsableError, parse, word
 
 TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
@@ -256,3 +256,50 @@ def test_pictures_are_not_unpacked() -> None:
 
 def test_deep_nesting_is_told_or_read() -> None:
     refused(rezipped(a_document(), lambda _, content: content.replace(b"<w:body>", b"<w:body>" + b"<w:sdt>" * 5_000)))
+
+
+WHITE = '<w:r><w:rPr><w:color w:val="FFFFFF"/></w:rPr><w:t>x</w:t></w:r>'
+ROW = "<w:tr><w:tc><w:p><w:r><w:t>x</w:t></w:r></w:p></w:tc></w:tr>"
+
+
+def with_raw_body(xml: str) -> bytes:
+    """A document whose body is this text, put in without a library."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved(docx.Document()))) as made:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as changed:
+            for name in made.namelist():
+                body = f"<w:document {nsdecls('w')}><w:body>{xml}</w:body></w:document>".encode()
+                changed.writestr(name, body if name == "word/document.xml" else made.read(name))
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        f"<w:p>{WHITE}</w:p>" * 40_000 + paragraph("seen"),
+        f"<w:p>{WHITE * 40_000}</w:p>" + paragraph("seen"),
+        "<w:sdt>" * 200 + f"<w:p>{WHITE}</w:p>" * 40_000 + paragraph("seen") + "</w:sdt>" * 200,
+        "<w:tbl>" + (ROW * 500 + "<w:tr><w:tc><w:tbl>") * 60 + ROW + "</w:tbl></w:tc></w:tr>" * 60 + "</w:tbl>",
+    ],
+    ids=["paragraphs", "runs", "deep", "tables"],
+)
+def test_white_text_and_nested_tables_take_no_longer_for_what_is_around_them(xml: str) -> None:
+    """A hundred kilobytes of white runs took more than 40 seconds: each looked through all that stands around it."""
+    content = with_raw_body(xml)
+    started = time.process_time()
+    assert read(content).text
+    assert time.process_time() - started < 15
+
+
+def test_a_table_of_empty_cells_without_end_is_refused() -> None:
+    """Each cell says it is fifty wide."""
+    cells = '<w:tc><w:tcPr><w:gridSpan w:val="50"/></w:tcPr></w:tc>' * 100
+    assert "characters of text" in refused(with_raw_body(f"<w:tbl>{f'<w:tr>{cells}</w:tr>' * 500}</w:tbl>"))
+
+
+def test_what_is_known_of_what_stands_around_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    may_shade = word._may_shade
+    monkeypatch.setattr(word, "_may_shade", lambda element: asked.append(element.tag) or may_shade(element))
+    read(with_raw_body(f"<w:p>{WHITE * 1_000}</w:p>" * 3 + paragraph("seen")))
+    assert len(asked) <= 3 + 2
