@@ -3,7 +3,7 @@
 Both search and answers show passages, so both ask here; the decision itself is Cedar's.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,10 +26,18 @@ class Reader:
 
     @classmethod
     def of(
-        cls, passages: Collection[FoundPassage], authorizer: Decider, principal: Principal, context: RequestContext
+        cls,
+        passages: Collection[FoundPassage],
+        authorizer: Decider,
+        principal: Principal,
+        context: RequestContext,
+        also: Iterable[EntityType] = (),
     ) -> Self:
-        """Decide once for all labels of these passages and all kinds of personal data that stand in them."""
-        kinds = {span.type for passage in passages for span in _spans(passage)}
+        """Decide once for all labels of these passages and all kinds of personal data that stand in them; `also` more.
+
+        The more are those of a conversation: an answer may name what an earlier passage of the same label held.
+        """
+        kinds = {span.type for passage in passages for span in _spans(passage)}.union(also)
         if not kinds:
             return cls({})
         labels = list(dict.fromkeys(passage.label for passage in passages))

@@ -292,7 +292,8 @@ class Chats:
 
     def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation]]:
         """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
-        reader = Reader.of(run.passages, self._authorizer, run.question.principal, run.question.context)
+        known = run.conversation.pseudonyms.counts()
+        reader = Reader.of(run.passages, self._authorizer, run.question.principal, run.question.context, known)
         numbering: dict[int, int] = {}
         for sentence in draft.sentences:
             numbering.setdefault(sentence.passage, len(numbering) + 1)

@@ -164,6 +164,19 @@ def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> 
     assert not may_reveal(strict, lenient)
 
 
+def test_kinds_known_from_earlier_turns_are_decided_on_too(payments: World) -> None:
+    """The passages at hand name nobody, but the answer may: from an earlier passage of the same document."""
+    alice, context = payments.services.users.principal("alice"), local_context(Purpose.ANSWER)
+    retriever = payments.services.retriever
+    found = retriever.search("Who pays Kestrel suppliers?", retriever.access(alice, context), 10).passages
+    plain = next(passage for passage in found if not (passage.spans or passage.title_spans or passage.heading_spans))
+    reader = Reader.of([plain], payments.services.authorizer, alice, context)
+    assert reader.revealed(plain.label) == frozenset()
+    known = [EntityType.PERSON, EntityType.CREDIT_CARD]
+    reader = Reader.of([plain], payments.services.authorizer, alice, context, known)
+    assert reader.revealed(plain.label) == {EntityType.PERSON}
+
+
 def test_a_forged_placeholder_reveals_nothing(payments: World) -> None:
     payments.services.chats.answer_always()
     payments.model.reply = lambda generation: prompt_of(generation.turns)[-300:]
