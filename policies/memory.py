@@ -14,9 +14,10 @@ from typing import Generic, TypeVar
 from policies.decisions import Decision
 from policies.principals import Principal
 
-_PRINCIPALS = 256
+_PRINCIPALS = 64
+"""Those who asked last; the others are decided on anew, by an engine that takes milliseconds."""
 _MOST_DECISIONS = 4_096
-"""For each principal; a decision and its key take about 300 bytes, those of one principal 1 MB at most."""
+"""For each principal; a decision and its key take about 300 bytes, so all together 80 MB at most."""
 _Question = TypeVar("_Question", bound=Hashable)
 
 

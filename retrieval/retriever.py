@@ -30,6 +30,7 @@ from retrieval.tables import DocumentRow, PassageRow
 
 _log = logging.getLogger(__name__)
 _TRIES = 2
+"""A third hardly ever helps: the corpus changes at each commit of a sync, seconds apart, or in a storm."""
 
 
 @dataclass(frozen=True, slots=True)
