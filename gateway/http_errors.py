@@ -89,6 +89,10 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
+async def require_no_body(_: Request[Any, Any, Any]) -> None:
+    """Ask for no body, where the address says everything; instead of `require_json`."""
+
+
 async def require_json(request: Request[Any, Any, Any]) -> None:
     """Refuse a body before it is parsed when it is empty, not UTF-8, malformed, nested without end, or ambiguous.
 

@@ -152,8 +152,13 @@ class Services:
         return Bundles(self.database, self.recorder, self.authorizer, self.networks.names, self.users.listed)
 
     @cached_property
+    def clock(self) -> SteadyClock:
+        """One for all, so that all agree on what is too old."""
+        return SteadyClock()
+
+    @cached_property
     def freshness(self) -> Freshness:
-        return Freshness(timedelta(minutes=self.config.ldap.max_age_minutes), SteadyClock())
+        return Freshness(timedelta(minutes=self.config.ldap.max_age_minutes), self.clock)
 
     @cached_property
     def users(self) -> Users:
@@ -223,7 +228,7 @@ class Services:
 
     @cached_property
     def explanations(self) -> Explanations:
-        return Explanations(self.database, self.users, self.authorizer, self.recorder, self.source_access)
+        return Explanations(self.database, self.users, self.authorizer, self.recorder, self.source_access, self.clock)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -273,7 +278,9 @@ class Services:
 
     @cached_property
     def retriever(self) -> Retriever:
-        return Retriever(self.database, self.index, self.embedder, self.authorizer, AccessFilters(self.authorizer))
+        return Retriever(
+            self.database, self.index, self.embedder, self.authorizer, AccessFilters(self.authorizer), self.clock
+        )
 
     @cached_property
     def new_parser(self) -> Callable[[], AbstractContextManager[Parser]]:
@@ -289,7 +296,7 @@ class Services:
 
     @cached_property
     def sources(self) -> Sources:
-        return Sources(self.database, self.recorder)
+        return Sources(self.database, self.recorder, self.clock)
 
     @cached_property
     def owners(self) -> Owners:

@@ -105,11 +105,6 @@ class Decider(Protocol):
     ) -> dict[Label, Decision]:
         """Of which of these labels may documents be sent to a model on another machine, for this principal?"""
 
-    def decide_reveal(
-        self, principal: Principal, types: Collection[EntityType], label: Label, context: RequestContext = ...
-    ) -> dict[EntityType, Decision]:
-        """Which kinds of personal data may the principal see in documents of this label?"""
-
     def decide_reveals(
         self,
         principal: Principal,
@@ -117,7 +112,7 @@ class Decider(Protocol):
         labels: Collection[Label],
         context: RequestContext = ...,
     ) -> dict[Label, dict[EntityType, Decision]]:
-        """The same for many labels at once."""
+        """Which kinds of personal data may the principal see in documents of each of these labels?"""
 
 
 class Authorizer:

@@ -87,7 +87,6 @@ class _Batch:
 class _Run:
     """What all steps of a run share."""
 
-    source: str
     parser: Parser
     report: SyncReport
     on_progress: Callable[[SyncReport], None]
@@ -155,7 +154,7 @@ class Ingestion:
         started, began = time.monotonic(), utc_now()
         report = SyncReport(source)
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), self._new_parser() as parser:
-            run = _Run(source, parser, report, on_progress)
+            run = _Run(parser, report, on_progress)
             cursor = self._begin(source)
             batch = _Batch()
             named: set[str] = set()
@@ -175,7 +174,7 @@ class Ingestion:
         return report
 
     def _commit(self, run: _Run, batch: _Batch, cursor: str) -> None:
-        source, report = run.source, run.report
+        source, report = run.report.source, run.report
         if batch.upserts:
             self._load_models(source)
         known = self._known_digests(source, batch.upserts)

@@ -2,13 +2,13 @@
 
 import secrets
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from policies.clock import is_older
 from policies.labels import Label
-from retrieval.tables import CorpusRow, LabelRow, SourceRow
+from retrieval.tables import CorpusRow, DocumentRow, LabelRow, PassageRow, SourceRow
 
 
 class CorpusState(NamedTuple):
@@ -31,6 +31,21 @@ def intern_label(session: Session, label: Label) -> int:
 def all_labels(session: Session) -> dict[int, Label]:
     """Every stored label by its number."""
     return {row.id or 0: Label.from_canonical(row.canonical) for row in session.exec(select(LabelRow))}
+
+
+def label_uses(session: Session, source: str | None = None) -> tuple[dict[int, int], dict[int, int]]:
+    """By label, how many documents have it, and how many have a part with it; in one source, or in all."""
+    here: list[Any] = [col(DocumentRow.deleted).is_(False)]
+    if source is not None:
+        here.append(col(DocumentRow.source) == source)
+    of_documents: Any = select(DocumentRow.label_id, func.count()).where(*here).group_by(col(DocumentRow.label_id))
+    of_parts: Any = (
+        select(PassageRow.label_id, func.count(col(PassageRow.document_id).distinct()))
+        .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
+        .where(*here, col(PassageRow.label_id) != DocumentRow.label_id)
+        .group_by(col(PassageRow.label_id))
+    )
+    return dict(session.exec(of_documents).all()), dict(session.exec(of_parts).all())
 
 
 def stale_sources(session: Session, now: datetime) -> frozenset[str]:

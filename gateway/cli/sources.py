@@ -14,7 +14,7 @@ from connectors.errors import ConnectorError
 from gateway.cli.opening import opened, operating_system_user
 from gateway.cli.options import Json
 from gateway.cli.output import messages, printable, show, show_json, show_table, tell
-from gateway.errors import BadRequestError, NotFoundError, translate
+from gateway.errors import BadRequestError, translate
 from policies.principals import Role
 from retrieval.errors import RetrievalError
 
@@ -122,7 +122,7 @@ def skipped(
 ) -> None:
     """List what could not be read in a source, with reasons."""
     with opened(context) as services:
-        _require_source(services, name)
+        services.sources.require(name)
         rows = services.sources.skipped(name)
     if as_json:
         show_json([{"path": path, "reason": reason} for path, reason in rows])
@@ -134,7 +134,7 @@ def skipped(
 def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The source.")]) -> None:
     """Remove a source and all its documents; the files themselves are not touched."""
     with opened(context) as services:
-        _require_source(services, name)
+        services.sources.require(name)
         removed = services.sources.remove(name, services.ingestion, by=operating_system_user())
     show(f"Removed source {name} with {removed} documents.")
 
@@ -179,12 +179,6 @@ def _tell_of_roles(services: "Services", owned: "SourceOwners") -> None:
             tell(f"{user} has not the role {Role.SOURCE_OWNER}, without which owning gives nothing.", "yellow")
 
 
-def _require_source(services: "Services", name: str) -> None:
-    if all(source.name != name for source in services.sources.listed()):
-        message = f"There is no source {name}. `muniment sources list` shows what there is."
-        raise NotFoundError(message)
-
-
 def sync(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="The source; else all of them.")] = None,
@@ -195,7 +189,7 @@ def sync(
     with opened(context) as services:
         listed = [source.name for source in services.sources.listed()]
         if name is not None:
-            _require_source(services, name)
+            services.sources.require(name)
         reports, errors = _sync_all(services, listed if name is None else [name])
         reasons = {report.source: _reasons(services, report.source) for report in reports}
         if any(report.epoch for report in reports):

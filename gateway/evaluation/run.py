@@ -14,7 +14,7 @@ from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.chat.store import Message
 from gateway.contexts import local_context
-from gateway.errors import BadRequestError, NotFoundError
+from gateway.errors import BadRequestError
 from gateway.evaluation.access import Access
 from gateway.evaluation.questions import EvaluationQuestion
 from gateway.evaluation.report import (
@@ -117,9 +117,8 @@ def _check_source(services: Services, plan: Plan) -> None:
     if plan.source is None and len(names) > 1:
         message = f"There are several sources ({', '.join(names)}). Name with --source the one the questions are about."
         raise BadRequestError(message)
-    if plan.source is not None and plan.source not in names:
-        message = f"There is no source {plan.source}. `muniment sources list` shows what there is."
-        raise NotFoundError(message)
+    if plan.source is not None:
+        services.sources.require(plan.source)
 
 
 def _asker(plan: Plan, question: EvaluationQuestion) -> str:

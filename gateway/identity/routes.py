@@ -20,7 +20,7 @@ from gateway.errors import (
     ProviderUnavailableError,
     TooManyRequestsError,
 )
-from gateway.http_errors import error_responses
+from gateway.http_errors import error_responses, require_no_body
 from gateway.identity.callers import Caller, is_foreign
 from gateway.identity.cookies import FLOW_COOKIE, SESSION_COOKIE, clear_cookie, read_cookie, set_cookie
 from gateway.identity.oidc import FLOW_SECONDS, Answer
@@ -67,17 +67,13 @@ async def sign_in(
     return _signed_in(principal, session)
 
 
-async def _no_body(_: Request[Any, Any, Any]) -> None:
-    """Signing out needs no body, so none is asked for."""
-
-
 @post(
     "/auth/sign-out",
     opt={"action": Action.SESSION_END},
     status_code=200,
     tags=["sign-in"],
     responses=error_responses(),
-    before_request=_no_body,
+    before_request=require_no_body,
 )
 async def sign_out(
     request: Request[Any, Any, Any],
@@ -258,7 +254,7 @@ async def finish_single_sign_on(
     status_code=200,
     tags=["sign-in"],
     responses=error_responses(404, 429),
-    before_request=_no_body,
+    before_request=require_no_body,
 )
 async def end_by_provider(
     request: Request[Any, Any, Any],

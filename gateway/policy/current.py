@@ -125,12 +125,6 @@ class CurrentPolicies:
         """Of which of these labels may documents be sent to a model on another machine, for this principal?"""
         return self.now().decide_remote(principal, labels, context)
 
-    def decide_reveal(
-        self, principal: Principal, types: Collection[EntityType], label: Label, context: RequestContext = _ANSWERING
-    ) -> dict[EntityType, Decision]:
-        """Which kinds of personal data may the principal see in documents of this label?"""
-        return self.now().decide_reveal(principal, types, label, context)
-
     def decide_reveals(
         self,
         principal: Principal,
@@ -138,7 +132,7 @@ class CurrentPolicies:
         labels: Collection[Label],
         context: RequestContext = _ANSWERING,
     ) -> dict[Label, dict[EntityType, Decision]]:
-        """The same for many labels at once."""
+        """Which kinds of personal data may the principal see in documents of each of these labels?"""
         return self.now().decide_reveals(principal, types, labels, context)
 
     def _usable(self, head: Head | None) -> Authorizer:

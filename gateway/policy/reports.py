@@ -45,7 +45,7 @@ def list_oversharing(services: Services, limit: int, source: str | None, by: str
         TrailUnavailableError: That somebody looked could not be recorded, so nothing is shown.
     """
     if source is not None:
-        services.owners.of(source)
+        services.sources.require(source)
     return _list_oversharing(services, limit, source, None if source is None else {source}, by)
 
 

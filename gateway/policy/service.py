@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
+import msgspec
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, or_, select
 
@@ -13,6 +15,7 @@ from gateway.identity.users import Users
 from gateway.policy.schemas import ContextUsed, Explanation, PartExplained, RuleSaid
 from gateway.recording import Recorder, new_request_id
 from gateway.sources.access import SourceAccess
+from gateway.sources.labels import label_members
 from policies.actions import Action
 from policies.audit.events import PolicyExplained
 from policies.authorizer import Authorizer, Decider
@@ -32,16 +35,22 @@ _NAME_CHARACTERS = 200
 """How much of a name that names nothing goes to the trail."""
 _LEAST_TRUSTED = RequestContext()
 _STALE = "The source's permissions were read too long ago, so nobody is shown it until the source is synced."
-_clock = SteadyClock()
 
 
 class Explanations:
     """Answers why, and keeps a record of who asked."""
 
     def __init__(
-        self, database: Engine, users: Users, authorizer: Decider, recorder: Recorder, sources: SourceAccess
+        self,
+        database: Engine,
+        users: Users,
+        authorizer: Decider,
+        recorder: Recorder,
+        sources: SourceAccess,
+        clock: SteadyClock,
     ) -> None:
         self._sources = sources
+        self._clock = clock
         self._database = database
         self._users = users
         self._authorizer = authorizer
@@ -65,7 +74,9 @@ class Explanations:
         explained: Explanation | None = None
         try:
             principal = self._users.principal(user)
-            explained = explain(self._database, self._authorizer, principal, document, context, sources)
+            explained = explain(
+                self._database, self._authorizer, principal, document, self._clock.now(), context, sources
+            )
         finally:
             self._recorder.record_now(
                 PolicyExplained(
@@ -106,10 +117,11 @@ def explain(
     authorizer: Decider,
     principal: Principal,
     document: str,
+    now: datetime,
     context: RequestContext = _LEAST_TRUSTED,
     sources: Collection[str] | None = None,
 ) -> Explanation:
-    """May this principal read the document of that id or path, and why?
+    """May this principal read the document of that id or path, as of now, and why?
 
     Raises:
         NotFoundError: There is no such document.
@@ -122,7 +134,7 @@ def explain(
         labels = all_labels(session)
         parts = _parts(session, row)
         source = session.get(SourceRow, row.source)
-        stale = is_stale(labels[row.label_id], stale_sources(session, _clock.now()))
+        stale = is_stale(labels[row.label_id], stale_sources(session, now))
     told = _Told.of(policies, principal, labels[row.label_id], context, stale=stale)
     return Explanation(
         user=principal.id,
@@ -230,12 +242,5 @@ def _document(session: Session, name: str, sources: Collection[str] | None) -> D
 
 
 def _members(label: Label) -> dict[str, Any]:
-    within = {"within": _members(label.within)} if label.within else {}
-    return {
-        "allow_groups": sorted(label.allow_groups),
-        "allow_users": sorted(label.allow_users),
-        "deny_groups": sorted(label.deny_groups),
-        "deny_users": sorted(label.deny_users),
-        "classification": label.classification.value,
-        **within,
-    }
+    members: dict[str, Any] = msgspec.to_builtins(label_members(label))
+    return members

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlalchemy import Engine
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session
 
 from gateway.policy.readers import alike, contexts_that_differ
 from gateway.sources.store import owned_sources
@@ -29,8 +28,7 @@ from policies.labels import Label
 from policies.personal_data import EntityType
 from policies.principals import Principal
 from policies.sources import OwnedSource
-from retrieval.labels import all_labels
-from retrieval.tables import DocumentRow, PassageRow
+from retrieval.labels import all_labels, label_uses
 
 Advance = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -214,30 +212,18 @@ def _world(
     after: Authorizer,
     networks: frozenset[str],
 ) -> _World:
-    counting = (
-        select(DocumentRow.label_id, func.count())
-        .where(col(DocumentRow.deleted).is_(False))
-        .group_by(col(DocumentRow.label_id))
-    )
-    of_parts: Any = (
-        select(PassageRow.label_id, func.count(col(PassageRow.document_id).distinct()))
-        .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
-        .where(col(PassageRow.label_id) != DocumentRow.label_id)
-        .group_by(col(PassageRow.label_id))
-    )
     with Session(database) as session:
         labels = all_labels(session)
-        documents = Counter(dict(session.exec(counting).all()))
-        documents.update(dict(session.exec(of_parts).all()))
+        documents, parts = map(Counter, label_uses(session))
         sources = list(owned_sources(session).values())
-    rules = (*before.rules, *after.rules)
+    used, rules = documents + parts, (*before.rules, *after.rules)
     return _World(
         before=before,
         after=after,
         changes=rule_changes(before.rules, after.rules),
-        labels={number: label for number, label in labels.items() if number in documents},
+        labels={number: label for number, label in labels.items() if number in used},
         every_label=labels,
-        documents=documents,
+        documents=used,
         sources=sources,
         principals={principal.id: principal for principal in principals},
         readers=alike(principals, labels.values(), rules, sources),

@@ -2,22 +2,20 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlalchemy import Engine
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session
 
 from connectors.access import load_access
 from connectors.errors import ConnectorError
-from gateway.errors import NotFoundError
+from gateway.sources.store import require_source
 from policies.clock import zoned
 from policies.labels import Label
-from retrieval.labels import all_labels
-from retrieval.tables import DocumentRow, PassageRow, SourceRow
+from retrieval.labels import all_labels, label_uses
 
 
-class LabelMembers(msgspec.Struct, frozen=True):
+class LabelMembers(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who may read, and who may not; `within` is the label that must allow it, too."""
 
     allow_groups: list[str]
@@ -73,20 +71,9 @@ def source_labels(database: Engine, source: str) -> SourceLabels:
     Raises:
         NotFoundError: There is no such source.
     """
-    here = (col(DocumentRow.source) == source, col(DocumentRow.deleted).is_(False))
-    of_documents: Any = select(DocumentRow.label_id, func.count()).where(*here).group_by(col(DocumentRow.label_id))
-    of_parts: Any = (
-        select(PassageRow.label_id, func.count(col(PassageRow.document_id).distinct()))
-        .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
-        .where(*here, col(PassageRow.label_id) != DocumentRow.label_id)
-        .group_by(col(PassageRow.label_id))
-    )
     with Session(database) as session:
-        row = session.get(SourceRow, source)
-        if row is None:
-            message = f"There is no source {source}. `muniment sources list` shows what there is."
-            raise NotFoundError(message)
-        documents, parts = dict(session.exec(of_documents).all()), dict(session.exec(of_parts).all())
+        row = require_source(session, source)
+        documents, parts = label_uses(session, source)
         stored = all_labels(session)
     uses = [
         LabelUse(stored[number].digest, documents.get(number, 0), parts.get(number, 0), label_members(stored[number]))

@@ -12,12 +12,11 @@ from gateway.errors import BadRequestError, NotFoundError
 from gateway.identity.groups import require_group_name
 from gateway.recording import Recorder
 from gateway.sources.schemas import SourceOwners
-from gateway.sources.store import Owner, OwnerKind, owned_sources, owners_of, write_owners
+from gateway.sources.store import Owner, OwnerKind, owned_sources, owners_of, require_source, write_owners
 from policies.audit.events import SourceOwnersChanged
 from policies.sources import OwnedSource
 from retrieval.labels import next_epoch
 from retrieval.sessions import writing
-from retrieval.tables import SourceRow
 
 
 class Owners:
@@ -92,8 +91,7 @@ class Owners:
         if added or removed:
             self._recorder.record_now(owners_changed(by, source, added, removed))
             with writing(self._database) as session:
-                if session.get(SourceRow, source) is None:
-                    raise _no_source(source)
+                require_source(session, source)
                 next_epoch(session)
                 write_owners(session, source, added, removed)
                 session.commit()
@@ -101,8 +99,7 @@ class Owners:
 
     def _owners(self, source: str) -> frozenset[Owner]:
         with Session(self._database) as session:
-            if session.get(SourceRow, source) is None:
-                raise _no_source(source)
+            require_source(session, source)
             return owners_of(session, source)
 
 
@@ -152,7 +149,3 @@ def _told(owners: Iterable[Owner]) -> SourceOwners:
         users=[owner.name for owner in listed if owner.kind is OwnerKind.USER],
         groups=[owner.name for owner in listed if owner.kind is OwnerKind.GROUP],
     )
-
-
-def _no_source(source: str) -> NotFoundError:
-    return NotFoundError(f"There is no source {source}. `muniment sources list` shows what there is.")

@@ -5,16 +5,14 @@ like what does not exist.
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-from litestar import Request, get, post, put
+from litestar import get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from gateway.errors import NotFoundError
-from gateway.http_errors import error_responses
+from gateway.http_errors import error_responses, require_no_body
 from gateway.services import Services
 from gateway.sources.access import NO_SUCH_SOURCE
 from gateway.sources.labels import SourceLabels, source_labels
@@ -51,22 +49,6 @@ class SyncAsked(msgspec.Struct, frozen=True):
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Asker:
-    """Who asks for something of a source, and in which circumstances."""
-
-    services: Services
-    principal: Principal
-    context: RequestContext
-
-    def require(self, action: Action, source: str) -> None:
-        self.services.source_access.require(self.principal, action, self.context, source)
-
-
-async def _no_body(_: Request[Any, Any, Any]) -> None:
-    """The address says everything, so no body is asked for."""
-
-
 @get(
     "/api/v1/sources",
     opt={"action": Action.SOURCES_READ},
@@ -98,7 +80,7 @@ def show_source(
     source: FromPath[str],
 ) -> Source:
     """Show how one source does."""
-    _Asker(services, principal, context).require(Action.SOURCES_READ, source)
+    services.source_access.require(principal, Action.SOURCES_READ, context, source)
     found = next((one for one in services.sources.listed() if one.name == source), None)
     if found is None:  # It was removed in this moment.
         raise NotFoundError(NO_SUCH_SOURCE)
@@ -119,7 +101,7 @@ def list_skipped(
     source: FromPath[str],
 ) -> SkippedList:
     """List what the last runs over a source could not read: paths and reasons, never text."""
-    _Asker(services, principal, context).require(Action.SOURCES_READ, source)
+    services.source_access.require(principal, Action.SOURCES_READ, context, source)
     return SkippedList(source, [Skipped(path, reason) for path, reason in services.sources.skipped(source)])
 
 
@@ -137,7 +119,7 @@ def list_labels(
     source: FromPath[str],
 ) -> SourceLabels:
     """List the labels that a source's documents have, and whether the file that says so can be read."""
-    _Asker(services, principal, context).require(Action.LABELS_READ, source)
+    services.source_access.require(principal, Action.LABELS_READ, context, source)
     return source_labels(services.database, source)
 
 
@@ -147,7 +129,7 @@ def list_labels(
     status_code=202,
     tags=["sources"],
     responses=error_responses(404, 409),
-    before_request=_no_body,
+    before_request=require_no_body,
     sync_to_thread=True,
 )
 def sync_source(
@@ -157,7 +139,7 @@ def sync_source(
     source: FromPath[str],
 ) -> SyncAsked:
     """Have a source read as soon as its turn comes."""
-    _Asker(services, principal, context).require(Action.SOURCES_SYNC, source)
+    services.source_access.require(principal, Action.SOURCES_SYNC, context, source)
     services.source_runs.start(source, principal.id)
     return SyncAsked(source, "asked")
 

@@ -13,11 +13,11 @@ from sqlmodel import Session, col, func, select
 from connectors.access import load_access
 from connectors.contract import Connector
 from connectors.registry import create, settings_to_save
-from gateway.errors import BadRequestError, ConflictError, GatewayError, NotFoundError, translate
+from gateway.errors import BadRequestError, ConflictError, GatewayError, translate
 from gateway.recording import Recorder
 from gateway.sources.owners import owners_changed
 from gateway.sources.schemas import Source, SourceOwners
-from gateway.sources.store import Owner, owned_sources, write_owners
+from gateway.sources.store import Owner, owned_sources, require_source, write_owners
 from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished, SyncStarted
 from policies.clock import SteadyClock
 from policies.sources import OwnedSource
@@ -34,10 +34,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 class Sources:
     """The configured sources."""
 
-    def __init__(self, database: Engine, recorder: Recorder) -> None:
+    def __init__(self, database: Engine, recorder: Recorder, clock: SteadyClock) -> None:
         self._database = database
         self._recorder = recorder
-        self._clock = SteadyClock()
+        self._clock = clock
 
     def add(
         self,
@@ -178,13 +178,17 @@ class Sources:
             # The trail has it, and a database that cannot be written must not hide what went wrong before.
             _log.error("source_failure_not_kept source=%s", name)
 
+    def require(self, name: str) -> None:
+        """Make sure that there is a source of this name.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        _ = self._row(name)
+
     def _row(self, name: str) -> SourceRow:
         with Session(self._database) as session:
-            row = session.get(SourceRow, name)
-        if row is None:
-            message = f"There is no source {name}. `muniment sources list` shows what there is."
-            raise NotFoundError(message)
-        return row
+            return require_source(session, name)
 
 
 def _is_ours(error: BaseException) -> bool:

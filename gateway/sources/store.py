@@ -1,4 +1,4 @@
-"""Owners of sources in storage. They go with their source, in the transaction that takes it out."""
+"""Sources and their owners in storage. Owners go with their source, in the transaction that takes it out."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlmodel import Field, Session, SQLModel, select
 
+from gateway.errors import NotFoundError
 from policies.sources import OwnedSource
 from retrieval.tables import SourceRow
 
@@ -35,6 +36,19 @@ class SourceOwnerRow(SQLModel, table=True):
     source: str = Field(primary_key=True, foreign_key="source.name", ondelete="CASCADE")
     kind: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
+
+
+def require_source(session: Session, name: str) -> SourceRow:
+    """A source's row.
+
+    Raises:
+        NotFoundError: There is no such source.
+    """
+    row = session.get(SourceRow, name)
+    if row is None:
+        message = f"There is no source {name}. `muniment sources list` shows what there is."
+        raise NotFoundError(message)
+    return row
 
 
 def owners_of(session: Session, source: str) -> frozenset[Owner]:

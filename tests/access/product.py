@@ -50,7 +50,8 @@ from tests.fakes.sources import ListConnector, NothingPersonal
 faiss.omp_set_num_threads(1)
 
 KEY = b"k" * 32
-FRESH = Freshness(timedelta(hours=2), SteadyClock())
+CLOCK = SteadyClock()
+FRESH = Freshness(timedelta(hours=2), CLOCK)
 EMPLOYEE = frozenset({Role.EMPLOYEE})
 SEEN = tuple(each.name for each in fields(FoundPassage) if each.name not in {"passage_id", "label"})
 """Fields of a found passage but those that no reader is ever shown."""
@@ -115,7 +116,7 @@ def new_corpus(folder: Path) -> Corpus:
     redactor: Any = NothingPersonal()
     recorder: Any = QuietRecorder()
     ingestion = Ingestion(database, embedder, redactor, KEY, folder / "locks", parser_here)
-    return Corpus(folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder))
+    return Corpus(folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder, CLOCK))
 
 
 def reopened(corpus: Corpus) -> Corpus:
@@ -125,7 +126,9 @@ def reopened(corpus: Corpus) -> Corpus:
     redactor: Any = NothingPersonal()
     recorder: Any = QuietRecorder()
     ingestion = Ingestion(database, embedder, redactor, KEY, corpus.folder / "locks", parser_here)
-    return Corpus(corpus.folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder))
+    return Corpus(
+        corpus.folder, database, ingestion, Users(database, recorder, FRESH), Sources(database, recorder, CLOCK)
+    )
 
 
 def empty_database(folder: Path) -> Path:
