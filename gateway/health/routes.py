@@ -20,7 +20,13 @@ from policies.principals import Principal
 _TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@get("/health/live", opt={"action": Action.HEALTH_READ}, tags=["health"], sync_to_thread=False)
+@get(
+    "/health/live",
+    opt={"action": Action.HEALTH_READ},
+    tags=["health"],
+    responses=error_responses(),
+    sync_to_thread=False,
+)
 def live() -> Health:
     """Answer that the process serves requests; says nothing about its parts."""
     return Health("alive")
@@ -30,7 +36,10 @@ def live() -> Health:
     "/health/ready",
     opt={"action": Action.HEALTH_READ},
     tags=["health"],
-    responses={503: ResponseSpec(Health, generate_examples=False, description="A part does not work.")},
+    responses={
+        **error_responses(),
+        503: ResponseSpec(Health, generate_examples=False, description="A part does not work."),
+    },
 )
 async def ready(
     request: Request[Any, Any, Any],

@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
 from litestar import Request, Response, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from pydantic import ValidationError
 from scim2_models import (
@@ -44,6 +46,41 @@ _ACCEPTED = ("application/scim+json", "application/json")
 _OFF = "SCIM is switched off here. Set scim.enabled to let an identity provider send users and groups."
 _OPT = {"action": Action.DIRECTORY_MANAGE}
 _Resource = User | Group
+
+
+class ScimErrorBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What went wrong, in SCIM's form."""
+
+    schemas: list[str]
+    status: str
+    detail: str
+    scim_type: str | None = None
+
+
+_ERRORS = {
+    400: "The request cannot be understood.",
+    401: "This needs an API key.",
+    403: "The caller may not do this.",
+    404: "There is no such thing, or SCIM is switched off.",
+    409: "There is one of that name already.",
+    413: "The request is too large.",
+    500: "A defect in the service.",
+    503: "The service is not ready.",
+}
+
+
+def _described(*statuses: int) -> dict[int, ResponseSpec]:
+    """For a route's documentation: objects in SCIM's form with these statuses, and every error."""
+    answers = {
+        status: ResponseSpec(dict[str, Any], generate_examples=False, media_type=MEDIA_TYPE) for status in statuses
+    }
+    errors = {
+        status: ResponseSpec(ScimErrorBody, generate_examples=False, description=told, media_type=MEDIA_TYPE)
+        for status, told in _ERRORS.items()
+    }
+    return answers | errors
+
+
 _State = TypeVar("_State")
 _UNAUTHORISED, _DEFECT = 401, 500
 _MOST_FILTER = 1_000
@@ -64,21 +101,21 @@ def answer_scim_error(request: Request[Any, Any, Any], error: Exception) -> Resp
     return _answer(told.model_dump(), told.status or _DEFECT, headers)
 
 
-@get("/Users", opt=_OPT, sync_to_thread=True)
+@get("/Users", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=True)
 def list_users(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """List the users that came with SCIM."""
     _require_on(services)
     return _users(_asked(request, User), services, _base(request))
 
 
-@post("/Users/.search", opt=_OPT, status_code=200)
+@post("/Users/.search", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), status_code=200)
 async def search_users(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """List users as the body asks, so that names stand in no address."""
     asked = _search_request(await _body(request, services), User)
     return await asyncio.to_thread(_users, asked, services, _base(request))
 
 
-@post("/Users", opt=_OPT, status_code=201)
+@post("/Users", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(201), status_code=201)
 async def create_user(
     request: Request[Any, Any, Any], services: NamedDependency[Services], principal: NamedDependency[Principal]
 ) -> Response[bytes]:
@@ -89,7 +126,7 @@ async def create_user(
     return _answer_resource(request, _user(state, base), Context.RESOURCE_CREATION_RESPONSE, 201)
 
 
-@get("/Users/{user_id:str}", opt=_OPT, sync_to_thread=True)
+@get("/Users/{user_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=True)
 def show_user(
     request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
 ) -> Response[bytes]:
@@ -100,7 +137,7 @@ def show_user(
     )
 
 
-@put("/Users/{user_id:str}", opt=_OPT)
+@put("/Users/{user_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200))
 async def replace_user(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
@@ -119,7 +156,7 @@ async def replace_user(
     return _answer_resource(request, _user(state, base), Context.RESOURCE_REPLACEMENT_RESPONSE)
 
 
-@patch("/Users/{user_id:str}", opt=_OPT)
+@patch("/Users/{user_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200))
 async def patch_user(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
@@ -140,7 +177,7 @@ async def patch_user(
     return _answer_resource(request, _user(state, base), Context.RESOURCE_PATCH_RESPONSE)
 
 
-@delete("/Users/{user_id:str}", opt=_OPT, sync_to_thread=True)
+@delete("/Users/{user_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(), sync_to_thread=True)
 def delete_user(
     services: NamedDependency[Services], principal: NamedDependency[Principal], user_id: FromPath[str]
 ) -> None:
@@ -149,21 +186,21 @@ def delete_user(
     services.scim_users.delete(user_id, principal.id)
 
 
-@get("/Groups", opt=_OPT, sync_to_thread=True)
+@get("/Groups", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=True)
 def list_groups(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """List the groups that came with SCIM."""
     _require_on(services)
     return _groups(_asked(request, Group), services, _base(request))
 
 
-@post("/Groups/.search", opt=_OPT, status_code=200)
+@post("/Groups/.search", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), status_code=200)
 async def search_groups(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """List groups as the body asks, so that names stand in no address."""
     asked = _search_request(await _body(request, services), Group)
     return await asyncio.to_thread(_groups, asked, services, _base(request))
 
 
-@post("/Groups", opt=_OPT, status_code=201)
+@post("/Groups", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(201), status_code=201)
 async def create_group(
     request: Request[Any, Any, Any], services: NamedDependency[Services], principal: NamedDependency[Principal]
 ) -> Response[bytes]:
@@ -174,14 +211,14 @@ async def create_group(
     return _answer_resource(request, _group(state, base), Context.RESOURCE_CREATION_RESPONSE, 201)
 
 
-@post("/.search", opt=_OPT, status_code=200)
+@post("/.search", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), status_code=200)
 async def search_all(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """List users and groups as the body asks."""
     asked = _search_request(await _body(request, services), User | Group)
     return await asyncio.to_thread(_everything, asked, services, _base(request))
 
 
-@get("/Groups/{group_id:str}", opt=_OPT, sync_to_thread=True)
+@get("/Groups/{group_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=True)
 def show_group(
     request: Request[Any, Any, Any], services: NamedDependency[Services], group_id: FromPath[str]
 ) -> Response[bytes]:
@@ -191,7 +228,7 @@ def show_group(
     return _answer_resource(request, _group(state, _base(request)), Context.RESOURCE_QUERY_RESPONSE)
 
 
-@put("/Groups/{group_id:str}", opt=_OPT)
+@put("/Groups/{group_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200))
 async def replace_group(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
@@ -210,7 +247,7 @@ async def replace_group(
     return _answer_resource(request, _group(state, base), Context.RESOURCE_REPLACEMENT_RESPONSE)
 
 
-@patch("/Groups/{group_id:str}", opt=_OPT)
+@patch("/Groups/{group_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200))
 async def patch_group(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
@@ -231,7 +268,7 @@ async def patch_group(
     return _answer_resource(request, _group(state, base), Context.RESOURCE_PATCH_RESPONSE)
 
 
-@delete("/Groups/{group_id:str}", opt=_OPT, sync_to_thread=True)
+@delete("/Groups/{group_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(), sync_to_thread=True)
 def delete_group(
     services: NamedDependency[Services], principal: NamedDependency[Principal], group_id: FromPath[str]
 ) -> None:
@@ -240,21 +277,21 @@ def delete_group(
     services.scim_groups.delete(group_id, principal.id)
 
 
-@get("/ServiceProviderConfig", opt=_OPT, sync_to_thread=False)
+@get("/ServiceProviderConfig", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=False)
 def show_config(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """Say what of SCIM is spoken here."""
     _require_on(services)
     return _discovered(request, "ServiceProviderConfig", [CONFIG], "")
 
 
-@get("/Schemas", opt=_OPT, sync_to_thread=False)
+@get("/Schemas", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=False)
 def list_schemas(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """Say which attributes there are."""
     _require_on(services)
     return _discovered(request, "Schemas", PROVIDER.schemas)
 
 
-@get("/Schemas/{schema_id:str}", opt=_OPT, sync_to_thread=False)
+@get("/Schemas/{schema_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=False)
 def show_schema(
     request: Request[Any, Any, Any], services: NamedDependency[Services], schema_id: FromPath[str]
 ) -> Response[bytes]:
@@ -263,14 +300,14 @@ def show_schema(
     return _discovered(request, "Schemas", PROVIDER.schemas, schema_id)
 
 
-@get("/ResourceTypes", opt=_OPT, sync_to_thread=False)
+@get("/ResourceTypes", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=False)
 def list_resource_types(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """Say which kinds of resources there are."""
     _require_on(services)
     return _discovered(request, "ResourceTypes", PROVIDER.resource_types)
 
 
-@get("/ResourceTypes/{type_id:str}", opt=_OPT, sync_to_thread=False)
+@get("/ResourceTypes/{type_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=False)
 def show_resource_type(
     request: Request[Any, Any, Any], services: NamedDependency[Services], type_id: FromPath[str]
 ) -> Response[bytes]:
@@ -279,7 +316,7 @@ def show_resource_type(
     return _discovered(request, "ResourceTypes", PROVIDER.resource_types, type_id)
 
 
-@get("/{rest:path}", opt=_OPT, sync_to_thread=False)
+@get("/{rest:path}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=False)
 def show_nothing(rest: FromPath[str]) -> Response[bytes]:
     """Answer in SCIM's form that there is nothing at other addresses."""
     message = f"There is nothing at {rest[:64]}."
