@@ -3,10 +3,12 @@
 # PYTHON    the interpreter the virtual environment is made with
 # PIP_ARGS  further arguments for pip, such as a mirror
 # SERVE=0   ends `make demo` after the answers
+# WORKERS   how many tests run at a time
 
 PYTHON ?= python3
 PIP_ARGS ?=
 SERVE ?= 1
+WORKERS ?= 2
 QUESTION ?= What happens to salaries in 2027?
 
 SMALL_GENERATOR := qwen2.5-coder-0.5b-instruct-q4_k_m
@@ -59,7 +61,7 @@ ifneq ($(SERVE),0)
 endif
 
 test: models
-	$(BIN)/python -m pytest -m "not deep"
+	$(BIN)/python -m pytest -m "not deep" --numprocesses $(WORKERS) --dist worksteal
 
 test-deep: models
 	$(BIN)/python -m pytest -m deep --timeout=3600
