@@ -5,36 +5,41 @@ become visible together, under a new epoch. A run that breaks off goes on from t
 """
 
 import hashlib
-import hmac
 import time
-from base64 import b32encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, delete, select
 
 from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Upsert
 from connectors.errors import ConnectorError
 from models.embedder import Embedder
 from policies.errors import RedactionFailedError, TextTooLongError
-from policies.personal_data import Span
 from policies.redaction.engine import Redactor
 from retrieval.chunks import Chunk, chunk, index_text
+from retrieval.documents import (
+    PersonalData,
+    ReadDocument,
+    document_id,
+    note_skips,
+    relabel_document,
+    remove_document,
+    write_document,
+)
 from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
-from retrieval.labels import intern_label, next_epoch
-from retrieval.parsing import ParsedDocument, Parser, UnparsableError, UnparsableNowError
-from retrieval.parts import Matched, cut_by_parts, document_label, part_keys, passage_label
+from retrieval.labels import next_epoch
+from retrieval.parsing import Parser, UnparsableError, UnparsableNowError
+from retrieval.parts import Matched, cut_by_parts, part_keys
 from retrieval.paths import sealed_spans
 from retrieval.sessions import batched, writing
-from retrieval.spans import spans_within, write_spans
-from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow, utc_now
+from retrieval.tables import DocumentRow, SkipRow, SourceRow, utc_now
 
 _PIPELINE = "3"
 """Raise it when parsing, chunking or what is recognised as personal data changes: the next sync reads all anew."""
@@ -97,23 +102,12 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parsed:
-    """A document ready to be embedded and written."""
-
-    upsert: Upsert
-    digest: str
-    document: ParsedDocument
-    title: str
-    chunks: list[Chunk]
-    parts: list[Matched]
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
-    parsed: _Parsed
-    path_spans: str
-    title_spans: str
-    passages: list[PassageRow]
+    """A document ready to be written, with a vector for each chunk."""
+
+    read: ReadDocument
+    found: PersonalData
+    vectors: list[bytes]
 
 
 class Ingestion:
@@ -179,7 +173,7 @@ class Ingestion:
             self._load_models(source)
         known = self._known_digests(source, batch.upserts)
         relabelled: list[Upsert] = []
-        parsed: list[_Parsed] = []
+        parsed: list[ReadDocument] = []
         for upsert in batch.upserts.values():
             digest = self._digest(upsert)
             if known.get(upsert.id) == digest:
@@ -187,7 +181,7 @@ class Ingestion:
                 continue
             run.progress(upsert.path)
             try:
-                parsed.append(self._parse(run.parser, upsert, digest))
+                parsed.append(self._parse(run.parser, source, upsert, digest))
             except UnparsableError as error:
                 batch.skips[upsert.id] = Skip(upsert.id, upsert.path, str(error))
                 report.again += isinstance(error, UnparsableNowError)
@@ -196,12 +190,12 @@ class Ingestion:
             if prepared or relabelled or batch.deletes or batch.skips:
                 report.epoch = next_epoch(session)
             for item in prepared:
-                self._write(session, source, item, report.epoch)
+                write_document(session, source, item.read, item.found, item.vectors, report.epoch)
             for upsert in relabelled:
-                self._relabel(session, source, upsert, report.epoch)
-            gone = batch.deletes | batch.skips.keys()
-            report.deleted += sum([self._remove(session, source, id_, report.epoch) for id_ in sorted(gone)])
-            self._note_skips(session, source, batch)
+                relabel_document(session, self._id(source, upsert.id), source, upsert, report.epoch)
+            gone = sorted(batch.deletes | batch.skips.keys())
+            report.deleted += sum([remove_document(session, self._id(source, id_), report.epoch) for id_ in gone])
+            note_skips(session, source, [*batch.upserts, *batch.deletes], list(batch.skips.values()))
             row = session.get_one(SourceRow, source)
             row.cursor, row.synced_at = cursor, utc_now()
             session.add(row)
@@ -209,7 +203,7 @@ class Ingestion:
         report.upserted += len(prepared)
         report.relabelled += len(relabelled)
         report.skipped += len(batch.skips)
-        report.passages += sum(len(item.passages) for item in prepared)
+        report.passages += sum(len(item.vectors) for item in prepared)
         report.done = report.seen
         run.on_progress(report)
 
@@ -250,7 +244,7 @@ class Ingestion:
             gone = sorted(set(session.exec(of_source)) - named)
             if gone:
                 report.epoch = next_epoch(session)
-                report.deleted += sum([self._remove(session, source, id_, report.epoch) for id_ in gone])
+                report.deleted += sum([remove_document(session, self._id(source, id_), report.epoch) for id_ in gone])
             for row in session.exec(select(SkipRow).where(SkipRow.source == source)).all():
                 if row.external_id not in named:
                     session.delete(row)
@@ -266,7 +260,7 @@ class Ingestion:
             session.commit()
 
     def _known_digests(self, source: str, upserts: dict[str, Upsert]) -> dict[str, str]:
-        ids = {self.document_id(source, external): external for external in upserts}
+        ids = {self._id(source, external): external for external in upserts}
         with Session(self._database) as session:
             query = select(DocumentRow.id, DocumentRow.content_digest).where(col(DocumentRow.deleted).is_(False))
             found = chain.from_iterable(
@@ -279,7 +273,7 @@ class Ingestion:
         about = f"{self._read_with}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}\0{cuts}"
         return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
 
-    def _parse(self, parser: Parser, upsert: Upsert, digest: str) -> _Parsed:
+    def _parse(self, parser: Parser, source: str, upsert: Upsert, digest: str) -> ReadDocument:
         document = parser.parse(upsert.content, upsert.media_type, upsert.path)
         chunks: list[Chunk] = []
         parts: list[Matched] = []
@@ -287,9 +281,10 @@ class Ingestion:
             pieces = chunk(stretch, self._embedder.count_tokens)
             chunks += pieces
             parts += [matched] * len(pieces)
-        return _Parsed(upsert, digest, document, upsert.title or document.title, chunks, parts)
+        title = upsert.title or document.title
+        return ReadDocument(self._id(source, upsert.id), upsert, digest, document, title, chunks, parts)
 
-    def _prepare(self, run: _Run, parsed: list[_Parsed], batch: _Batch) -> list[_Prepared]:
+    def _prepare(self, run: _Run, parsed: list[ReadDocument], batch: _Batch) -> list[_Prepared]:
         """Find personal data and embed, side by side: the one is Python's work, the other is torch's."""
         if not parsed:
             return []
@@ -300,23 +295,21 @@ class Ingestion:
         ]
         with ThreadPoolExecutor(max_workers=1) as pool:
             embedding = pool.submit(self._embedder.embed, texts)
-            found: list[list[list[Span]] | None] = []
+            found: list[PersonalData | None] = []
             for item in parsed:
                 run.progress(item.upsert.path)
                 found.append(self._personal_data(item, batch, run.report))
                 run.report.done += 1
             vectors = iter(embedding.result())
         prepared: list[_Prepared] = []
-        for item, spans in zip(parsed, found, strict=True):
+        for item, personal in zip(parsed, found, strict=True):
             own = [next(vectors).tobytes() for _ in item.chunks]
-            if spans is not None:
-                path_spans, title_spans, text_spans, *heading_spans = spans
-                passages = _passages(item, text_spans, heading_spans, own)
-                prepared.append(_Prepared(item, write_spans(path_spans), write_spans(title_spans), passages))
+            if personal is not None:
+                prepared.append(_Prepared(item, personal, own))
         return prepared
 
-    def _personal_data(self, item: _Parsed, batch: _Batch, report: SyncReport) -> list[list[Span]] | None:
-        """Spans of path, title, text and each passage's heading; none when they cannot be looked for.
+    def _personal_data(self, item: ReadDocument, batch: _Batch, report: SyncReport) -> PersonalData | None:
+        """None when it cannot be looked for.
 
         A document whose personal data is not known is left out: it could not be shown to a model safely. Unless it is
         too long for ever, the next run tries again.
@@ -324,80 +317,15 @@ class Ingestion:
         try:
             headings = [piece.heading for piece in item.chunks]
             in_path = sealed_spans(item.upsert.path, self._redactor)
-            return [in_path, *self._redactor.find_many([item.title, item.document.text, *headings])]
+            title, text, *of_headings = self._redactor.find_many([item.title, item.document.text, *headings])
         except RedactionFailedError as error:
             batch.skips[item.upsert.id] = Skip(item.upsert.id, item.upsert.path, str(error))
             report.again += not isinstance(error, TextTooLongError)
             return None
+        return PersonalData(in_path, title, text, of_headings)
 
-    def document_id(self, source: str, external_id: str) -> str:
-        """A document's identity outside: the same at every run, and telling nothing of how many others there are."""
-        mac = hmac.digest(self._identity_key, f"{source}\0{external_id}".encode(), hashlib.sha256)
-        return "d" + b32encode(mac[:15]).decode().lower()
-
-    def _write(self, session: Session, source: str, item: _Prepared, epoch: int) -> None:
-        parsed, upsert = item.parsed, item.parsed.upsert
-        id_ = self.document_id(source, upsert.id)
-        session.exec(delete(PassageRow).where(col(PassageRow.document_id) == id_))
-        label = document_label(replace(upsert.label, source=source), upsert.parts, set(chain(*parsed.parts)))
-        session.merge(
-            DocumentRow(
-                id=id_,
-                source=source,
-                external_id=upsert.id,
-                path=upsert.path,
-                path_spans=item.path_spans,
-                title=parsed.title,
-                title_spans=item.title_spans,
-                url=upsert.url,
-                author=upsert.author,
-                media_type=upsert.media_type,
-                modified=upsert.modified,
-                label_id=intern_label(session, label),
-                content_digest=parsed.digest,
-                epoch=epoch,
-                deleted=False,
-            )
-        )
-        session.flush()
-        numbers = {
-            matched: intern_label(session, passage_label(label, upsert.parts, matched)) for matched in set(parsed.parts)
-        }
-        for passage, matched in zip(item.passages, parsed.parts, strict=True):
-            passage.document_id, passage.label_id = id_, numbers[matched]
-            session.add(passage)
-
-    def _relabel(self, session: Session, source: str, upsert: Upsert, epoch: int) -> None:
-        row = session.get_one(DocumentRow, self.document_id(source, upsert.id))
-        of_document = col(PassageRow.document_id) == row.id
-        stored = session.exec(select(PassageRow.parts).where(of_document).distinct()).all()
-        present = {key for parts in stored for key in parts.splitlines()}
-        label = document_label(replace(upsert.label, source=source), upsert.parts, present)
-        for parts in stored:
-            number = intern_label(session, passage_label(label, upsert.parts, parts.splitlines()))
-            of_parts = update(PassageRow).where(of_document, col(PassageRow.parts) == parts)
-            session.exec(of_parts.values(label_id=number))
-        row.label_id, row.epoch = intern_label(session, label), epoch
-        row.url, row.author, row.modified = upsert.url, upsert.author, upsert.modified
-        session.add(row)
-
-    def _remove(self, session: Session, source: str, external_id: str, epoch: int) -> int:
-        row = session.get(DocumentRow, self.document_id(source, external_id))
-        if row is None or row.deleted:
-            return 0
-        session.exec(delete(PassageRow).where(col(PassageRow.document_id) == row.id))
-        row.title = row.url = row.author = row.content_digest = ""
-        row.title_spans = "[]"
-        row.deleted, row.epoch = True, epoch
-        session.add(row)
-        return 1
-
-    def _note_skips(self, session: Session, source: str, batch: _Batch) -> None:
-        for some in batched([*batch.upserts, *batch.deletes, *batch.skips]):
-            session.exec(delete(SkipRow).where(col(SkipRow.source) == source, col(SkipRow.external_id).in_(some)))
-        session.add_all(
-            SkipRow(source=source, external_id=s.id, path=s.path, reason=s.reason) for s in batch.skips.values()
-        )
+    def _id(self, source: str, external_id: str) -> str:
+        return document_id(self._identity_key, source, external_id)
 
     def forget(self, source: str) -> int:
         """Remove a source with all its documents; returns how many there were.
@@ -407,7 +335,7 @@ class Ingestion:
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), writing(self._database) as session:
             epoch = next_epoch(session)
             query = select(DocumentRow.external_id).where(DocumentRow.source == source)
-            removed = sum([self._remove(session, source, id_, epoch) for id_ in session.exec(query).all()])
+            removed = sum([remove_document(session, self._id(source, id_), epoch) for id_ in session.exec(query).all()])
             session.exec(delete(SkipRow).where(col(SkipRow.source) == source))
             session.exec(delete(SourceRow).where(col(SourceRow.name) == source))
             session.commit()
@@ -420,25 +348,3 @@ def _translated(source: str, changes: Iterator[Change]) -> Iterator[Change]:
     except ConnectorError as error:
         message = f"Source {source} was not read to its end. {error}"
         raise SyncFailedError(message) from error
-
-
-def _passages(
-    item: _Parsed, text_spans: Sequence[Span], heading_spans: Sequence[Sequence[Span]], vectors: Sequence[bytes]
-) -> list[PassageRow]:
-    return [
-        PassageRow(
-            document_id="",
-            ordinal=ordinal,
-            label_id=0,
-            parts="\n".join(item.parts[ordinal]),
-            heading=piece.heading,
-            heading_spans=write_spans(heading),
-            text=item.document.text[piece.start : piece.end],
-            spans=write_spans(spans_within(text_spans, piece.start, piece.end)),
-            start=piece.start,
-            end=piece.end,
-            page=piece.page,
-            vector=vector,
-        )
-        for ordinal, (piece, heading, vector) in enumerate(zip(item.chunks, heading_spans, vectors, strict=True))
-    ]

@@ -13,6 +13,7 @@ from policies.errors import RedactionFailedError, TextTooLongError
 from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
+from retrieval import ingestion
 from retrieval.errors import SyncBusyError, SyncFailedError
 from retrieval.files import exclusive
 from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow
@@ -198,7 +199,7 @@ def test_a_crash_in_the_middle_of_a_commit_leaves_the_old_state(
         message = "power cut"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(corpus.ingestion, "_note_skips", crash)
+    monkeypatch.setattr(ingestion, "note_skips", crash)
     with pytest.raises(RuntimeError, match="power cut"):
         corpus.sync(page("a", "Lasers.", EVERYONE))
     monkeypatch.undo()

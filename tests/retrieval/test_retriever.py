@@ -96,7 +96,7 @@ def test_without_the_filter_hidden_pages_would_show(corpus: Corpus) -> None:
     with Session(corpus.database) as session:
         found = {session.get_one(PassageRow, hit.passage_id).document_id for hit in hits}
     forbidden = {id_ for id_, each in by_id.items() if not may_read(OWEN, each.label)}
-    assert any(corpus.ingestion.document_id("pages", id_) in found for id_ in forbidden)
+    assert any(corpus.ingestion._id("pages", id_) in found for id_ in forbidden)
 
 
 def test_the_second_check_refuses_what_the_first_let_through(
