@@ -4,7 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from gateway.policy.oversharing import Oversharing, rank_oversharing
-from gateway.policy.simulation import Advance, Simulation, simulate
+from gateway.policy.replaying import Advance
+from gateway.policy.simulation import Simulation, simulate
 from gateway.services import Services
 from policies.actions import Action
 from policies.audit.events import OversharingListed, TrailRead

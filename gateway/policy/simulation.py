@@ -5,7 +5,7 @@ Users are those of today; the trail names who asked, not the groups they were in
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import product
@@ -16,13 +16,12 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway.policy.readers import alike, contexts_that_differ
+from gateway.policy.replaying import MOST_LISTED, Advance, Replay, replay
 from gateway.sources.store import owned_sources
 from policies.actions import OF_SOURCES, Action
-from policies.audit.events import PassagesRetrieved, QuestionAsked, SearchAsked
-from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.authorizer import Authorizer
 from policies.bundles import RuleChanges, rule_changes
-from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
+from policies.context import RequestContext
 from policies.decisions import Decision
 from policies.labels import Label
 from policies.personal_data import EntityType
@@ -30,12 +29,6 @@ from policies.principals import Principal
 from policies.sources import OwnedSource
 from retrieval.labels import all_labels, label_uses
 
-Advance = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
-_PAGE = 2000
-"""Entries of the trail held at once."""
-_MOST_LISTED = 200
-"""Changes listed one by one; the totals count all."""
 _LABEL_ACTIONS = {Action.DOCUMENTS_READ, Action.MODELS_SEND_REMOTE, Action.PERSONAL_DATA_REVEAL}
 
 
@@ -77,31 +70,6 @@ class Totals(msgspec.Struct, frozen=True):
     kinds: int
 
 
-class LostPassages(msgspec.Struct, frozen=True):
-    """A question or search of the past that would no longer show all that it showed."""
-
-    request: str
-    at: datetime
-    principal: str
-    documents: list[str]
-    policies: list[str]
-
-
-class Replay(msgspec.Struct, frozen=True):
-    """What questions and searches of the past would show; counts are of requests, but for `passages`.
-
-    `already_lost` have passages that the policies in force would not show either; `not_replayable` are of users or
-    labels that are gone.
-    """
-
-    requests: int
-    passages: int
-    losing: int
-    already_lost: int
-    not_replayable: int
-    lost: list[LostPassages]
-
-
 class Simulation(msgspec.Struct, frozen=True):
     """What a bundle would change."""
 
@@ -133,7 +101,7 @@ class _Found:
 
     def add(self, what: str, weight: int, change: Change) -> None:
         self.counted[what] += weight
-        if len(self.listed) < _MOST_LISTED:
+        if len(self.listed) < MOST_LISTED:
             self.listed.append(change)
 
     def totals(self) -> Totals:
@@ -185,7 +153,9 @@ def simulate(
     _compare_actions(world, gained, lost)
     _compare_sources(world, gained, lost)
     _compare_labels(world, gained, lost, on_progress)
-    replay, entries = _replay(world, trail, since, on_progress)
+    replayed, entries = replay(
+        trail, world.principals, world.every_label, before, after, since=since, on_progress=on_progress
+    )
     return (
         Simulation(
             revision=before.revision,
@@ -195,7 +165,7 @@ def simulate(
             rules_changed=list(world.changes.changed),
             users=len(world.principals),
             labels=len(world.labels),
-            replay=replay,
+            replay=replayed,
             gains=gained.totals(),
             losses=lost.totals(),
             gained=gained.listed,
@@ -354,93 +324,6 @@ def _compare_kinds(world: _World, users: list[Principal], gained: _Found, lost: 
 def _kinds(policies: Authorizer, principal: Principal, label: Label, context: RequestContext) -> frozenset[EntityType]:
     decisions = policies.decide_reveal(principal, tuple(EntityType), label, context)
     return frozenset(type_ for type_, decision in decisions.items() if decision.allowed)
-
-
-@dataclass(slots=True)
-class _Replaying:
-    """What replaying has found so far, and what it has decided already."""
-
-    world: _World
-    numbers: Mapping[str, int]
-    counted: Counter[str] = field(default_factory=Counter)
-    lost: list[LostPassages] = field(default_factory=list)
-    decided: dict[tuple[str, RequestContext], tuple[dict[int, Decision], dict[int, Decision]]] = field(
-        default_factory=dict
-    )
-
-    def replay(self, entry: Entry, principal: Principal | None, context: RequestContext) -> None:
-        """Decide on everything that one request showed."""
-        event = entry.event
-        labels = [self.numbers.get(digest) for digest in event["labels"]]
-        self.counted["requests"] += 1
-        self.counted["passages"] += len(labels)
-        if principal is None or None in labels:
-            self.counted["not_replayable"] += 1
-            return
-        now, then = self._decisions(principal, context)
-        shown = [(document, number or 0) for document, number in zip(event["documents"], labels, strict=True)]
-        losing = [(document, number) for document, number in shown if now[number].allowed and not then[number].allowed]
-        self.counted["already_lost"] += any(not now[number].allowed for _, number in shown)
-        if losing:
-            self.counted["losing"] += 1
-            if len(self.lost) < _MOST_LISTED:
-                documents = sorted({document for document, _ in losing})
-                rules = sorted({rule for _, number in losing for rule in then[number].policies})
-                self.lost.append(LostPassages(str(event["request"]), entry.at, principal.id, documents, rules))
-
-    def _decisions(
-        self, principal: Principal, context: RequestContext
-    ) -> tuple[dict[int, Decision], dict[int, Decision]]:
-        key = (principal.id, context)
-        if key not in self.decided:
-            self.decided[key] = (
-                self.world.before.decide_labels(principal, self.world.every_label, context),
-                self.world.after.decide_labels(principal, self.world.every_label, context),
-            )
-        return self.decided[key]
-
-
-def _replay(world: _World, trail: Path, since: datetime | None, on_progress: Advance) -> tuple[Replay, int]:
-    """Put what was shown in the past to both bundles."""
-    asked: dict[str, tuple[str, RequestContext]] = {}
-    entries = 0
-    for kind, purpose in ((QuestionAsked.kind, Purpose.ANSWER), (SearchAsked.kind, Purpose.SEARCH)):
-        for entry in _entries(trail, kind, since):
-            asked[str(entry.event["request"])] = (str(entry.event["principal"]), _context(entry.event, purpose))
-            entries += 1
-    replaying = _Replaying(world, {label.digest: number for number, label in world.every_label.items()})
-    for done, entry in enumerate(_entries(trail, PassagesRetrieved.kind, since)):
-        if done % _PAGE == 0:
-            on_progress("questions and searches", done, len(asked))
-        entries += 1
-        if (request := asked.get(str(entry.event["request"]))) is not None:
-            replaying.replay(entry, world.principals.get(request[0]), request[1])
-    on_progress("questions and searches", len(asked), len(asked))
-    counted = replaying.counted
-    replay = Replay(
-        requests=counted["requests"],
-        passages=counted["passages"],
-        losing=counted["losing"],
-        already_lost=counted["already_lost"],
-        not_replayable=counted["not_replayable"],
-        lost=replaying.lost,
-    )
-    return replay, entries
-
-
-def _entries(trail: Path, kind: str, since: datetime | None) -> Iterator[Entry]:
-    """Entries of a kind, newest first, a page at a time."""
-    before: int | None = None
-    while page := read_entries(trail, EntryQuery(kind=kind, since=since, limit=_PAGE, before=before)):
-        yield from page
-        before = page[-1].id
-
-
-def _context(event: Mapping[str, object], purpose: Purpose) -> RequestContext:
-    """The context of a request of the past, as the trail has it."""
-    channel = Channel(str(event["channel"]))
-    network = str(event.get("network") or OTHER_NETWORK)
-    return RequestContext(Purpose.EVALUATION if channel is Channel.EVALUATION else purpose, network, channel)
 
 
 def _names(users: list[Principal]) -> list[str]:
