@@ -21,7 +21,6 @@ from scim2_models import (
     ListResponse,
     Meta,
     PatchOp,
-    Reference,
     ResourceType,
     Schema,
     SCIMException,
@@ -33,8 +32,10 @@ from scim2_models.path import CompareOperator, Comparison
 
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.http_errors import describe_error, log_error
-from gateway.identity.scim.protocol import CONFIG, MOST_RESULTS, POLICY, PROVIDER, Group, GroupMember, GroupOfUser, User
-from gateway.identity.scim.service import MOST_SEARCHED, GroupState, Page, Place, UserState
+from gateway.identity.scim.protocol import CONFIG, MOST_RESULTS, POLICY, PROVIDER, Group, User
+from gateway.identity.scim.resources import group_resource, user_resource, wanted_group, wanted_user
+from gateway.identity.scim.service import MOST_SEARCHED
+from gateway.identity.scim.states import GroupState, Page, UserState
 from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
@@ -122,8 +123,8 @@ async def create_user(
     """Create a user."""
     body, base = await _body(request, services), _base(request)
     wanted = User.model_validate(body, scim_ctx=Context.RESOURCE_CREATION_REQUEST, scim_policy=POLICY)
-    state = await asyncio.to_thread(services.scim_users.create, _wanted_user(wanted), principal.id)
-    return _answer_resource(request, _user(state, base), Context.RESOURCE_CREATION_RESPONSE, 201)
+    state = await asyncio.to_thread(services.scim_users.create, wanted_user(wanted), principal.id)
+    return _answer_resource(request, user_resource(state, base), Context.RESOURCE_CREATION_RESPONSE, 201)
 
 
 @get("/Users/{user_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), sync_to_thread=True)
@@ -133,7 +134,7 @@ def show_user(
     """Show a user."""
     _require_on(services)
     return _answer_resource(
-        request, _user(services.scim_users.get(user_id), _base(request)), Context.RESOURCE_QUERY_RESPONSE
+        request, user_resource(services.scim_users.get(user_id), _base(request)), Context.RESOURCE_QUERY_RESPONSE
     )
 
 
@@ -149,11 +150,11 @@ async def replace_user(
     wanted = User.model_validate(body, scim_ctx=Context.RESOURCE_REPLACEMENT_REQUEST, scim_policy=POLICY)
 
     def alter(state: UserState) -> UserState:
-        wanted.replace(_user(state, base))
-        return _wanted_user(wanted)
+        wanted.replace(user_resource(state, base))
+        return wanted_user(wanted)
 
     state = await asyncio.to_thread(services.scim_users.change, user_id, alter, principal.id)
-    return _answer_resource(request, _user(state, base), Context.RESOURCE_REPLACEMENT_RESPONSE)
+    return _answer_resource(request, user_resource(state, base), Context.RESOURCE_REPLACEMENT_RESPONSE)
 
 
 @patch("/Users/{user_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200))
@@ -169,12 +170,12 @@ async def patch_user(
     _require_few(changes)
 
     def alter(state: UserState) -> UserState:
-        resource = _user(state, base)
+        resource = user_resource(state, base)
         changes.patch(resource, scim_policy=POLICY)
-        return _wanted_user(resource)
+        return wanted_user(resource)
 
     state = await asyncio.to_thread(services.scim_users.change, user_id, alter, principal.id)
-    return _answer_resource(request, _user(state, base), Context.RESOURCE_PATCH_RESPONSE)
+    return _answer_resource(request, user_resource(state, base), Context.RESOURCE_PATCH_RESPONSE)
 
 
 @delete("/Users/{user_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(), sync_to_thread=True)
@@ -207,8 +208,10 @@ async def create_group(
     """Create a group."""
     body, base = await _body(request, services), _base(request)
     wanted = Group.model_validate(body, scim_ctx=Context.RESOURCE_CREATION_REQUEST, scim_policy=POLICY)
-    state = await asyncio.to_thread(lambda: services.scim_groups.create(_wanted_group(wanted, services), principal.id))
-    return _answer_resource(request, _group(state, base), Context.RESOURCE_CREATION_RESPONSE, 201)
+    state = await asyncio.to_thread(
+        lambda: services.scim_groups.create(wanted_group(wanted, services.scim_groups.existing), principal.id)
+    )
+    return _answer_resource(request, group_resource(state, base), Context.RESOURCE_CREATION_RESPONSE, 201)
 
 
 @post("/.search", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200), status_code=200)
@@ -225,7 +228,7 @@ def show_group(
     """Show a group."""
     _require_on(services)
     state = services.scim_groups.get(group_id)
-    return _answer_resource(request, _group(state, _base(request)), Context.RESOURCE_QUERY_RESPONSE)
+    return _answer_resource(request, group_resource(state, _base(request)), Context.RESOURCE_QUERY_RESPONSE)
 
 
 @put("/Groups/{group_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200))
@@ -240,11 +243,11 @@ async def replace_group(
     wanted = Group.model_validate(body, scim_ctx=Context.RESOURCE_REPLACEMENT_REQUEST, scim_policy=POLICY)
 
     def alter(state: GroupState) -> GroupState:
-        wanted.replace(_group(state, base))
-        return _wanted_group(wanted, services)
+        wanted.replace(group_resource(state, base))
+        return wanted_group(wanted, services.scim_groups.existing)
 
     state = await asyncio.to_thread(services.scim_groups.change, group_id, alter, principal.id)
-    return _answer_resource(request, _group(state, base), Context.RESOURCE_REPLACEMENT_RESPONSE)
+    return _answer_resource(request, group_resource(state, base), Context.RESOURCE_REPLACEMENT_RESPONSE)
 
 
 @patch("/Groups/{group_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(200))
@@ -260,12 +263,12 @@ async def patch_group(
     _require_few(changes)
 
     def alter(state: GroupState) -> GroupState:
-        resource = _group(state, base)
+        resource = group_resource(state, base)
         changes.patch(resource, scim_policy=POLICY)
-        return _wanted_group(resource, services)
+        return wanted_group(resource, services.scim_groups.existing)
 
     state = await asyncio.to_thread(services.scim_groups.change, group_id, alter, principal.id)
-    return _answer_resource(request, _group(state, base), Context.RESOURCE_PATCH_RESPONSE)
+    return _answer_resource(request, group_resource(state, base), Context.RESOURCE_PATCH_RESPONSE)
 
 
 @delete("/Groups/{group_id:str}", opt=_OPT, media_type=MEDIA_TYPE, responses=_described(), sync_to_thread=True)
@@ -401,7 +404,7 @@ def _search_request(asked: dict[str, Any], model: Any) -> SearchRequest[Any]:
 def _users(asked: SearchRequest[Any], services: Services, base: str) -> Response[bytes]:
     return _listed(
         asked,
-        lambda page: _both(services.scim_users.find(page), lambda state: _user(state, base)),
+        lambda page: _both(services.scim_users.find(page), lambda state: user_resource(state, base)),
         {"username", "externalid", "id"},
         ListResponse[User],
     )
@@ -413,7 +416,10 @@ def _everything(asked: SearchRequest[Any], services: Services, base: str) -> Res
         users, some = services.scim_users.find(page)
         rest = Page(max(0, page.start - users), page.count - len(some))
         groups, others = services.scim_groups.find(rest)
-        return users + groups, [*(_user(state, base) for state in some), *(_group(state, base) for state in others)]
+        return users + groups, [
+            *(user_resource(state, base) for state in some),
+            *(group_resource(state, base) for state in others),
+        ]
 
     return _listed(asked, find, (), ListResponse[User | Group])
 
@@ -423,7 +429,7 @@ def _groups(asked: SearchRequest[Any], services: Services, base: str) -> Respons
     members = "members" not in without or asked.filter is not None
     return _listed(
         asked,
-        lambda page: _both(services.scim_groups.find(page, members=members), lambda state: _group(state, base)),
+        lambda page: _both(services.scim_groups.find(page, members=members), lambda state: group_resource(state, base)),
         {"displayname", "externalid", "id"},
         ListResponse[Group],
     )
@@ -479,69 +485,6 @@ def _both(found: tuple[int, Sequence[_State]], resource: Callable[[_State], _Res
 def _require_few(changes: PatchOp[User] | PatchOp[Group]) -> None:
     if len(changes.operations or []) > _MOST_OPERATIONS:
         raise TooManyException(detail=f"At most {_MOST_OPERATIONS} operations may be sent at once.")
-
-
-def _wanted_user(resource: User) -> UserState:
-    return UserState(
-        user_name=resource.user_name or "",
-        external_id=resource.external_id or "",
-        display_name=resource.display_name or "",
-        active=resource.active is not False,
-    )
-
-
-def _wanted_group(resource: Group, services: Services) -> GroupState:
-    """The group that is wanted. Clients leave out what kind a member is; ids are never both a user's and a group's."""
-    members = [member for member in resource.members or [] if member.value]
-    groups = {member.value for member in members if (member.type or "").lower() == "group"}
-    unknown = {member.value for member in members if not member.type}
-    groups |= services.scim_groups.existing(unknown)
-    places = {member.value: Place(member.value or "", "") for member in members}
-    return GroupState(
-        name=resource.display_name or "",
-        external_id=resource.external_id or "",
-        users=tuple(place for id_, place in places.items() if id_ not in groups),
-        groups=tuple(place for id_, place in places.items() if id_ in groups),
-    )
-
-
-def _user(state: UserState, base: str) -> User:
-    return User(
-        id=state.id,
-        external_id=state.external_id or None,
-        user_name=state.user_name,
-        display_name=state.display_name or None,
-        active=state.active,
-        groups=[GroupOfUser(value=place.id, display=place.name) for place in state.groups] or None,
-        meta=Meta(
-            resource_type="User",
-            created=state.created_at,
-            last_modified=state.modified_at,
-            location=f"{base}/Users/{state.id}",
-        ),
-    )
-
-
-def _group(state: GroupState, base: str) -> Group:
-    members = [_member(place, "User", base) for place in state.users]
-    members += [_member(place, "Group", base) for place in state.groups]
-    return Group(
-        id=state.id,
-        external_id=state.external_id or None,
-        display_name=state.name,
-        members=members or None,
-        meta=Meta(
-            resource_type="Group",
-            created=state.created_at,
-            last_modified=state.modified_at,
-            location=f"{base}/Groups/{state.id}",
-        ),
-    )
-
-
-def _member(place: Place, kind: str, base: str) -> GroupMember:
-    reference = Reference[Any](f"{base}/{kind}s/{place.id}")
-    return GroupMember(value=place.id, type=kind, ref=reference)
 
 
 def _base(request: Request[Any, Any, Any]) -> str:

@@ -5,20 +5,28 @@ in the trail before it is committed.
 """
 
 import secrets
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine
 from sqlmodel import Session, col, delete, func, select, update
 
-from gateway.errors import BadRequestError, ConflictError, NotFoundError
+from gateway.errors import BadRequestError, ConflictError
 from gateway.identity.groups import require_group_name
 from gateway.identity.memberships import MembershipRow, NestingRow, Origin
 from gateway.identity.names import require_user_id
 from gateway.identity.options import ScimOptions
+from gateway.identity.scim.states import (
+    GroupState,
+    Page,
+    UserState,
+    group_row,
+    group_states,
+    groups_of,
+    user_row,
+    user_states,
+)
 from gateway.identity.scim.store import ScimGroupRow, ScimUserRow
 from gateway.identity.store import SessionRow, UserRow
 from gateway.recording import Recorder
@@ -31,60 +39,14 @@ from policies.audit.events import (
     UserDisabled,
     UserEnabled,
 )
-from policies.clock import zoned
 from policies.principals import PrincipalKind, Role
 from retrieval.labels import next_epoch
-from retrieval.sessions import writing
+from retrieval.sessions import batched, writing
 from retrieval.tables import utc_now
 
 MOST_SEARCHED = 20_000
 """Resources looked at for one filter that the database does not answer."""
 _MOST_TEXT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Something's id and name."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class UserState:
-    """A user as a client sees and sets it; `groups` are those that name it."""
-
-    user_name: str
-    external_id: str = ""
-    display_name: str = ""
-    active: bool = True
-    id: str = ""
-    groups: tuple[Place, ...] = ()
-    created_at: datetime | None = None
-    modified_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GroupState:
-    """A group as a client sees and sets it, with the ids of its members."""
-
-    name: str
-    external_id: str = ""
-    users: tuple[Place, ...] = ()
-    groups: tuple[Place, ...] = ()
-    id: str = ""
-    created_at: datetime | None = None
-    modified_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Where to begin (from 0), how many to give, and what an attribute must be: the database answers that."""
-
-    start: int
-    count: int
-    attribute: str = ""
-    value: str = ""
 
 
 class ScimUsers:
@@ -105,7 +67,7 @@ class ScimUsers:
             NotFoundError: There is none of this id.
         """
         with Session(self._database) as session:
-            return _user_states(session, [_user_row(session, id_)])[0]
+            return user_states(session, [user_row(session, id_)])[0]
 
     def find(self, page: Page) -> tuple[int, list[UserState]]:
         """How many there are, and those of the page."""
@@ -119,7 +81,7 @@ class ScimUsers:
         with Session(self._database) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(ScimUserRow.id).offset(page.start).limit(page.count)).all()
-            return total, _user_states(session, rows)
+            return total, user_states(session, rows)
 
     def create(self, wanted: UserState, by: str) -> UserState:
         """A new user; a plain employee of that name is linked where that is configured.
@@ -138,7 +100,7 @@ class ScimUsers:
             session.add(row)
             _set_active(session, row.user_id, by, events, active=wanted.active, now=now)
             session.flush()
-            return _user_states(session, [row])[0]
+            return user_states(session, [row])[0]
 
     def change(self, id_: str, alter: Callable[[UserState], UserState], by: str) -> UserState:
         """Make a user what the client says, who is told what the user is.
@@ -148,8 +110,8 @@ class ScimUsers:
         """
         now = self._clock()
         with _changing(self._database, self._recorder) as (session, events):
-            row = _user_row(session, id_)
-            wanted = alter(_user_states(session, [row])[0])
+            row = user_row(session, id_)
+            wanted = alter(user_states(session, [row])[0])
             _require_usable(wanted)
             if wanted.user_name != row.user_name:
                 self._require_free(session, wanted.user_name, besides=row)
@@ -168,7 +130,7 @@ class ScimUsers:
                 row.modified_at = now
             session.add(row)
             session.flush()
-            return _user_states(session, [row])[0]
+            return user_states(session, [row])[0]
 
     def delete(self, id_: str, by: str) -> None:
         """Disable a user at once, and forget that the client knew it. The name stays that user's.
@@ -178,9 +140,9 @@ class ScimUsers:
         """
         now = self._clock()
         with _changing(self._database, self._recorder) as (session, events):
-            row = _user_row(session, id_)
+            row = user_row(session, id_)
             _set_active(session, row.user_id, by, events, active=False, now=now)
-            named = _groups_of(session, [row.user_id])[row.user_id]
+            named = groups_of(session, [row.user_id])[row.user_id]
             if named:
                 events.append(
                     GroupsChanged(by=by, user=row.user_id, origin=Origin.SCIM, added=(), removed=tuple(named))
@@ -247,7 +209,7 @@ class ScimGroups:
             NotFoundError: There is none of this id.
         """
         with Session(self._database) as session:
-            return _group_states(session, [_group_row(session, id_)], members=True)[0]
+            return group_states(session, [group_row(session, id_)], members=True)[0]
 
     def find(self, page: Page, *, members: bool = True) -> tuple[int, list[GroupState]]:
         """How many there are, and those of the page."""
@@ -261,14 +223,14 @@ class ScimGroups:
         with Session(self._database) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(ScimGroupRow.id).offset(page.start).limit(page.count)).all()
-            return total, _group_states(session, rows, members=members)
+            return total, group_states(session, rows, members=members)
 
     def existing(self, ids: Collection[str | None]) -> set[str]:
         """Those of the ids that are groups'."""
         with Session(self._database) as session:
             return {
                 found
-                for some in _parts(id_ for id_ in ids if id_)
+                for some in batched([id_ for id_ in ids if id_])
                 for found in session.exec(select(ScimGroupRow.id).where(col(ScimGroupRow.id).in_(some)))
             }
 
@@ -289,7 +251,7 @@ class ScimGroups:
             session.flush()
             _set_members(session, row, GroupState(row.name), wanted, by, events)
             session.flush()
-            return _group_states(session, [row], members=True)[0]
+            return group_states(session, [row], members=True)[0]
 
     def change(self, id_: str, alter: Callable[[GroupState], GroupState], by: str) -> GroupState:
         """Make a group what the client says, who is told what the group is.
@@ -299,8 +261,8 @@ class ScimGroups:
         """
         now = self._clock()
         with _changing(self._database, self._recorder) as (session, events):
-            row = _group_row(session, id_)
-            before = _group_states(session, [row], members=True)[0]
+            row = group_row(session, id_)
+            before = group_states(session, [row], members=True)[0]
             wanted = alter(before)
             _require_free_group(session, wanted, row.id)
             _set_members(session, row, before, wanted, by, events)
@@ -308,7 +270,7 @@ class ScimGroups:
                 row.name, row.external_id, row.modified_at = wanted.name, wanted.external_id, now
             session.add(row)
             session.flush()
-            return _group_states(session, [row], members=True)[0]
+            return group_states(session, [row], members=True)[0]
 
     def delete(self, id_: str, by: str) -> None:
         """Take a group away, and everybody out of it.
@@ -317,8 +279,8 @@ class ScimGroups:
             NotFoundError, TrailUnavailableError: As above.
         """
         with _changing(self._database, self._recorder) as (session, events):
-            row = _group_row(session, id_)
-            before = _group_states(session, [row], members=True)[0]
+            row = group_row(session, id_)
+            before = group_states(session, [row], members=True)[0]
             _set_members(session, row, before, GroupState(row.name), by, events)
             for nesting in session.exec(select(NestingRow).where(*_nested_by_us(row.name))).all():
                 events.append(GroupUnnested(by=by, group=row.name, parent=nesting.parent, origin=Origin.SCIM))
@@ -365,7 +327,7 @@ def _set_members(
         events.append(GroupsChanged(by=by, user=user, origin=Origin.SCIM, added=added, removed=removed))
     given = (col(MembershipRow.group) == before.name, col(MembershipRow.origin) == Origin.SCIM)
     leaving = had if renamed else had - users
-    for some in _parts(sorted(leaving)):
+    for some in batched(sorted(leaving)):
         session.exec(delete(MembershipRow).where(*given, col(MembershipRow.user_id).in_(some)))
     session.flush()
     entering = users if renamed else users - had
@@ -392,22 +354,6 @@ def _nested_by_us(group: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]
     return (col(NestingRow.group) == group, col(NestingRow.origin) == Origin.SCIM)
 
 
-def _user_row(session: Session, id_: str) -> ScimUserRow:
-    row = session.get(ScimUserRow, id_)
-    if row is None or row.deleted:
-        message = f"There is no user {id_[:64]}."
-        raise NotFoundError(message)
-    return row
-
-
-def _group_row(session: Session, id_: str) -> ScimGroupRow:
-    row = session.get(ScimGroupRow, id_)
-    if row is None:
-        message = f"There is no group {id_[:64]}."
-        raise NotFoundError(message)
-    return row
-
-
 def _user_ids(session: Session, ids: Collection[str]) -> set[str]:
     """The users of these ids of the client's.
 
@@ -415,7 +361,7 @@ def _user_ids(session: Session, ids: Collection[str]) -> set[str]:
         BadRequestError: One of them does not exist.
     """
     found: dict[str, str] = {}
-    for some in _parts(sorted(set(ids))):
+    for some in batched(sorted(set(ids))):
         query = select(ScimUserRow).where(col(ScimUserRow.id).in_(some), col(ScimUserRow.deleted).is_(False))
         found |= {row.id: row.user_id for row in session.exec(query)}
     return _require_all(ids, found)
@@ -424,7 +370,7 @@ def _user_ids(session: Session, ids: Collection[str]) -> set[str]:
 def _group_names(session: Session, ids: Collection[str]) -> set[str]:
     found = {
         row.id: row.name
-        for some in _parts(sorted(set(ids)))
+        for some in batched(sorted(set(ids)))
         for row in session.exec(select(ScimGroupRow).where(col(ScimGroupRow.id).in_(some)))
     }
     return _require_all(ids, found)
@@ -435,77 +381,6 @@ def _require_all(ids: Collection[str], found: dict[str, str]) -> set[str]:
         message = f"There is no member {min(missing)[:64]}."
         raise BadRequestError(message)
     return set(found.values())
-
-
-def _user_states(session: Session, rows: Collection[ScimUserRow]) -> list[UserState]:
-    groups = _groups_of(session, [row.user_id for row in rows])
-    names = sorted({name for named in groups.values() for name in named})
-    ids = {
-        row.name: row.id
-        for some in _parts(names)
-        for row in session.exec(select(ScimGroupRow).where(col(ScimGroupRow.name).in_(some)))
-    }
-    active = {
-        id_: is_active
-        for some in _parts([row.user_id for row in rows])
-        for id_, is_active in session.exec(select(UserRow.id, UserRow.active).where(col(UserRow.id).in_(some)))
-    }
-    return [
-        UserState(
-            user_name=row.user_name,
-            external_id=row.external_id,
-            display_name=row.display_name,
-            active=active[row.user_id],
-            id=row.id,
-            groups=tuple(Place(ids[name], name) for name in groups[row.user_id] if name in ids),
-            created_at=zoned(row.created_at),
-            modified_at=zoned(row.modified_at),
-        )
-        for row in rows
-    ]
-
-
-def _groups_of(session: Session, users: list[str]) -> defaultdict[str, list[str]]:
-    """The groups in which SCIM names each user."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for some in _parts(users):
-        query = select(MembershipRow).where(col(MembershipRow.user_id).in_(some), MembershipRow.origin == Origin.SCIM)
-        for row in session.exec(query.order_by(MembershipRow.group)):
-            found[row.user_id].append(row.group)
-    return found
-
-
-def _group_states(session: Session, rows: Collection[ScimGroupRow], *, members: bool) -> list[GroupState]:
-    return [_group_state(session, row, members=members) for row in rows]
-
-
-def _group_state(session: Session, row: ScimGroupRow, *, members: bool) -> GroupState:
-    state = GroupState(
-        name=row.name,
-        external_id=row.external_id,
-        id=row.id,
-        created_at=zoned(row.created_at),
-        modified_at=zoned(row.modified_at),
-    )
-    if not members:
-        return state
-    users = session.exec(
-        select(ScimUserRow.id, ScimUserRow.user_name)
-        .join(MembershipRow, col(MembershipRow.user_id) == ScimUserRow.user_id)
-        .where(MembershipRow.group == row.name, MembershipRow.origin == Origin.SCIM)
-        .order_by(ScimUserRow.id)
-    )
-    groups = session.exec(
-        select(ScimGroupRow.id, ScimGroupRow.name)
-        .join(NestingRow, col(NestingRow.group) == ScimGroupRow.name)
-        .where(NestingRow.parent == row.name, NestingRow.origin == Origin.SCIM)
-        .order_by(ScimGroupRow.id)
-    )
-    return replace(
-        state,
-        users=tuple(Place(id_, name) for id_, name in users),
-        groups=tuple(Place(id_, name) for id_, name in groups),
-    )
 
 
 def _require_free_group(session: Session, wanted: GroupState, id_: str) -> None:
@@ -527,9 +402,3 @@ def _require_short(text: str) -> None:
     if len(text) > _MOST_TEXT or not text.isprintable():
         message = f"{text[:40]!r} is too long, or not printable. At most {_MOST_TEXT} characters."
         raise BadRequestError(message)
-
-
-def _parts(values: Iterable[str], size: int = 500) -> Iterator[list[str]]:
-    """SQLite takes a bounded number of values in one statement."""
-    all_ = list(values)
-    return (all_[start : start + size] for start in range(0, len(all_), size))
