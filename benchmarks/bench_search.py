@@ -35,7 +35,7 @@ from retrieval.building import Entry, merge, segment_of
 from retrieval.codes import encode
 from retrieval.labels import CorpusState
 from retrieval.layers import Layer, whole
-from retrieval.ranking import CANDIDATES, nearest, rank
+from retrieval.ranking import CANDIDATES, let_go, nearest, rank
 from retrieval.segment_files import IndexFiles
 from retrieval.segments import Segment, Shape, segment_over, size_bytes
 from retrieval.vectors import scan
@@ -163,7 +163,7 @@ def ours_by_vector(layer: Layer, labels: set[int]) -> Find:
     def find(vector: np.ndarray) -> Sequence[int]:
         view = view_of(layer, labels)
         positions, scores = nearest(view, None, vector, CANDIDATES)
-        layer.segment.forget_vectors()
+        let_go(layer)
         return view.rows(positions[np.argsort(-scores, kind="stable")[:CANDIDATES]]).tolist()
 
     return find
@@ -260,15 +260,18 @@ def effort_for(
     return effort, reached
 
 
-def by_person(segment: Segment, minutes: float) -> dict[str, Any]:
-    layer, asked = whole(segment), questions(segment)
+def by_person(
+    segment: Segment, asked: list[tuple[np.ndarray, list[str]]], readers: dict[str, set[int]], minutes: float
+) -> dict[str, Any]:
+    """By reader, named with their labels: recall and times of ours and of the comparators."""
+    layer = whole(segment)
     flat = faiss.IndexFlatIP(DIMENSIONS)
     for at in range(0, len(segment), 50_000):
         flat.add(np.ascontiguousarray(segment.vectors[at : at + 50_000]))
     hnsw, built = graph(segment, minutes)
     print("hnsw", built, flush=True)
     result: dict[str, Any] = {"hnsw": built}
-    for name, labels in people(segment).items():
+    for name, labels in readers.items():
         rows = allowed_rows(segment, labels)
         vectors = [vector for vector, _ in asked]
         right = [exact_ten(segment, rows, vector) for vector in vectors]
@@ -429,7 +432,7 @@ def measured(passages: int, minutes: float) -> dict[str, Any]:
         print(json.dumps(result["changes"]), flush=True)
         result["scan"] = kernels(segment)
         print(json.dumps(result["scan"]), flush=True)
-        return result | by_person(segment, minutes)
+        return result | by_person(segment, questions(segment), people(segment), minutes)
     finally:
         shutil.rmtree(folder)
 

@@ -16,7 +16,7 @@ from retrieval.views import Positions, Ranges, View, mask, plan
 _KEPT = 512
 """Rows a scan of codes keeps. Of a million synthetic passages at most 360 could not be told from the best fifty by
 their codes, and of 2,500 of the handbook 91; a longer list costs little."""
-_SHORT_ROWS = 2_048
+_SHORT_ROWS = 4_096
 """Fewer are scanned as vectors in less time than it takes to keep a list and measure what is on it."""
 _MOST_ROUGH = 1 / 16
 """With a larger share of rough rows their codes tell too little. The handbook has 1 in 1,000."""

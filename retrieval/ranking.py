@@ -22,6 +22,8 @@ CANDIDATES = 50
 """How many passages each ranking brings to the fusion."""
 _KEYWORD_WEIGHT = 0.4
 """Of the keyword score against the similarity; from 0.35 to 0.5 nothing changes on the handbook (`docs/quality.md`)."""
+_MAPPED_BYTES = 64 * 1024 * 1024
+"""Vectors that may stay mapped: those of some 43,000 passages."""
 
 _Scores = NDArray[np.float64]
 
@@ -66,9 +68,18 @@ def rank(
     hits = {(hit.view, hit.position): hit for ranking in (similar, matching) for hit in _best(views, ranking)}
     found = _fused(views, list(hits.values()), worded, vector)
     for layer in layers:
-        # Around each vector measured the system has mapped 64 kB and more: 65 MB for a reader of a million passages.
-        layer.segment.forget_vectors()
+        let_go(layer)
     return found
+
+
+def let_go(layer: Layer) -> None:
+    """Take the vectors that a search measured out of the memory of this process, where these are many.
+
+    Around each of them the system has mapped 64 kB and more: 65 MB for a reader of a million passages. To map them
+    again costs a search of a small index more than all else it does.
+    """
+    if layer.segment.vectors.nbytes > _MAPPED_BYTES:
+        layer.segment.forget_vectors()
 
 
 def _matching(scores: _Scores, wanted: Ranges | None) -> tuple[Positions, _Scores]:
