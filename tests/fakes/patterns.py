@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Self
 
-from policies.personal_data import EntityType, Span
+from policies.personal_data import EntityType, KnownTypes, Span
 
 _PATTERNS = {
     EntityType.EMAIL_ADDRESS: re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
@@ -15,6 +15,8 @@ _PATTERNS = {
 
 class PatternRedactor:
     """Stands in for `policies.redaction.engine.Redactor`, and for the scanner it gives."""
+
+    types = KnownTypes()
 
     def load(self) -> None:
         """There is nothing to load."""
