@@ -252,7 +252,7 @@ def test_a_sites_own_type_goes_all_the_way(commands: Commands) -> None:
     assert commands.json("sync")["sources"][0]["upserted"] == 0
     assert "Kestrel" not in shown(commands)
     assert "[project hidden]" in shown(commands)
-    explained = commands.json("policy", "explain", "alice", "finance/budget.md")
+    explained = commands.json("policy", "explain", "--user", "alice", "--document", "finance/budget.md")
     assert "PROJECT" in explained["masked"]
     asked = commands.json("ask", "What is the Kestrel budget for 2027?", "--as", "alice")
     assert asked["redactions"]["PROJECT"] >= 1
