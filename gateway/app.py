@@ -167,7 +167,8 @@ def server_config(app: Litestar, options: ServerOptions) -> uvicorn.Config:
 
 def _open(services: Services) -> None:
     """Open what is quick to open, so that a service that cannot work does not start, and nothing is opened twice."""
-    _ = (services.config, services.networks, services.keys, services.database, services.trail, services.recorder)
+    _ = (services.config, services.networks, services.site_redaction, services.keys, services.database)
+    _ = (services.trail, services.recorder)
     _ = (services.authorizer, services.users, services.catalogue, services.models, services.generator)
     _ = (services.sources, services.source_access, services.source_runs)
     _ = (services.conversations, services.bundles, services.callers, services.password_sign_in)

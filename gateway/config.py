@@ -14,6 +14,7 @@ import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from policies.redaction.options import RedactionOptions
 
 CONFIG_NAME = "muniment.toml"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -88,6 +89,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     networks: dict[str, tuple[str, ...]] = {}
     ldap: LdapOptions = LdapOptions()
     scim: ScimOptions = ScimOptions()
+    redaction: RedactionOptions = RedactionOptions()
 
 
 class Home:

@@ -108,7 +108,7 @@ def _disk(services: Services) -> Finding:
 
 
 def _settings(services: Services) -> Finding:
-    _ = services.config
+    _ = (services.config, services.site_redaction)
     return _ok(f"{services.home.config_file} is valid")
 
 

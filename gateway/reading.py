@@ -10,19 +10,19 @@ from typing import Self
 from policies.authorizer import Decider
 from policies.context import RequestContext
 from policies.labels import Label
-from policies.personal_data import EntityType, Span
+from policies.personal_data import Span, SpanType
 from policies.principals import Principal
 from policies.redaction.placeholders import mask
 from retrieval.retriever import FoundPassage
 
-_NOTHING: frozenset[EntityType] = frozenset()
+_NOTHING: frozenset[SpanType] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     """A principal looking at some passages; `revealed_kinds` is what policy shows of these, by their labels."""
 
-    revealed_kinds: Mapping[Label, frozenset[EntityType]]
+    revealed_kinds: Mapping[Label, frozenset[SpanType]]
 
     @classmethod
     def of(
@@ -31,7 +31,7 @@ class Reader:
         authorizer: Decider,
         principal: Principal,
         context: RequestContext,
-        also: Iterable[EntityType] = (),
+        also: Iterable[SpanType] = (),
     ) -> Self:
         """Decide once for all labels of these passages and all kinds of personal data that stand in them; `also` more.
 
@@ -49,7 +49,7 @@ class Reader:
             }
         )
 
-    def revealed(self, label: Label) -> frozenset[EntityType]:
+    def revealed(self, label: Label) -> frozenset[SpanType]:
         """The kinds of personal data this reader may see under a label; none under one that was not decided on."""
         return self.revealed_kinds.get(label, _NOTHING)
 

@@ -19,7 +19,7 @@ from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config
 from gateway.contexts import Networks
 from gateway.database import open_database
-from gateway.errors import DatabaseUnusableError
+from gateway.errors import ConfigurationError, DatabaseUnusableError
 from gateway.identity.callers import Callers
 from gateway.identity.directories import Directories
 from gateway.identity.directory import Snapshot
@@ -51,10 +51,11 @@ from models.store import ModelStore
 from policies.audit.events import PolicyRefused
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
-from policies.errors import TrailUnavailableError
+from policies.errors import RedactionSettingsError, TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
 from policies.redaction.engine import Redactor
+from policies.redaction.site import SiteRedaction, read_site
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
@@ -121,6 +122,15 @@ class Services:
         return Networks(self.config.networks)
 
     @cached_property
+    def site_redaction(self) -> SiteRedaction:
+        """Kinds of personal data of the site's own. Settings that cannot be used stop whatever needs them."""
+        try:
+            return read_site(self.config.redaction, self.home.folder)
+        except RedactionSettingsError as error:
+            message = f"{self.home.config_file} is not valid: {error}"
+            raise ConfigurationError(message) from error
+
+    @cached_property
     def keys(self) -> Keys:
         return open_keys(self.home.keys)
 
@@ -141,7 +151,7 @@ class Services:
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:
-        return CurrentPolicies(self.database, self._record_policy)
+        return CurrentPolicies(self.database, self._record_policy, self.site_redaction.types)
 
     def _record_policy(self, event: PolicyRefused) -> None:
         """The trail is opened only when there is something to say."""
@@ -246,7 +256,7 @@ class Services:
     @cached_property
     def redactor(self) -> Redactor:
         """Not loaded yet, as the embedder."""
-        return Redactor(self.models.path(self.config.models.recogniser))
+        return Redactor(self.models.path(self.config.models.recogniser), self.site_redaction)
 
     @cached_property
     def index(self) -> PassageIndex:
@@ -292,6 +302,8 @@ class Services:
         _ = self.first_state
         key = self.keys.derive("document-identity")
         models = f"{self.config.models.embedder}/{self.config.models.recogniser}"
+        if self.site_redaction.digest:
+            models += f"/{self.site_redaction.digest}"
         return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)
 
     @cached_property

@@ -34,7 +34,7 @@ from policies.entities import (
 from policies.errors import PolicyInvalidError
 from policies.labels import Label
 from policies.memory import DecisionMemory
-from policies.personal_data import SENSITIVITY, EntityType
+from policies.personal_data import KnownTypes, Sensitivity, SpanType
 from policies.principals import Principal
 from policies.rules import TOO_DEEP, Rule, read_rules, unreadable, words_of_context
 from policies.sources import OwnedSource
@@ -55,7 +55,8 @@ _CLOSED = """
 permit (principal, action == Action::"health:read", resource);
 """
 
-
+_TYPES_BEGIN = "entity EntityType enum ["
+_BUILT_IN_TYPES = KnownTypes()
 _ANSWERING = RequestContext()
 
 
@@ -66,7 +67,7 @@ class _Asked:
     action: Action
     context: RequestContext
     label: Label | None = None
-    about: EntityType | None = None
+    about: SpanType | None = None
     source: OwnedSource | None = None
 
     @property
@@ -108,10 +109,10 @@ class Decider(Protocol):
     def decide_reveals(
         self,
         principal: Principal,
-        types: Collection[EntityType],
+        types: Collection[SpanType],
         labels: Collection[Label],
         context: RequestContext = ...,
-    ) -> dict[Label, dict[EntityType, Decision]]:
+    ) -> dict[Label, dict[SpanType, Decision]]:
         """Which kinds of personal data may the principal see in documents of each of these labels?"""
 
 
@@ -119,15 +120,23 @@ class Authorizer:
     """Decides by one bundle of policies, which never changes once loaded. Safe across threads."""
 
     def __init__(
-        self, policies: str, schema: str, site_policies: str = "", networks: Collection[str] | None = None
+        self,
+        policies: str,
+        schema: str,
+        site_policies: str = "",
+        networks: Collection[str] | None = None,
+        types: KnownTypes = _BUILT_IN_TYPES,
     ) -> None:
         """Read and check the bundle: the shipped policies, the schema, and a site's own rules.
 
-        With `networks`, a rule that names another network is refused.
+        With `networks`, a rule that names another network is refused. `types` are the kinds of personal data there are
+        here; of one that is not among them, nothing is ever revealed.
 
         Raises:
             PolicyInvalidError: The policies or the schema cannot be read, or do not fit each other.
         """
+        self.types = types
+        schema = with_types(schema, types)
         self._schema = _read_schema(schema)
         self.rules = _read_policies(policies, site_policies, self._schema, networks)
         self._reasons = {rule.id: rule.reason for rule in self.rules}
@@ -138,13 +147,15 @@ class Authorizer:
         self._known: tuple[frozenset[Label], cedarpy.Entities] = (frozenset(), self._nobody)
 
     @classmethod
-    def load(cls, site_policies: str = "", networks: Collection[str] | None = None) -> Self:
+    def load(
+        cls, site_policies: str = "", networks: Collection[str] | None = None, types: KnownTypes = _BUILT_IN_TYPES
+    ) -> Self:
         """The shipped policies, with a site's own rules after them.
 
         Raises:
             PolicyInvalidError: They do not fit the schema.
         """
-        return cls(*shipped(), site_policies, networks)
+        return cls(*shipped(), site_policies, networks, types)
 
     @classmethod
     def closed(cls) -> Self:
@@ -207,32 +218,36 @@ class Authorizer:
     def decide_reveal(
         self,
         principal: Principal,
-        types: Collection[EntityType],
+        types: Collection[SpanType],
         label: Label,
         context: RequestContext = _ANSWERING,
-    ) -> dict[EntityType, Decision]:
+    ) -> dict[SpanType, Decision]:
         """Which kinds of personal data may the principal see in documents of this label? Revealing takes reading."""
         return self.decide_reveals(principal, types, [label], context)[label]
 
     def decide_reveals(
         self,
         principal: Principal,
-        types: Collection[EntityType],
+        types: Collection[SpanType],
         labels: Collection[Label],
         context: RequestContext = _ANSWERING,
-    ) -> dict[Label, dict[EntityType, Decision]]:
+    ) -> dict[Label, dict[SpanType, Decision]]:
         """`decide_reveal` for many labels; a part that several of them stand within is asked about once."""
-        kinds: list[EntityType | None] = [None, *dict.fromkeys(types)]  # None: may it be read at all?
+        known = [kind for kind in dict.fromkeys(types) if kind in self.types]
+        kinds: list[SpanType | None] = [None, *known]  # None: may it be read at all?
         pairs = list(dict.fromkeys((part, kind) for label in labels for part in label.parts() for kind in kinds))
         asked = [
             _Asked(Action.DOCUMENTS_READ if kind is None else Action.PERSONAL_DATA_REVEAL, context, part, kind)
             for part, kind in pairs
         ]
         decided = dict(zip(pairs, self._decide(principal, asked), strict=True))
-        revealed: dict[Label, dict[EntityType, Decision]] = {}
+        revealed: dict[Label, dict[SpanType, Decision]] = {}
         for label in labels:
             reading = _all([decided[part, None] for part in label.parts()])
-            revealing = {kind: _all([decided[part, kind] for part in label.parts()]) for kind in types}
+            revealing = {
+                kind: _all([decided[part, kind] for part in label.parts()]) if kind in known else _not_known(kind)
+                for kind in types
+            }
             revealed[label] = {kind: each if reading.allowed else reading for kind, each in revealing.items()}
         return revealed
 
@@ -294,7 +309,7 @@ class Authorizer:
                 "principal": asking,
                 "action": uid("Action", item.action.value),
                 "resource": item.resource,
-                "context": _context(item.context, item.about),
+                "context": _context(item.context, item.about, self._sensitivity(item.about)),
             }
             for item in asked
         ]
@@ -304,6 +319,9 @@ class Authorizer:
             message = f"{len(results)} answers to {len(asked)} questions"
             raise ValueError(message)
         return results
+
+    def _sensitivity(self, about: SpanType | None) -> Sensitivity | None:
+        return None if about is None else self.types.sensitivity(about)
 
     def _policies_about(self, actions: frozenset[Action]) -> cedarpy.PolicySet:
         """The rules that have a say on any of these actions; trying the others as well takes a quarter of the time."""
@@ -362,6 +380,16 @@ def shipped() -> tuple[str, str]:
     )
 
 
+def with_types(schema: str, types: KnownTypes) -> str:
+    """The schema with a site's own kinds of personal data among those that rules may name.
+
+    What each is stands beside it, so that the revision changes with it. Kinds that the schema has already stay: one
+    that was stored with a bundle is that bundle's.
+    """
+    new = [f'\n  "{name}", // {sensitivity}' for name, sensitivity in types.site if f'"{name}"' not in schema]
+    return schema.replace(_TYPES_BEGIN, _TYPES_BEGIN + "".join(new), 1)
+
+
 def complaint(text: str) -> str | None:
     """What keeps a text from being read as policies at all; none when it can be read. For naming the file at fault."""
     try:
@@ -377,7 +405,7 @@ def as_text(body: Mapping[str, Any]) -> str:
 
 
 @lru_cache(_CONTEXTS)
-def _context(given: RequestContext, about: EntityType | None) -> str:
+def _context(given: RequestContext, about: SpanType | None, sensitivity: Sensitivity | None) -> str:
     """What a rule may ask about the request, as JSON. Only values of our own types are told, whatever is given."""
     network: object = given.network
     if type(network) is not str:
@@ -388,10 +416,14 @@ def _context(given: RequestContext, about: EntityType | None) -> str:
         "network": network,
         "purpose": Purpose(given.purpose).value,
     }
-    if about is not None:
-        told["entity_type"] = reference(uid("EntityType", about.value))
-        told["sensitivity"] = reference(uid("Sensitivity", SENSITIVITY[about].value))
+    if about is not None and sensitivity is not None:
+        told["entity_type"] = reference(uid("EntityType", str(about)))
+        told["sensitivity"] = reference(uid("Sensitivity", sensitivity.value))
     return json.dumps(told)
+
+
+def _not_known(kind: SpanType) -> Decision:
+    return Decision(False, f"The settings no longer have the kind {kind}, so it is masked for everybody.")
 
 
 def _failed(why: str) -> Decision:

@@ -8,11 +8,13 @@ from typing import Self
 
 from policies.authorizer import Authorizer, complaint, shipped
 from policies.errors import PolicyInvalidError
+from policies.personal_data import KnownTypes
 from policies.rules import Rule
 
 _SUFFIX = ".cedar"
 _MOST_FILES = 1000
 _LARGEST_FILE_BYTES = 1_000_000
+_BUILT_IN_TYPES = KnownTypes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ def read_bundle(folder: Path) -> Bundle:
         raise _unreadable(folder, "a file is not UTF-8 text") from error
 
 
-def compile_bundle(bundle: Bundle, networks: Collection[str] | None = None) -> Authorizer:
+def compile_bundle(
+    bundle: Bundle, networks: Collection[str] | None = None, types: KnownTypes = _BUILT_IN_TYPES
+) -> Authorizer:
     """The shipped policies of this version with a site's own.
 
     Raises:
@@ -93,7 +97,7 @@ def compile_bundle(bundle: Bundle, networks: Collection[str] | None = None) -> A
             ["The policies were not loaded; those in force stay. Correct:", *map("\n  - {}".format, problems)]
         )
         raise PolicyInvalidError(message, tuple(problems))
-    return Authorizer(*shipped(), bundle.text, networks)
+    return Authorizer(*shipped(), bundle.text, networks, types)
 
 
 def rule_changes(before: Sequence[Rule], after: Sequence[Rule]) -> RuleChanges:

@@ -21,6 +21,10 @@ class RedactionFailedError(PoliciesError):
     """Personal data could not be looked for: the text must not be used; the caller refuses or retries."""
 
 
+class RedactionSettingsError(PoliciesError):
+    """What a site's settings say of redaction cannot be used: the operator corrects it; nothing starts before."""
+
+
 class TextTooLongError(RedactionFailedError):
     """A text is longer than is ever searched for personal data: it is split or left out; trying again is of no use."""
 

@@ -1,10 +1,13 @@
 """The kinds of personal data, and the spans where they stand in a text.
 
-Finding them is the work of `policies/redaction`; this module is the vocabulary that storage and policy share.
+Finding them is the work of `policies/redaction`; this module is the vocabulary that storage and policy share. Kinds
+are the built-in ones and those that a site's settings add; what is stored may also name kinds that a site once had.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NewType, TypeAlias
 
 
 class EntityType(StrEnum):
@@ -51,12 +54,45 @@ SENSITIVITY: dict[EntityType, Sensitivity] = {
 }
 
 
+SiteType = NewType("SiteType", str)
+"""A kind that a site's settings add, or added once: its name."""
+SpanType: TypeAlias = EntityType | SiteType
+"""Any kind of personal data; all of them are texts."""
+
+_BUILT_IN = {kind.value: kind for kind in EntityType}
+
+
+def span_type(name: str) -> SpanType:
+    """The kind of a name, as it was stored; one that is not built in is a site's, whether or not it still has it."""
+    return _BUILT_IN.get(name) or SiteType(name)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTypes:
+    """The kinds that an installation knows: the built-in ones, and `site`, its own with what each is."""
+
+    site: tuple[tuple[SiteType, Sensitivity], ...] = ()
+
+    def __iter__(self) -> Iterator[SpanType]:
+        yield from EntityType
+        yield from (name for name, _ in self.site)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in _BUILT_IN or any(name == kind for name, _ in self.site)
+
+    def sensitivity(self, kind: SpanType) -> Sensitivity:
+        """How policy treats a kind; one that is not known, or no longer, is sealed."""
+        if isinstance(kind, EntityType):
+            return SENSITIVITY[kind]
+        return next((found for name, found in self.site if name == kind), Sensitivity.SEALED)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Personal data at `text[start:end]` (code points), with who recognised it and how sure (0 to 1)."""
 
     start: int
     end: int
-    type: EntityType
+    type: SpanType
     score: float
     recogniser: str

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from policies.personal_data import SENSITIVITY, EntityType, Sensitivity, Span
+from policies.personal_data import EntityType, KnownTypes, Sensitivity, Span
 
 _EXTENSION = re.compile(r"\.(?=\w{1,8}\Z)")
 _FOLDERS = str.maketrans("/", " ")
@@ -26,6 +26,10 @@ _DATE_FIRST = re.compile(
 class Finder(Protocol):
     """Whoever finds personal data in texts."""
 
+    @property
+    def types(self) -> KnownTypes:
+        """The kinds of personal data that are looked for."""
+
     def find_many(self, texts: Sequence[str]) -> list[list[Span]]:
         """The personal data in each text."""
 
@@ -42,10 +46,10 @@ def sealed_spans(path: str, finder: Finder) -> list[Span]:
     bare = _EXTENSION.sub(" ", path)
     as_it_stands, as_words = finder.find_many([bare.translate(_FOLDERS), bare.translate(_WORDS)])
     found = [span for span in as_it_stands if span.recogniser != _LONG_RUN] + as_words
-    return [span for span in found if _is_sealed(path, span)]
+    return [span for span in found if _is_sealed(path, span, finder.types)]
 
 
-def _is_sealed(path: str, span: Span) -> bool:
+def _is_sealed(path: str, span: Span, types: KnownTypes) -> bool:
     if span.type is EntityType.CREDIT_CARD and _DATE_FIRST.match(path, span.start):
         return False
-    return SENSITIVITY[span.type] is Sensitivity.SEALED
+    return types.sensitivity(span.type) is Sensitivity.SEALED

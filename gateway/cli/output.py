@@ -24,6 +24,9 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u2
 """Control characters except tab and newline, and the marks that turn the direction of text."""
 
 
+_ESCAPED = re.compile(f"{_CONTROLS.pattern[:-1]}\u2028\u2029]")
+
+
 def printable(text: str) -> str:
     """The text with everything a terminal would obey made visible as a replacement character."""
     return _CONTROLS.sub("\ufffd", text)
@@ -113,4 +116,9 @@ def _cell(value: object) -> object:
 def show_json(value: Any) -> None:
     """Print a value as JSON, and nothing else."""
     text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2)
-    sys.stdout.write(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+    sys.stdout.write(escaped(text) + "\n")
+
+
+def escaped(text: str) -> str:
+    """JSON with what a terminal would obey, and what some programs take for the end of a line, written as escapes."""
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

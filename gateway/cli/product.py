@@ -17,6 +17,7 @@ from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
 from gateway.installation import create_home as create_home
 from gateway.installation import make_missing_parts as make_missing_parts
+from gateway.policy.ordinary import shown_to_ordinary_readers as shown_to_ordinary_readers
 from gateway.policy.reports import list_oversharing as list_oversharing
 from gateway.policy.reports import simulate_bundle as simulate_bundle
 from gateway.services import Services as Services

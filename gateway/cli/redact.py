@@ -1,15 +1,26 @@
-"""`redact`: what would be hidden from the model in a text."""
+"""`redact`: what would be hidden in a text, from the model and from readers."""
 
 import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
+from gateway.cli.lines import FoundLine, FoundSpan, batches, found_in, opened_bytes, write_line
 from gateway.cli.opening import opened, product
 from gateway.cli.options import Json
-from gateway.cli.output import messages, show_json
+from gateway.cli.output import messages, show_json, show_table, tell
 from gateway.errors import BadRequestError
+from policies.decisions import Decision
+from policies.personal_data import Span, SpanType
+
+if TYPE_CHECKING:
+    from gateway.cli.product import Services
+
+_AROUND_CHARS = 24
 
 
 def register(app: typer.Typer) -> None:
@@ -23,18 +34,106 @@ def redact(
         str, typer.Argument(metavar="[FILE|-]", help="A text file; - or nothing reads standard input.")
     ] = "-",
     *,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help='Lines {"id", "text"} in, lines {"id", "text", "spans"} out.')
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="List what is found, with the values, and by which rule it is masked.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print a text with personal data and secrets replaced by placeholders."""
+    if jsonl and (explain or as_json):
+        message = "--jsonl prints lines of its own; leave out --explain and --json."
+        raise BadRequestError(message)
+    if jsonl:
+        with opened(context) as services:
+            _redact_lines(services, file)
+        return
     text = _read(file)
     with opened(context) as services, messages().status("Looking ..."):
         spans = services.redactor.find(text)
+        decided = _decided(services, spans) if explain else {}
+    if explain:
+        _explain(text, spans, decided, as_json=as_json)
+        return
     replaced = product.Pseudonyms().replace(text, spans, "text")
     if as_json:
         show_json({"text": replaced, "found": spans})
     else:
         # As it is, without a newline of ours: the output may be a file that somebody compares.
         sys.stdout.write(replaced)
+
+
+def _redact_lines(services: "Services", file: str) -> None:
+    services.redactor.load()
+    decided = _decided(services, services.redactor.types)
+    with opened_bytes(file) as stream:
+        for batch in batches(stream, file):
+            for line, spans in found_in(batch, services.redactor, file):
+                write_line(FoundLine(line.id, line.text, [_found(span, decided) for span in spans]))
+            sys.stdout.flush()
+
+
+def _decided(services: "Services", found: Iterable[Span | SpanType]) -> Mapping[SpanType, Decision]:
+    """For each kind that was found: is it shown to an ordinary reader? What is not decided on is masked."""
+    kinds = {each.type if isinstance(each, Span) else each for each in found}
+    return product.shown_to_ordinary_readers(services.authorizer, kinds)
+
+
+def _found(span: Span, decided: Mapping[SpanType, Decision]) -> FoundSpan:
+    masked = not (span.type in decided and decided[span.type].allowed)
+    return FoundSpan(span.start, span.end, str(span.type), span.score, span.recogniser, masked)
+
+
+def _explain(text: str, spans: Sequence[Span], decided: Mapping[SpanType, Decision], *, as_json: bool) -> None:
+    found = [_found(span, decided) for span in spans]
+    if as_json:
+        told = [
+            {
+                **msgspec.structs.asdict(each),
+                "text": text[each.start : each.end],
+                "rules": list(decided[span.type].policies),
+                "reason": decided[span.type].reason,
+            }
+            for span, each in zip(spans, found, strict=True)
+        ]
+        show_json({"spans": told})
+        return
+    rows = [
+        (
+            f"{each.start}-{each.end}",
+            each.type,
+            _around(text, each),
+            each.recogniser,
+            each.score,
+            "masked" if each.masked else "shown",
+            ", ".join(decided[span.type].policies) or decided[span.type].reason,
+        )
+        for span, each in zip(spans, found, strict=True)
+    ]
+    columns = ("at", "type", "found", "recogniser", "score", "to readers", "rule")
+    show_table(columns, rows, empty="No personal data and no secrets were found.")
+    if found:
+        _tell_counts(found)
+
+
+def _tell_counts(found: Sequence[FoundSpan]) -> None:
+    masked = sum(each.masked for each in found)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(each.type for each in found).items()))
+    tell(
+        f"{len(found)} found ({kinds}). None of them reaches the model; {masked} are masked for an ordinary reader "
+        "of the document, too. The values are shown since this is your own terminal; nothing is kept."
+    )
+
+
+def _around(text: str, span: FoundSpan) -> str:
+    """The value in its surroundings, on one line."""
+    before = text[max(0, span.start - _AROUND_CHARS) : span.start]
+    after = text[span.end : span.end + _AROUND_CHARS]
+    left = "..." if span.start > _AROUND_CHARS else ""
+    right = "..." if span.end + _AROUND_CHARS < len(text) else ""
+    return " ".join(f"{left}{before}›{text[span.start : span.end]}‹{after}{right}".split())
 
 
 def _read(file: str) -> str:

@@ -13,7 +13,7 @@ from gateway.policy.readers import alike
 from gateway.policy.store import PolicyBundleRow, read_rows
 from gateway.recording import Recorder
 from policies.audit.events import PolicyChanged, PolicyRefused
-from policies.authorizer import Authorizer, shipped
+from policies.authorizer import Authorizer, shipped, with_types
 from policies.bundles import Bundle, RuleChanges, compile_bundle, rule_changes
 from policies.context import Purpose, RequestContext
 from policies.errors import PolicyInvalidError, TrailUnavailableError
@@ -77,7 +77,7 @@ class Bundles:
         Raises:
             PolicyInvalidError: It does not fit the schema, or fails on what is stored.
         """
-        made = compile_bundle(bundle, self._networks)
+        made = compile_bundle(bundle, self._networks, self._policies.types)
         problems = self._tried(made)
         if problems:
             listed = "".join(f"\n  - {problem}" for problem in problems)
@@ -165,12 +165,13 @@ class Bundles:
     def _put_in_force(
         self, bundle: Bundle, made: Authorizer, by: str, previous: PolicyBundleRow | None = None
     ) -> Loaded:
-        loaded = _loaded(as_loaded(previous) if previous else self._policies.latest(), made)
+        loaded = _loaded(as_loaded(previous, self._policies.types) if previous else self._policies.latest(), made)
         if previous is not None:
             loaded = replace(loaded, previous=previous.revision)
         if loaded.same:
             return loaded
         policies, schema = shipped()
+        schema = with_types(schema, self._policies.types)
         # The write lock is held while the trail is written, so that the trail has changes in the order they happened.
         with writing(self._database) as session:
             self._recorder.record_now(

@@ -23,13 +23,14 @@ from policies.context import RequestContext
 from policies.decisions import Decision
 from policies.errors import PolicyInvalidError
 from policies.labels import Label
-from policies.personal_data import EntityType
+from policies.personal_data import KnownTypes, SpanType
 from policies.principals import Principal
 from policies.sources import OwnedSource
 
 _log = logging.getLogger(__name__)
 _ANSWERING = RequestContext()
 _FOUND_BY = "muniment"
+_BUILT_IN_TYPES = KnownTypes()
 _pinned: ContextVar[tuple[object, Authorizer] | None] = ContextVar("pinned_policies", default=None)
 """Whose policies a request holds on to, and which these are."""
 
@@ -47,8 +48,14 @@ class PolicyHealth:
 class CurrentPolicies:
     """Decides by the policies in force. Safe across threads."""
 
-    def __init__(self, database: Engine, report: Callable[[PolicyRefused], object]) -> None:
-        """Nothing is read yet; `report` is told when stored policies cannot be used."""
+    def __init__(
+        self, database: Engine, report: Callable[[PolicyRefused], object], types: KnownTypes = _BUILT_IN_TYPES
+    ) -> None:
+        """Nothing is read yet; `report` is told when stored policies cannot be used.
+
+        `types` are the kinds of personal data there are here.
+        """
+        self.types = types
         self._database = database
         self._report = report
         self._lock = threading.Lock()
@@ -128,10 +135,10 @@ class CurrentPolicies:
     def decide_reveals(
         self,
         principal: Principal,
-        types: Collection[EntityType],
+        types: Collection[SpanType],
         labels: Collection[Label],
         context: RequestContext = _ANSWERING,
-    ) -> dict[Label, dict[EntityType, Decision]]:
+    ) -> dict[Label, dict[SpanType, Decision]]:
         """Which kinds of personal data may the principal see in documents of each of these labels?"""
         return self.now().decide_reveals(principal, types, labels, context)
 
@@ -140,15 +147,15 @@ class CurrentPolicies:
         row = None
         try:
             if head is None:
-                made = Authorizer.load()
+                made = Authorizer.load(types=self.types)
             else:
                 row = read_row(self._database, head.id)
                 if row is None:
                     message = f"The policies {head.id} are gone from the database."
                     raise PolicyInvalidError(message)  # noqa: TRY301 - one way to be told of every fault
-                made = compile_bundle(Bundle.from_stored(row.files))
+                made = compile_bundle(Bundle.from_stored(row.files), types=self.types)
         except PolicyInvalidError as error:
-            instead = self._authorizer or (self._closed if row is None else as_loaded(row))
+            instead = self._authorizer or (self._closed if row is None else as_loaded(row, self.types))
             self._problem = str(error)
             self._refused += 1
             _log.error("policy_refused in_force=%s reason=%s", instead.revision, error)
@@ -164,14 +171,14 @@ class CurrentPolicies:
             _log.error("policy_refusal_not_recorded error=%s", type(error).__name__)
 
 
-def as_loaded(row: PolicyBundleRow) -> Authorizer:
+def as_loaded(row: PolicyBundleRow, types: KnownTypes) -> Authorizer:
     """A bundle as it was when it was loaded: with the shipped policies and the schema of that version.
 
     What this version tells of documents may not fit that schema, and is denied then. An older bundle is never taken
     instead of the newest: it may allow what that one was loaded to forbid.
     """
     try:
-        return Authorizer(row.shipped, row.schema_text, Bundle.from_stored(row.files).text)
+        return Authorizer(row.shipped, row.schema_text, Bundle.from_stored(row.files).text, types=types)
     except PolicyInvalidError as error:
         _log.error("policy_refused in_force=none reason=%s", error)
         return Authorizer.closed()

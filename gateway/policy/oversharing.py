@@ -21,7 +21,7 @@ from sqlmodel import Session, col, select
 from gateway.policy.readers import alike, contexts_that_differ
 from policies.authorizer import Authorizer
 from policies.labels import Classification, Label
-from policies.personal_data import SENSITIVITY, EntityType, Sensitivity
+from policies.personal_data import KnownTypes, Sensitivity, SpanType, span_type
 from policies.principals import Principal
 from retrieval.labels import all_labels
 from retrieval.tables import DocumentRow, PassageRow
@@ -83,7 +83,7 @@ class Oversharing(msgspec.Struct, frozen=True):
 class _FoundSpan(msgspec.Struct, frozen=True):
     """Of a stored span, only its kind is needed."""
 
-    type: EntityType
+    type: str
 
 
 _spans = msgspec.json.Decoder(list[_FoundSpan])
@@ -100,7 +100,7 @@ class _Candidate:
     id: str
     label_id: int
     sensitivity: float
-    kinds: Mapping[EntityType, int]
+    kinds: Mapping[SpanType, int]
 
 
 def rank_oversharing(
@@ -126,7 +126,10 @@ def rank_oversharing(
         kinds = _kinds(session, documents.keys())
         candidates = (
             _Candidate(
-                id_, number, _sensitivity(labels[number], kinds.get((id_, number), {})), kinds.get((id_, number), {})
+                id_,
+                number,
+                _sensitivity(labels[number], kinds.get((id_, number), {}), policies.types),
+                kinds.get((id_, number), {}),
             )
             for id_, number in units
         )
@@ -137,7 +140,7 @@ def rank_oversharing(
             key=lambda one: (-one.sensitivity * audiences[one.label_id].share, one.id, labels[one.label_id].digest),
         )
         listed = [
-            _listed(rank, one, labels[one.label_id], audiences[one.label_id], session)
+            _listed(rank, one, labels[one.label_id], audiences[one.label_id], session, policies.types)
             for rank, one in enumerate(best, start=1)
         ]
     return Oversharing(policies.revision, len(documents), len(parts), len(labels), len(active), listed)
@@ -179,12 +182,12 @@ _PARTS: Any = (
 )
 
 
-def _kinds(session: Session, wanted: Collection[str]) -> dict[_Key, Counter[EntityType]]:
+def _kinds(session: Session, wanted: Collection[str]) -> dict[_Key, Counter[SpanType]]:
     """How often each kind of personal data stands under each label in each document that holds any, title included.
 
     The title is for everybody who may read the document, and so are the headings a passage stands under.
     """
-    found: dict[_Key, Counter[EntityType]] = {}
+    found: dict[_Key, Counter[SpanType]] = {}
     stored = (
         select(PassageRow.document_id, PassageRow.label_id, PassageRow.spans).where(PassageRow.spans != _NO_SPANS),
         select(DocumentRow.id, DocumentRow.label_id, DocumentRow.title_spans).where(
@@ -194,12 +197,12 @@ def _kinds(session: Session, wanted: Collection[str]) -> dict[_Key, Counter[Enti
     for query in stored:
         for id_, number, spans in session.exec(query.execution_options(yield_per=_ROWS)):
             if id_ in wanted:
-                found.setdefault((id_, number), Counter()).update(span.type for span in _spans.decode(spans))
+                found.setdefault((id_, number), Counter()).update(span_type(span.type) for span in _spans.decode(spans))
     return found
 
 
-def _sensitivity(label: Label, kinds: Mapping[EntityType, int]) -> float:
-    return _CLASSIFICATION_WEIGHTS[_classification(label)] + _personal_data_weight(kinds)
+def _sensitivity(label: Label, kinds: Mapping[SpanType, int], types: KnownTypes) -> float:
+    return _CLASSIFICATION_WEIGHTS[_classification(label)] + _personal_data_weight(kinds, types)
 
 
 def _classification(label: Label) -> Classification:
@@ -207,11 +210,13 @@ def _classification(label: Label) -> Classification:
     return max((part.classification for part in label.parts()), key=_CLASSIFICATION_WEIGHTS.__getitem__)
 
 
-def _personal_data_weight(kinds: Mapping[EntityType, int]) -> float:
-    return sum(_KIND_WEIGHTS[SENSITIVITY[kind]] * math.log2(1 + count) for kind, count in kinds.items())
+def _personal_data_weight(kinds: Mapping[SpanType, int], types: KnownTypes) -> float:
+    return sum(_KIND_WEIGHTS[types.sensitivity(kind)] * math.log2(1 + count) for kind, count in kinds.items())
 
 
-def _listed(rank: int, one: _Candidate, label: Label, audience: Audience, session: Session) -> Overshared:
+def _listed(
+    rank: int, one: _Candidate, label: Label, audience: Audience, session: Session, types: KnownTypes
+) -> Overshared:
     row = session.get_one(DocumentRow, one.id)
     return Overshared(
         rank=rank,
@@ -223,10 +228,10 @@ def _listed(rank: int, one: _Candidate, label: Label, audience: Audience, sessio
         part=_headings(session, row, one.label_id),
         classification=_classification(label).value,
         classification_weight=_CLASSIFICATION_WEIGHTS[_classification(label)],
-        personal_data={kind.value: count for kind, count in sorted(one.kinds.items())},
-        personal_data_weight=round(_personal_data_weight(one.kinds), 3),
+        personal_data={str(kind): count for kind, count in sorted(one.kinds.items())},
+        personal_data_weight=round(_personal_data_weight(one.kinds, types), 3),
         audience=audience,
-        reason=_reason(label, one.kinds, audience, "part" if one.label_id != row.label_id else "document"),
+        reason=_reason(label, one.kinds, audience, types, "part" if one.label_id != row.label_id else "document"),
     )
 
 
@@ -238,10 +243,10 @@ def _headings(session: Session, row: DocumentRow, label_id: int) -> list[str]:
     return sorted({key for keys in session.exec(of_part.distinct()) for key in keys.splitlines()})
 
 
-def _reason(label: Label, kinds: Mapping[EntityType, int], audience: Audience, what: str) -> str:
+def _reason(label: Label, kinds: Mapping[SpanType, int], audience: Audience, types: KnownTypes, what: str) -> str:
     """Why it ranks where it does, in a sentence."""
-    sealed = sum(count for kind, count in kinds.items() if SENSITIVITY[kind] is Sensitivity.SEALED)
-    contacts = sum(count for kind, count in kinds.items() if SENSITIVITY[kind] is Sensitivity.CONTACT)
+    sealed = sum(count for kind, count in kinds.items() if types.sensitivity(kind) is Sensitivity.SEALED)
+    contacts = sum(count for kind, count in kinds.items() if types.sensitivity(kind) is Sensitivity.CONTACT)
     holds = [f"{sealed} sealed"] * bool(sealed) + [f"{contacts} contact"] * bool(contacts)
     personal = f" with {' and '.join(holds)} values" if holds else ""
     return (

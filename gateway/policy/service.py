@@ -24,7 +24,6 @@ from policies.context import RequestContext
 from policies.explaining import LabelExplanation, RuleVerdict, explain_label
 from policies.filters import is_stale
 from policies.labels import Label
-from policies.personal_data import EntityType
 from policies.principals import Principal
 from retrieval.labels import all_labels, stale_sources
 from retrieval.tables import DocumentRow, PassageRow, SourceRow
@@ -182,16 +181,16 @@ class _Told:
     ) -> Self:
         explained = explain_label(policies, principal, label, context)
         if stale:
-            return cls(explained, False, _STALE, [], [], [type_.value for type_ in EntityType])
-        reveals = policies.decide_reveal(principal, tuple(EntityType), label, context)
+            return cls(explained, False, _STALE, [], [], [str(type_) for type_ in policies.types])
+        reveals = policies.decide_reveal(principal, tuple(policies.types), label, context)
         decision = explained.decision
         return cls(
             explained,
             decision.allowed,
             decision.reason,
             list(decision.policies),
-            [type_.value for type_, reveal in reveals.items() if reveal.allowed],
-            [type_.value for type_, reveal in reveals.items() if not reveal.allowed],
+            [str(type_) for type_, reveal in reveals.items() if reveal.allowed],
+            [str(type_) for type_, reveal in reveals.items() if not reveal.allowed],
         )
 
 

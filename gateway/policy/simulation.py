@@ -24,7 +24,7 @@ from policies.bundles import RuleChanges, rule_changes
 from policies.context import RequestContext
 from policies.decisions import Decision
 from policies.labels import Label
-from policies.personal_data import EntityType
+from policies.personal_data import SpanType
 from policies.principals import Principal
 from policies.sources import OwnedSource
 from retrieval.labels import all_labels, label_uses
@@ -308,7 +308,7 @@ def _compare_kinds(world: _World, users: list[Principal], gained: _Found, lost: 
         )
         for found, more, fewer in ((gained, then, now), (lost, now, then)):
             differing = {context: each for context in world.contexts if (each := more[context] - fewer[context])}
-            kinds = sorted({kind.value for each in differing.values() for kind in each})
+            kinds = sorted({str(kind) for each in differing.values() for kind in each})
             if kinds:
                 change = Change(
                     users=_names(users),
@@ -321,8 +321,8 @@ def _compare_kinds(world: _World, users: list[Principal], gained: _Found, lost: 
                 found.add("kinds", len(users) * world.documents[number] * len(kinds), change)
 
 
-def _kinds(policies: Authorizer, principal: Principal, label: Label, context: RequestContext) -> frozenset[EntityType]:
-    decisions = policies.decide_reveal(principal, tuple(EntityType), label, context)
+def _kinds(policies: Authorizer, principal: Principal, label: Label, context: RequestContext) -> frozenset[SpanType]:
+    decisions = policies.decide_reveal(principal, tuple(policies.types), label, context)
     return frozenset(type_ for type_, decision in decisions.items() if decision.allowed)
 
 

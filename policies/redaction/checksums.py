@@ -40,7 +40,12 @@ def iban(number: str) -> bool:
     upper = number.upper()
     if IBAN_LENGTHS.get(upper[:2]) != len(upper):
         return False
-    return int("".join(str(int(character, 36)) for character in upper[4:] + upper[:4])) % _IBAN_CHECK == 1
+    return mod97(upper[4:] + upper[:4])
+
+
+def mod97(number: str) -> bool:
+    """Codes whose last two digits are a check: ISO 7064 mod 97-10, letters counting from 10."""
+    return number.isalnum() and int("".join(str(int(character, 36)) for character in number)) % _IBAN_CHECK == 1
 
 
 def ean(number: str) -> bool:

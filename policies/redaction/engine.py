@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from policies.errors import RedactionFailedError, TextTooLongError
-from policies.personal_data import EntityType, Span
+from policies.personal_data import EntityType, KnownTypes, Span
 from policies.redaction import addresses, credentials, identifiers, phones, rules
 from policies.redaction.lexicon import Lexicon
-from policies.redaction.names import Entity, find_names, may_hold_names
+from policies.redaction.names import Entity, Name, find_names, may_hold_names
 from policies.redaction.normalise import View, normalise, prose, without_addresses, without_links
-from policies.redaction.placeholders import PLACEHOLDER
+from policies.redaction.placeholders import placeholders_of
 from policies.redaction.segments import segments
+from policies.redaction.site import SiteRedaction
 from policies.redaction.spans import union
 from policies.redaction.words import Word, words_of
 
@@ -46,6 +47,7 @@ _SPELT_OUT_EMAIL = rules.Rule(
 )
 
 _T = TypeVar("_T")
+_NO_SITE = SiteRedaction()
 _NOTHING = View("", range(0), range(0))
 
 
@@ -69,13 +71,15 @@ class _Reading:
 class Redactor:
     """Finds personal data in texts, without ever touching the network; threads may share one.
 
-    `model_folder` holds a spaCy pipeline with an entity recogniser; `clear_words` are a site's own names of products
-    and the like, which are never taken for people.
+    `model_folder` holds a spaCy pipeline with an entity recogniser; `site` is what a site adds: kinds of personal
+    data of its own, and words that are never taken for people.
     """
 
-    def __init__(self, model_folder: Path, clear_words: Sequence[str] = ()) -> None:
+    def __init__(self, model_folder: Path, site: SiteRedaction = _NO_SITE) -> None:
         self._folder = model_folder
-        self._clear_words = tuple(clear_words)
+        self._site = site
+        self.types: KnownTypes = site.types
+        """The kinds of personal data that are looked for."""
         self._lock = threading.Lock()
         self._recognition: _Recognition | None = None
 
@@ -122,7 +126,7 @@ class Redactor:
         with self._lock:
             if self._recognition is None:
                 try:
-                    self._recognition = _load(self._folder, self._clear_words)
+                    self._recognition = _load(self._folder, self._site)
                 except Exception as error:  # Whatever is wrong with it, nothing may pass unredacted.
                     message = (
                         f"The model that finds names could not be loaded from {self._folder}: {error}. Pull it again."
@@ -157,12 +161,14 @@ class Scanner:
             return [Span(0, hidden, EntityType.SECRET, 0.5, "encoded data")] if hidden else []
         found = [_moved(span, reading.view) for span in self._recognition.patterns(reading.view, self._before)]
         if reading.nameable:
-            for name in find_names(reading.prose.text, reading.words, entities, lexicon, self._known):
+            names = find_names(reading.prose.text, reading.words, entities, lexicon, self._known)
+            for name in self._recognition.without_clear(names, reading.prose.text):
                 self._known |= name.family
                 span = Span(name.start, name.end, EntityType.PERSON, name.score, f"name, {name.evidence}")
                 found.append(_moved(span, reading.prose))
         self._before = (self._before + reading.view.text)[-_LOOK_BACK_CHARS:]
-        return union(reading.text, _outside_placeholders(reading.text, found))
+        types = self._recognition.site.types
+        return union(reading.text, _outside_placeholders(reading.text, found, self._recognition.placeholder), types)
 
     def _find(self, segment: str) -> list[Span]:
         reading = self._recognition.read(segment, in_link=self._in_link)
@@ -173,11 +179,13 @@ class Scanner:
 class _Recognition:
     """What `load` loads, and how to ask it."""
 
-    def __init__(self, nlp: Any, lexicon: Lexicon, presidio: dict[str, Sequence[Any]]) -> None:
+    def __init__(self, nlp: Any, lexicon: Lexicon, presidio: dict[str, Sequence[Any]], site: SiteRedaction) -> None:
         self._nlp = nlp
         self._presidio = presidio
         self._lock = threading.Lock()
         self.lexicon = lexicon
+        self.site = site
+        self.placeholder = placeholders_of(site.types)
 
     def read(self, segment: str, *, in_link: int) -> _Reading:
         """A segment in the forms that recognisers read; `in_link` is that of the segment before."""
@@ -214,6 +222,11 @@ class _Recognition:
                     ]
         return found
 
+    def without_clear(self, names: Sequence[Name], text: str) -> list[Name]:
+        """The names that are no part of a phrase which the site calls nobody's name."""
+        clear = list(self.site.clear_phrases.find(text)) if names else []
+        return [name for name in names if not any(start <= name.start and name.end <= end for start, end in clear)]
+
     def patterns(self, view: View, before: str) -> list[Span]:
         """What rules and Presidio find in a segment after `before`; offsets are those of the view."""
         text, begin = before + view.text, len(before)
@@ -231,13 +244,15 @@ class _Recognition:
             found += rules.apply(identifiers.RULES, bare, begin)
             found += rules.apply(addresses.RULES, bare, begin)
             found += phones.find_phones(bare, begin)
+        for recogniser in self.site.recognisers:
+            found += recogniser.find(text, begin)
         return [Span(span.start - begin, span.end - begin, span.type, span.score, span.recogniser) for span in found]
 
     def _ask_presidio(self, needs: str, text: str, begin: int) -> Iterator[Span]:
         return (span for recogniser in self._presidio[needs] for span in recogniser.find(text, begin))
 
 
-def _load(folder: Path, clear_words: Sequence[str]) -> _Recognition:
+def _load(folder: Path, site: SiteRedaction) -> _Recognition:
     # Here, not above: these imports take seconds, and a command that redacts nothing should not wait for them.
     import spacy  # noqa: PLC0415
     from spacy.lookups import Lookups  # noqa: PLC0415
@@ -254,7 +269,7 @@ def _load(folder: Path, clear_words: Sequence[str]) -> _Recognition:
     dictionary = set(nlp.Defaults.stop_words).union(
         *by_part_of_speech.values(), *lookups.get_table("lemma_exc").values()
     )
-    return _Recognition(nlp, Lexicon(dictionary, clear_words), load_recognisers())
+    return _Recognition(nlp, Lexicon(dictionary, site.clear_words), load_recognisers(), site)
 
 
 def _find_many(recognition: _Recognition, texts: Sequence[str]) -> list[list[Span]]:
@@ -280,9 +295,9 @@ def _moved(span: Span, view: View) -> Span:
     return Span(start, end, span.type, span.score, span.recogniser)
 
 
-def _outside_placeholders(text: str, found: Sequence[Span]) -> list[Span]:
+def _outside_placeholders(text: str, found: Sequence[Span], placeholder: re.Pattern[str]) -> list[Span]:
     """What of the spans stands outside placeholders, which hold no personal data."""
-    kept = [(match.start(), match.end()) for match in PLACEHOLDER.finditer(text)]
+    kept = [(match.start(), match.end()) for match in placeholder.finditer(text)]
     if not kept:
         return list(found)
     gaps = zip([0, *(end for _, end in kept)], [*(start for start, _ in kept), len(text)], strict=True)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from policies.personal_data import EntityType, Span
+from policies.personal_data import EntityType, KnownTypes, Span, SpanType, span_type
 from policies.redaction.lexicon import LISTS, fold
 from policies.redaction.spans import union
 
-PLACEHOLDER = re.compile(rf"⟦({'|'.join(EntityType)})_(\d{{1,6}})⟧")
-"""A placeholder, with its type and number."""
+PLACEHOLDER = re.compile(r"⟦([A-Z][A-Z0-9_]{1,39})_(\d{1,6})⟧")
+"""What may be a placeholder, with its type and number; it is one only where the type is known."""
 
 _DISARMED = str.maketrans("⟦⟧", "[]")
 _NAMES = {
@@ -55,7 +55,7 @@ class PlaceholderInfo:
     """
 
     placeholder: str
-    type: EntityType
+    type: SpanType
     value: str
     origins: frozenset[str]
 
@@ -69,9 +69,15 @@ def disarmed(text: str) -> str:
     return text.translate(_DISARMED)
 
 
-def hidden(kind: EntityType) -> str:
-    """What a reader sees instead of a value: `[card number hidden]`."""
-    return f"[{_NAMES[kind]} hidden]"
+def placeholders_of(types: KnownTypes) -> re.Pattern[str]:
+    """What is a placeholder of one of these types. Text in such brackets with another word in them is read as text."""
+    return re.compile(rf"⟦({'|'.join(types)})_(\d{{1,6}})⟧")
+
+
+def hidden(kind: SpanType) -> str:
+    """What a reader sees instead of a value: `[card number hidden]`; a site's own type is named as it calls it."""
+    name = _NAMES[kind] if isinstance(kind, EntityType) else kind.lower().replace("_", " ")
+    return f"[{name} hidden]"
 
 
 def mask(text: str, spans: Iterable[Span], reveal: Callable[[Span], bool]) -> str:
@@ -88,7 +94,7 @@ def mask(text: str, spans: Iterable[Span], reveal: Callable[[Span], bool]) -> st
 class _Entry:
     """Something a placeholder stands for: its spellings with their origins, and for people their longest key."""
 
-    type: EntityType
+    type: SpanType
     number: int
     key: str
     spellings: dict[str, set[str]] = field(default_factory=dict)
@@ -107,7 +113,7 @@ class _Entry:
 class _Known:
     """What is searched for word for word; made once for all texts between two new spellings."""
 
-    types: Mapping[str, EntityType]
+    types: Mapping[str, SpanType]
     pattern: re.Pattern[str] | None
 
     @classmethod
@@ -129,10 +135,10 @@ class Pseudonyms:
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
-        self._by_key: dict[tuple[EntityType, str], _Entry] = {}
+        self._by_key: dict[tuple[SpanType, str], _Entry] = {}
         self._by_placeholder: dict[str, _Entry] = {}
         self._people: dict[str, list[_Entry]] = {}
-        self._counts: Counter[EntityType] = Counter()
+        self._counts: Counter[SpanType] = Counter()
         self._known: _Known | None = None
 
     def replace(self, text: str, spans: Sequence[Span], origin: str) -> str:
@@ -158,7 +164,7 @@ class Pseudonyms:
             done = match.end()
         return "".join((*pieces, disarmed(text[done:])))
 
-    def may_show(self, kind: EntityType, value: str, may_reveal: MayReveal) -> bool:
+    def may_show(self, kind: SpanType, value: str, may_reveal: MayReveal) -> bool:
         """Whether a value that the model wrote itself is one that this reader may see."""
         key = _key(kind, value)
         entry = self._by_key.get((kind, key)) or (self._person(key) if kind is EntityType.PERSON else None)
@@ -175,7 +181,7 @@ class Pseudonyms:
         """Every spelling of every value, in the order in which placeholders were given."""
         return [info for entry in self._entries for info in entry.infos()]
 
-    def counts(self) -> dict[EntityType, int]:
+    def counts(self) -> dict[SpanType, int]:
         """How many different values of each type were replaced."""
         return dict(self._counts)
 
@@ -185,7 +191,7 @@ class Pseudonyms:
             "version": 1,
             "entries": [
                 {
-                    "type": entry.type.value,
+                    "type": str(entry.type),
                     "number": entry.number,
                     "key": entry.key,
                     "spellings": {value: sorted(origins) for value, origins in entry.spellings.items()},
@@ -208,13 +214,13 @@ class Pseudonyms:
                 raise ValueError(message)
             for item in data["entries"]:
                 spellings = {value: set(origins) for value, origins in item["spellings"].items()}
-                pseudonyms._add(_Entry(EntityType(item["type"]), int(item["number"]), str(item["key"]), spellings))
+                pseudonyms._add(_Entry(span_type(item["type"]), int(item["number"]), str(item["key"]), spellings))
         except (KeyError, TypeError, AttributeError) as error:
             message = f"not placeholders: {error!r}"
             raise ValueError(message) from error
         return pseudonyms
 
-    def _entry(self, kind: EntityType, value: str, origin: str) -> _Entry:
+    def _entry(self, kind: SpanType, value: str, origin: str) -> _Entry:
         """What a value belongs to, noted under this spelling and origin."""
         key = _key(kind, value)
         entry = self._by_key.get((kind, key)) or (self._person(key) if kind is EntityType.PERSON else None)
@@ -255,11 +261,13 @@ class Pseudonyms:
     def _value(self, match: re.Match[str], may_reveal: MayReveal) -> str:
         entry = self._by_placeholder.get(match[0])
         if entry is None:
-            return hidden(EntityType(match[1]))
+            kind = span_type(match[1])
+            invented = isinstance(kind, EntityType) or kind in self._counts
+            return hidden(kind) if invented else disarmed(match[0])
         return next((info.value for info in entry.infos() if may_reveal(info)), hidden(entry.type))
 
 
-def _key(kind: EntityType, value: str) -> str:
+def _key(kind: SpanType, value: str) -> str:
     """What spellings of one value have in common."""
     if kind in _KEPT_CASE:
         return value
@@ -286,7 +294,7 @@ def _ends(key: str) -> set[str]:
     return {*words[:1], *words[-1:]}
 
 
-def _says_no_more(kind: EntityType, key: str, revealed: str) -> bool:
+def _says_no_more(kind: SpanType, key: str, revealed: str) -> bool:
     """Whether a value tells only what a revealed one tells: the same, or for people some of its words."""
     return key == revealed or (kind is EntityType.PERSON and set(key.split()) <= set(revealed.split()))
 
@@ -296,6 +304,6 @@ def _fullness(value: str) -> tuple[int, int, int]:
     return len(value.split()), sum(map(str.isupper, value[:1])), len(value)
 
 
-def _is_distinctive(kind: EntityType, value: str) -> bool:
+def _is_distinctive(kind: SpanType, value: str) -> bool:
     """Whether a value can be searched for without its surroundings: not a single name, not a few digits."""
     return len(value) >= _SHORTEST_KNOWN_CHARS and (kind is not EntityType.PERSON or " " in value)

@@ -3,9 +3,10 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
-from policies.personal_data import EntityType, Span
+from policies.personal_data import EntityType, KnownTypes, Sensitivity, Span, SpanType
 
-# Where spans overlap, the text is of the first of these types; nothing is left out because of a higher score.
+# Where spans overlap, the text is of the first of these types; nothing is left out because of a higher score. A site's
+# own types stand where their sensitivity does: never does what is sealed become a part of what is not.
 _PRECEDENCE = {
     kind: rank
     for rank, kind in enumerate(
@@ -16,6 +17,8 @@ _PRECEDENCE = {
             EntityType.NATIONAL_ID,
             EntityType.BANK_ACCOUNT,
             EntityType.CRYPTO,
+            Sensitivity.SEALED,
+            Sensitivity.CONTACT,
             EntityType.EMAIL_ADDRESS,
             EntityType.IP_ADDRESS,
             EntityType.BIRTH_DATE,
@@ -28,15 +31,25 @@ _PRECEDENCE = {
 }
 
 
-def union(text: str, found: Iterable[Span]) -> list[Span]:
-    """Spans in order that do not overlap and together cover all that was found, letters and digits at least."""
+_BUILT_IN_TYPES = KnownTypes()
+
+
+def union(text: str, found: Iterable[Span], types: KnownTypes = _BUILT_IN_TYPES) -> list[Span]:
+    """Spans in order that do not overlap and together cover all that was found, letters and digits at least.
+
+    `types` say which of a site's own types are sealed; without, all of them count as sealed.
+    """
     taken: list[Span] = []
-    for span in sorted(found, key=lambda span: (_PRECEDENCE[span.type], span.start - span.end, span.start)):
+    for span in sorted(found, key=lambda span: (_rank(span.type, types), span.start - span.end, span.start)):
         # What is taken stays in order and does not overlap, so what overlaps a span stands side by side.
         first = bisect_right(taken, span.start, key=_end)
         last = bisect_left(taken, span.end, lo=first, key=_start)
         taken[first:last] = sorted([*taken[first:last], *_uncovered(text, span, taken[first:last])], key=_start)
     return taken
+
+
+def _rank(kind: SpanType, types: KnownTypes) -> int:
+    return _PRECEDENCE[kind if isinstance(kind, EntityType) else types.sensitivity(kind)]
 
 
 def _start(span: Span) -> int:

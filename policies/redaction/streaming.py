@@ -7,7 +7,7 @@ lets out is the same however the text was cut into chunks. Links, images and HTM
 from collections import Counter
 
 from policies.errors import RedactionFailedError
-from policies.personal_data import SENSITIVITY, EntityType, Sensitivity, Span
+from policies.personal_data import Sensitivity, Span, SpanType
 from policies.redaction.engine import Redactor
 from policies.redaction.placeholders import MayReveal, Pseudonyms, disarmed, hidden
 from policies.redaction.segments import MAX_SEGMENT_CHARS, next_cut
@@ -25,11 +25,12 @@ class StreamGuard:
     def __init__(self, pseudonyms: Pseudonyms, redactor: Redactor, may_reveal: MayReveal, seen: str = "") -> None:
         self._pseudonyms = pseudonyms
         self._scanner = redactor.scanner()
+        self._types = redactor.types
         self._may_reveal = may_reveal
         self._seen = seen
         self._held = ""
         self._failed = False
-        self.hidden: Counter[EntityType] = Counter()
+        self.hidden: Counter[SpanType] = Counter()
         """How many values of each type the model wrote itself and the reader did not get."""
 
     def feed(self, chunk: str) -> str:
@@ -61,7 +62,8 @@ class StreamGuard:
             message = "Personal data could not be looked for in this answer, so the rest is not shown. Ask again."
             raise RedactionFailedError(message)
         self._failed = True  # Until the segment has passed, whatever happens in between.
-        spans = union(segment, [*self._scanner.find(segment), *self._pseudonyms.known_in(segment)])
+        found = [*self._scanner.find(segment), *self._pseudonyms.known_in(segment)]
+        spans = union(segment, found, self._types)
         pieces, done = [], 0
         for span in spans:
             pieces += [
@@ -76,7 +78,7 @@ class StreamGuard:
     def _shown(self, segment: str, span: Span) -> str:
         """A value that the model wrote itself, if the reader may see it or has it in view."""
         value = disarmed(segment[span.start : span.end])
-        in_view = SENSITIVITY[span.type] is Sensitivity.CONTACT and value in self._seen
+        in_view = self._types.sensitivity(span.type) is Sensitivity.CONTACT and value in self._seen
         if in_view or self._pseudonyms.may_show(span.type, value, self._may_reveal):
             return value
         self.hidden[span.type] += 1

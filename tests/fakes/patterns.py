@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from policies.personal_data import EntityType, Span
+from policies.redaction.site import SiteRedaction
 
 _PATTERNS = {
     EntityType.EMAIL_ADDRESS: re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
@@ -14,18 +15,23 @@ _PATTERNS = {
 
 
 class PatternRedactor:
-    """Stands in for `policies.redaction.engine.Redactor`, and for the scanner it gives."""
+    """Stands in for `policies.redaction.engine.Redactor`, and for the scanner it gives; a site's own types are real."""
+
+    def __init__(self, site: SiteRedaction | None = None) -> None:
+        self._site = site or SiteRedaction()
+        self.types = self._site.types
 
     def load(self) -> None:
         """There is nothing to load."""
 
     def find(self, text: str) -> list[Span]:
         """The personal data in a text."""
-        found = (
+        found = [
             Span(match.start(), match.end(), type_, 1.0, "pattern")
             for type_, pattern in _PATTERNS.items()
             for match in pattern.finditer(text)
-        )
+        ]
+        found += (span for recogniser in self._site.recognisers for span in recogniser.find(text, 0))
         return sorted(found, key=lambda span: span.start)
 
     def find_many(self, texts: Sequence[str]) -> list[list[Span]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.personal_data import EntityType, Span
+from policies.personal_data import EntityType, KnownTypes, Span
 from policies.redaction.engine import Redactor
 from policies.redaction.placeholders import mask
 from retrieval.paths import sealed_spans
@@ -87,6 +87,8 @@ def test_paths_of_a_public_handbook_come_out_as_they_are(shared: Path, redactor:
 
 def test_only_what_is_sealed_is_kept() -> None:
     class Everything:
+        types = KnownTypes()
+
         def find_many(self, texts: object) -> list[list[Span]]:
             return [[Span(0, 4, EntityType.PERSON, 1.0, "x"), Span(5, 9, EntityType.IBAN_CODE, 1.0, "x")], []]
 

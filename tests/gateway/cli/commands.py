@@ -86,7 +86,11 @@ def use_fakes(monkeypatch: pytest.MonkeyPatch, model: GatedModel) -> None:
     class FakedServices(Services):
         def __init__(self, home: Home) -> None:
             super().__init__(home)
-            vars(self).update(embedder=HashEmbedder(), new_parser=parser_here, redactor=PatternRedactor())
+            vars(self).update(embedder=HashEmbedder(), new_parser=parser_here)
+
+        @cached_property
+        def redactor(self) -> Any:
+            return PatternRedactor(self.site_redaction)
 
         @cached_property
         def engine(self) -> Engine:

@@ -7,6 +7,7 @@ import pytest
 
 from policies.keys import Keys, create_keys
 from policies.redaction.engine import Redactor
+from policies.redaction.site import SiteRedaction
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def recogniser_model(models_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def redactor(recogniser_model: Path) -> Redactor:
-    redactor = Redactor(recogniser_model, clear_words=["Sourcewell"])
+    redactor = Redactor(recogniser_model, SiteRedaction(clear_words=("Sourcewell",)))
     redactor.load()
     return redactor
 

@@ -112,7 +112,7 @@ class Remembering(Redactor):
             def patterns(self, view: Any, before: str) -> Any:
                 return remembered((view.text, before), lambda: recognition.patterns(view, before))
 
-        self._recognition = Kept(recognition._nlp, recognition.lexicon, recognition._presidio)
+        self._recognition = Kept(recognition._nlp, recognition.lexicon, recognition._presidio, recognition.site)
 
 
 def assert_equal_at_every_chunking(redactor: Redactor, pseudonyms: Pseudonyms, texts: int, chunkings: int) -> None:
