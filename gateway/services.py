@@ -246,7 +246,9 @@ class Services:
     @cached_property
     def redactor(self) -> Redactor:
         """Not loaded yet, as the embedder."""
-        return Redactor(self.models.path(self.config.models.recogniser))
+        chosen = self.config.models
+        russian = self.models.path(chosen.russian_recogniser) if chosen.russian_recogniser else None
+        return Redactor(self.models.path(chosen.recogniser), russian_folder=russian)
 
     @cached_property
     def index(self) -> PassageIndex:
@@ -291,7 +293,7 @@ class Services:
     def ingestion(self) -> Ingestion:
         _ = self.first_state
         key = self.keys.derive("document-identity")
-        models = f"{self.config.models.embedder}/{self.config.models.recogniser}"
+        models = "/".join((self.config.models.embedder, *self.config.models.recognisers))
         return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)
 
     @cached_property

@@ -62,6 +62,7 @@ PIECES = [
     "passport number X1234567", "password: Enigma#1940", "203.0.113.9",
     "wrote the report", "in the second quarter", "for the team", "costs EUR 4,200", "the plan, which was changed,",
     "e.g. on Monday", "**important**", "(see below)", "a list:",
+    "Мария Ивановна Петрова", "Кузнецову А. В.", "на ул. Садовой", "согласно договору", "иванов пётр сергеевич",
     "\u00fcber Gr\u00f6\u00dfe", "na\u00efve \U0001f600 text",
 ]  # fmt: skip
 JOINTS = [" ", " ", " ", ". ", ", ", "\n", "\n\n", "\n- ", "! ", "? ", "; ", ".\n", " | "]
