@@ -113,7 +113,10 @@ class Remembering(Redactor):
             def patterns(self, view: Any, before: str) -> Any:
                 return remembered((view.text, before), lambda: recognition.patterns(view, before))
 
-        self._recognition = Kept(recognition._nlp, recognition.lexicon, recognition._presidio)
+            def russian_names(self, reading: Any) -> Any:
+                return remembered(("russian", reading.prose.text), lambda: recognition.russian_names(reading))
+
+        self._recognition = Kept(recognition._nlp, recognition.lexicon, recognition._presidio, recognition._russian)
 
 
 def assert_equal_at_every_chunking(redactor: Redactor, pseudonyms: Pseudonyms, texts: int, chunkings: int) -> None:
