@@ -156,8 +156,7 @@ def _policies(services: Services) -> Iterator[Finding]:
 
 
 def _models(services: Services) -> Iterator[Finding]:
-    chosen = services.config.models
-    for id_ in (chosen.generator, chosen.embedder, chosen.recogniser):
+    for id_ in services.config.models.in_use:
         try:
             services.models.verify(id_)
         except ModelsError as error:

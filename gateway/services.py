@@ -256,7 +256,9 @@ class Services:
     @cached_property
     def redactor(self) -> Redactor:
         """Not loaded yet, as the embedder."""
-        return Redactor(self.models.path(self.config.models.recogniser), self.site_redaction)
+        chosen = self.config.models
+        russian = self.models.path(chosen.russian_recogniser) if chosen.russian_recogniser else None
+        return Redactor(self.models.path(chosen.recogniser), self.site_redaction, russian_folder=russian)
 
     @cached_property
     def index(self) -> PassageIndex:
@@ -301,9 +303,8 @@ class Services:
     def ingestion(self) -> Ingestion:
         _ = self.first_state
         key = self.keys.derive("document-identity")
-        models = f"{self.config.models.embedder}/{self.config.models.recogniser}"
-        if self.site_redaction.digest:
-            models += f"/{self.site_redaction.digest}"
+        read_with = [self.config.models.embedder, *self.config.models.recognisers, self.site_redaction.digest]
+        models = "/".join(filter(None, read_with))
         return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)
 
     @cached_property

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     EMBEDDER = "embedder"
     ENTITY_RECOGNISER = "entity-recogniser"
     GENERATOR = "generator"
+    RUSSIAN_RECOGNISER = "russian-recogniser"
 
 
 class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

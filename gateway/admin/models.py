@@ -10,7 +10,12 @@ from policies.audit.events import ModelSelected
 from retrieval.files import write_atomically
 from retrieval.tables import PassageRow
 
-_SETTINGS = {Kind.EMBEDDER: "embedder", Kind.ENTITY_RECOGNISER: "recogniser", Kind.GENERATOR: "generator"}
+_SETTINGS = {
+    Kind.EMBEDDER: "embedder",
+    Kind.ENTITY_RECOGNISER: "recogniser",
+    Kind.GENERATOR: "generator",
+    Kind.RUSSIAN_RECOGNISER: "russian_recogniser",
+}
 
 
 def select_model(services: Services, model: str, by: str) -> Kind:

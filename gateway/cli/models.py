@@ -118,7 +118,7 @@ def _store(context: typer.Context) -> tuple[Config, ModelStore]:
 
 
 def _in_use(config: Config) -> list[str]:
-    return [config.models.generator, config.models.embedder, config.models.recogniser]
+    return list(config.models.in_use)
 
 
 def _record_pulled(context: typer.Context, artefact: Artefact) -> None:

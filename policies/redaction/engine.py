@@ -18,6 +18,7 @@ from policies.redaction.lexicon import Lexicon
 from policies.redaction.names import Entity, Name, find_names, may_hold_names
 from policies.redaction.normalise import View, normalise, prose, without_addresses, without_links
 from policies.redaction.placeholders import placeholders_of
+from policies.redaction.russian import RussianNames, has_russian
 from policies.redaction.segments import segments
 from policies.redaction.site import SiteRedaction
 from policies.redaction.spans import union
@@ -71,12 +72,14 @@ class _Reading:
 class Redactor:
     """Finds personal data in texts, without ever touching the network; threads may share one.
 
-    `model_folder` holds a spaCy pipeline with an entity recogniser; `site` is what a site adds: kinds of personal
-    data of its own, and words that are never taken for people.
+    `model_folder` holds a spaCy pipeline with an entity recogniser for English, `russian_folder` Natasha's for Russian;
+    without it names in Cyrillic letters are found by chance only. `site` is what a site adds: kinds of personal data of
+    its own, and words that are never taken for people.
     """
 
-    def __init__(self, model_folder: Path, site: SiteRedaction = _NO_SITE) -> None:
+    def __init__(self, model_folder: Path, site: SiteRedaction = _NO_SITE, russian_folder: Path | None = None) -> None:
         self._folder = model_folder
+        self._russian_folder = russian_folder
         self._site = site
         self.types: KnownTypes = site.types
         """The kinds of personal data that are looked for."""
@@ -126,10 +129,11 @@ class Redactor:
         with self._lock:
             if self._recognition is None:
                 try:
-                    self._recognition = _load(self._folder, self._site)
+                    self._recognition = _load(self._folder, self._russian_folder, self._site)
                 except Exception as error:  # Whatever is wrong with it, nothing may pass unredacted.
+                    folders = " and ".join(str(folder) for folder in (self._folder, self._russian_folder) if folder)
                     message = (
-                        f"The model that finds names could not be loaded from {self._folder}: {error}. Pull it again."
+                        f"The models that find names could not be loaded from {folders}: {error}. Pull them again."
                     )
                     raise RedactionFailedError(message) from error
             return self._recognition
@@ -164,8 +168,8 @@ class Scanner:
             names = find_names(reading.prose.text, reading.words, entities, lexicon, self._known)
             for name in self._recognition.without_clear(names, reading.prose.text):
                 self._known |= name.family
-                span = Span(name.start, name.end, EntityType.PERSON, name.score, f"name, {name.evidence}")
-                found.append(_moved(span, reading.prose))
+                found.append(_person(name, reading.prose))
+        found += [_person(name, reading.prose) for name in self._recognition.russian_names(reading)]
         self._before = (self._before + reading.view.text)[-_LOOK_BACK_CHARS:]
         types = self._recognition.site.types
         return union(reading.text, _outside_placeholders(reading.text, found, self._recognition.placeholder), types)
@@ -179,8 +183,16 @@ class Scanner:
 class _Recognition:
     """What `load` loads, and how to ask it."""
 
-    def __init__(self, nlp: Any, lexicon: Lexicon, presidio: dict[str, Sequence[Any]], site: SiteRedaction) -> None:
+    def __init__(
+        self,
+        nlp: Any,
+        lexicon: Lexicon,
+        presidio: dict[str, Sequence[Any]],
+        site: SiteRedaction,
+        russian: RussianNames | None,
+    ) -> None:
         self._nlp = nlp
+        self._russian = russian
         self._presidio = presidio
         self._lock = threading.Lock()
         self.lexicon = lexicon
@@ -227,6 +239,12 @@ class _Recognition:
         clear = list(self.site.clear_phrases.find(text)) if names else []
         return [name for name in names if not any(start <= name.start and name.end <= end for start, end in clear)]
 
+    def russian_names(self, reading: _Reading) -> list[Name]:
+        """The names in the Russian part of a segment."""
+        text = reading.prose.text
+        names = self._russian.find(text) if self._russian is not None and has_russian(text) else []
+        return self.without_clear(names, text)
+
     def patterns(self, view: View, before: str) -> list[Span]:
         """What rules and Presidio find in a segment after `before`; offsets are those of the view."""
         text, begin = before + view.text, len(before)
@@ -252,7 +270,7 @@ class _Recognition:
         return (span for recogniser in self._presidio[needs] for span in recogniser.find(text, begin))
 
 
-def _load(folder: Path, site: SiteRedaction) -> _Recognition:
+def _load(folder: Path, russian_folder: Path | None, site: SiteRedaction) -> _Recognition:
     # Here, not above: these imports take seconds, and a command that redacts nothing should not wait for them.
     import spacy  # noqa: PLC0415
     from spacy.lookups import Lookups  # noqa: PLC0415
@@ -269,7 +287,9 @@ def _load(folder: Path, site: SiteRedaction) -> _Recognition:
     dictionary = set(nlp.Defaults.stop_words).union(
         *by_part_of_speech.values(), *lookups.get_table("lemma_exc").values()
     )
-    return _Recognition(nlp, Lexicon(dictionary, site.clear_words), load_recognisers(), site)
+    russian = RussianNames(russian_folder) if russian_folder else None
+    lexicon = Lexicon(dictionary, site.clear_words, latin_only=russian is not None)
+    return _Recognition(nlp, lexicon, load_recognisers(), site, russian)
 
 
 def _find_many(recognition: _Recognition, texts: Sequence[str]) -> list[list[Span]]:
@@ -288,6 +308,10 @@ def _find_many(recognition: _Recognition, texts: Sequence[str]) -> list[list[Spa
 
 def _shifted(span: Span, by: int) -> Span:
     return Span(span.start + by, span.end + by, span.type, span.score, span.recogniser)
+
+
+def _person(name: Name, view: View) -> Span:
+    return _moved(Span(name.start, name.end, EntityType.PERSON, name.score, f"name, {name.evidence}"), view)
 
 
 def _moved(span: Span, view: View) -> Span:

@@ -1,6 +1,7 @@
 """Which words are names, which are not: the lists of `lexicon.toml` and the dictionary inside the spaCy model."""
 
 import functools
+import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Collection
@@ -13,6 +14,7 @@ LISTS = {
 }
 """The lists of `lexicon.toml`."""
 
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _SHORTEST_STEM = 3
 _SHORTEST_PART = 4
 _ENDINGS = ("s", "es", "ed", "d", "ing", "ly")
@@ -42,9 +44,15 @@ def fold(word: str) -> str:
 
 
 class Lexicon:
-    """Answers what kind a word is. `dictionary` holds lower-case words of ordinary language."""
+    """Answers what kind a word is. `dictionary` holds lower-case words of ordinary language.
 
-    def __init__(self, dictionary: Collection[str], clear_words: Collection[str] = ()) -> None:
+    With `latin_only`, words in Cyrillic letters are left to who knows them (`russian.py`).
+    """
+
+    def __init__(
+        self, dictionary: Collection[str], clear_words: Collection[str] = (), *, latin_only: bool = False
+    ) -> None:
+        self._latin_only = latin_only
         # In this order: a name that is also a word is not certain, and one that is also a product even less.
         self._lists = (
             (Kind.GIVEN, LISTS["given"] - LISTS["given_or_word"]),
@@ -69,7 +77,7 @@ class Lexicon:
 
     def _kind(self, word: str) -> Kind:
         folded = fold(word)
-        if folded in self._site:
+        if folded in self._site or (self._latin_only and _CYRILLIC.search(word)):
             return Kind.CLEAR
         if "-" in folded:
             return self._kind_of_joined(word)

@@ -16,6 +16,7 @@ _BOUNDARY = re.compile(rf"(?<![{_MARKS}])[{_MARKS}]++[\"'\u2019\u201d)\]»*_]*+(
 _ABBREVIATED = re.compile(
     r"(?:\b(?:[^\W\d_]|Dr|Mr|Mrs|Ms|Mx|Prof|Rev|Hon|St|Sr|Jr|Mt|Ft|Lt|Col|Gen|Sgt|Capt|No|Nr|Str|Apt|Ave|Blvd|Rd|Ln"
     r"|Ste|Sq"
+    r"|ул|пр|просп|пер|пл|наб|бул|обл|им|кв|корп|стр|оф|гг|гр|тел|доб|руб|коп|тыс|млн|млрд|др|рис|табл|см|ст|доц|проф"
     r"|Tel|Ph|Ext|Fax|Inc|Ltd|Co|Corp|vs|cf|ca|approx|dept|etc|e\.g|i\.e|[ap]\.m|p\.o|al|ul|os|nám|d\.o\.b)"
     r"|(?:\A|\n)\s*\d{1,3})$",
     re.IGNORECASE,

@@ -12,6 +12,7 @@ GOOD = """
 embedder = "e"
 entity-recogniser = "r"
 generator = "g"
+russian-recogniser = "s"
 
 [[artefacts]]
 id = "g"
@@ -37,6 +38,15 @@ sources = [{ type = "hub", url = "https://example.org/x/" }]
 id = "r"
 kind = "entity-recogniser"
 title = "R"
+licence = "MIT"
+digests_from = "https://example.org/"
+files = [{ path = "c", size_bytes = 0, sha256 = "SHA" }]
+sources = []
+
+[[artefacts]]
+id = "s"
+kind = "russian-recogniser"
+title = "S"
 licence = "MIT"
 digests_from = "https://example.org/"
 files = [{ path = "c", size_bytes = 0, sha256 = "SHA" }]

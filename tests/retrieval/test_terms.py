@@ -21,3 +21,10 @@ def test_counts() -> None:
 
 def test_a_word_of_absurd_length_is_left_out() -> None:
     assert terms("x" * 10_000) == []
+
+
+def test_russian_words_are_stemmed_as_russian() -> None:
+    assert terms("договоры") == terms("договора") == terms("ДОГОВОРУ")
+    assert terms("учёт") == terms("учет")
+    assert terms("как и где") == []
+    assert terms("Kubernetes для отделов") == [*terms("Kubernetes"), *terms("отдела")]

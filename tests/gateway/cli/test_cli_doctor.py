@@ -55,7 +55,7 @@ def test_a_healthy_installation_lacks_only_models_here(commands: Commands) -> No
         "sign-in": {"ok"},
         "network": {"ok"},
     }
-    assert len(checks["models"]) == 3
+    assert len(checks["models"]) == 4
     assert all("muniment models pull" in check["detail"] for check in checks["models"])
 
 

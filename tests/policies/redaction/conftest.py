@@ -1,6 +1,6 @@
-"""The recognition model, loaded once."""
+"""The recognition models, loaded once."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,19 +11,18 @@ from policies.redaction.site import SiteRedaction
 
 
 @pytest.fixture(scope="session")
-def recogniser_model(models_folder: Path) -> Path:
-    folder = models_folder / "en-core-web-sm-3.8.0"
-    if not folder.is_dir():
-        reason = "en-core-web-sm-3.8.0 has not been pulled; run: muniment models pull en-core-web-sm-3.8.0"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+def recogniser_model(model_path: Callable[[str], Path]) -> Path:
+    return model_path("en-core-web-sm-3.8.0")
 
 
 @pytest.fixture(scope="session")
-def redactor(recogniser_model: Path) -> Redactor:
-    redactor = Redactor(recogniser_model, SiteRedaction(clear_words=("Sourcewell",)))
+def russian_model(model_path: Callable[[str], Path]) -> Path:
+    return model_path("natasha-1.6.0")
+
+
+@pytest.fixture(scope="session")
+def redactor(recogniser_model: Path, russian_model: Path) -> Redactor:
+    redactor = Redactor(recogniser_model, SiteRedaction(clear_words=("Sourcewell",)), russian_model)
     redactor.load()
     return redactor
 

@@ -251,7 +251,7 @@ def test_swallowing_faults_would_let_text_pass(redactor: Redactor, monkeypatch: 
 def test_a_model_that_cannot_be_loaded_closes(tmp_path: Path, folder: str) -> None:
     (tmp_path / "empty").mkdir()
     redactor = Redactor(tmp_path / folder)
-    with pytest.raises(RedactionFailedError, match="Pull it again"):
+    with pytest.raises(RedactionFailedError, match="Pull them again"):
         redactor.load()
     with pytest.raises(RedactionFailedError):
         redactor.find("text")

@@ -62,6 +62,7 @@ PIECES = [
     "passport number X1234567", "password: Enigma#1940", "203.0.113.9",
     "wrote the report", "in the second quarter", "for the team", "costs EUR 4,200", "the plan, which was changed,",
     "e.g. on Monday", "**important**", "(see below)", "a list:",
+    "Мария Ивановна Петрова", "Кузнецову А. В.", "на ул. Садовой", "согласно договору", "иванов пётр сергеевич",
     "\u00fcber Gr\u00f6\u00dfe", "na\u00efve \U0001f600 text",
 ]  # fmt: skip
 JOINTS = [" ", " ", " ", ". ", ", ", "\n", "\n\n", "\n- ", "! ", "? ", "; ", ".\n", " | "]
@@ -112,7 +113,12 @@ class Remembering(Redactor):
             def patterns(self, view: Any, before: str) -> Any:
                 return remembered((view.text, before), lambda: recognition.patterns(view, before))
 
-        self._recognition = Kept(recognition._nlp, recognition.lexicon, recognition._presidio, recognition.site)
+            def russian_names(self, reading: Any) -> Any:
+                return remembered(("russian", reading.prose.text), lambda: recognition.russian_names(reading))
+
+        self._recognition = Kept(
+            recognition._nlp, recognition.lexicon, recognition._presidio, recognition.site, recognition._russian
+        )
 
 
 def assert_equal_at_every_chunking(redactor: Redactor, pseudonyms: Pseudonyms, texts: int, chunkings: int) -> None:
