@@ -39,7 +39,8 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which models are used (ids of `models/catalogue.toml`) and where they come from.
 
-    `mirror` is a folder or an https address asked instead of the catalogue's; `threads` 0 means every core.
+    `mirror` is a folder or an https address asked instead of the catalogue's; `hosts` are those besides that web
+    servers with models may lead on to. `threads` 0 means every core.
     """
 
     generator: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
@@ -47,6 +48,7 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recogniser: str = "en-core-web-sm-3.8.0"
     folder: str = ""
     mirror: str = ""
+    hosts: tuple[str, ...] = ()
     context_tokens: _Positive = 4096
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
 
