@@ -14,6 +14,7 @@ import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from policies.redaction.options import RedactionOptions
 
 CONFIG_NAME = "muniment.toml"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -84,6 +85,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerOptions = ServerOptions()
     models: ModelOptions = ModelOptions()
     answers: AnswerOptions = AnswerOptions()
+    redaction: RedactionOptions = RedactionOptions()
     audit: AuditOptions = AuditOptions()
     sign_in: SignInOptions = SignInOptions()
     oidc: OidcOptions = OidcOptions()

@@ -54,7 +54,8 @@ from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
-from policies.redaction.engine import Redactor
+from policies.redaction.finder import Finder
+from policies.redaction.isolated import IsolatedRedactor
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
@@ -103,6 +104,8 @@ class Services:
         """Close what was opened; the engine is stopped by whoever started it."""
         if "source_runs" in self.__dict__:
             self.source_runs.close()
+        if "redactor" in self.__dict__:
+            self.redactor.close()
         if "single_sign_on" in self.__dict__:
             self.single_sign_on.close()
         if "last_use" in self.__dict__:
@@ -244,9 +247,9 @@ class Services:
         return Embedder(self.models.path(self.config.models.embedder))
 
     @cached_property
-    def redactor(self) -> Redactor:
-        """Not loaded yet, as the embedder."""
-        return Redactor(self.models.path(self.config.models.recogniser))
+    def redactor(self) -> Finder:
+        """No process runs yet."""
+        return IsolatedRedactor(self.models.path(self.config.models.recogniser), options=self.config.redaction)
 
     @cached_property
     def index(self) -> PassageIndex:

@@ -114,6 +114,11 @@ class Redactor:
         recognition = self._loaded()
         return _closed(lambda: _find_many(recognition, texts))
 
+    def close(self) -> None:
+        """Let go of the model."""
+        with self._lock:
+            self._recognition = None
+
     def scanner(self, memory: Memory = Memory()) -> "Scanner":
         """A scanner for one text that arrives segment by segment, or for the rest of one.
 

@@ -44,6 +44,9 @@ class Finder(Protocol):
             RedactionFailedError: In one of them it could not be looked for.
         """
 
+    def close(self) -> None:
+        """Let go of what `load` made ready; what is asked later makes it ready again."""
+
     def scanner(self) -> SegmentFinder:
         """A finder for one text that arrives segment by segment.
 

@@ -18,14 +18,10 @@ from policies.errors import RedactionFailedError
 from policies.personal_data import Span
 from policies.redaction.engine import Memory, require_length
 from policies.redaction.messages import Reply, Request, to_bytes
+from policies.redaction.options import RedactionOptions
 
-CPU_SECONDS = 2.0
-"""Processor time for each 65,536 characters begun: ordinary prose of that length takes 0.7 s, hostile text up to 1.9 s
-(measured on the machine of `benchmarks/results/redaction.json`)."""
-WORKERS = 2
-"""So that a question does not wait for a long document: at most one fewer than there are read long texts."""
-MEMORY_BYTES = 2_000_000_000
-"""Of address space, of which the libraries and the model take 0.6 GB; 4 million characters of names take 1 GB more."""
+MEMORY_BYTES = 1_500_000_000
+"""Of address space. Libraries and model take 0.3 GB of it, and 0.5 GB while 3.9 million characters of names are read."""
 
 _BLOCK_CHARS = 65_536
 _LONG_CHARS = 65_536
@@ -36,7 +32,7 @@ _LONGEST_REPLY_BYTES = 500_000_000
 
 
 class IsolatedRedactor:
-    """Finds personal data as `engine.Redactor` does, in up to `workers` processes; threads may share one.
+    """Finds personal data as `engine.Redactor` does, in up to `options.workers` processes; threads may share one.
 
     The processes are started when there is something to do for them, and replaced when they end. They see no
     environment and no network; what they reply is read as data.
@@ -46,17 +42,15 @@ class IsolatedRedactor:
         self,
         model_folder: Path,
         clear_words: Sequence[str] = (),
-        *,
-        workers: int = WORKERS,
-        cpu_seconds: float = CPU_SECONDS,
+        options: RedactionOptions = RedactionOptions(),
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self._arguments = str(model_folder.absolute()), str(memory_bytes), "\n".join(clear_words)
-        self._cpu_seconds = cpu_seconds
+        self._cpu_seconds = options.cpu_seconds
         self._idle: list[isolated.Process] = []
         self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(workers)
-        self._long = threading.BoundedSemaphore(max(1, workers - 1))
+        self._places = threading.BoundedSemaphore(options.workers)
+        self._long = threading.BoundedSemaphore(max(1, options.workers - 1))
         self._decode = msgspec.json.Decoder(Reply).decode
 
     def load(self) -> None:
@@ -86,12 +80,7 @@ class IsolatedRedactor:
         return self._asked(texts, None)[0]
 
     def scanner(self) -> "IsolatedScanner":
-        """A scanner for one text that arrives segment by segment.
-
-        Raises:
-            RedactionFailedError: No process starts.
-        """
-        self.load()
+        """A scanner for one text that arrives segment by segment. No process is asked yet."""
         return IsolatedScanner(self)
 
     def find_next(self, segment: str, memory: Memory) -> tuple[list[Span], Memory]:
@@ -172,8 +161,8 @@ class IsolatedRedactor:
             return isolated.start("policies.redaction.worker", self._arguments, _START_SECONDS)
         except isolated.NotStartedError as error:
             message = (
-                f"The process that finds personal data {error}. If the model {self._arguments[0]} is missing or damaged, "
-                "pull it again."
+                f"The process that finds personal data {error}. If the model {self._arguments[0]} is missing or "
+                "damaged: Pull it again."
             )
             raise RedactionFailedError(message) from error
 

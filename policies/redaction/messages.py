@@ -18,7 +18,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A line with what was found in each text, and what is remembered of a segment; or one sentence that says why not."""
+    """A line with what was found in each text and is remembered of a segment, or one sentence that says why not."""
 
     found: list[list[Span]] | None = None
     memory: Memory | None = None

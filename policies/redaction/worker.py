@@ -7,13 +7,9 @@ time than it may. Presidio and spaCy import torch and transformers where these a
 not used here: without them the process takes 165 MB and three seconds to start rather than 490 MB and nine.
 """
 
-import sys
-
-for _unused in ("torch", "transformers"):
-    sys.modules[_unused] = None  # type: ignore[assignment] - imports of it fail, which both libraries expect
-
 import encodings
 import os
+import sys
 from pathlib import Path
 
 import idna
@@ -27,14 +23,17 @@ from policies.redaction.messages import Reply, Request, to_text
 
 _EVERYTHING = (
     "Dear Dr. Alan Turing, born on 23 June 1912, of 742 Evergreen Terrace, Springfield, IL 62704: write to "
-    "alan.turing@b\u00fccher.example or alan (at) example (dot) co (dot) uk, call +44 161 496 0000 or (617) 555-0100, pay "
-    "5555 5555 5555 4444 or GB82 WEST 1234 5698 7654 32; password: Enigma#1940, 203.0.113.77, passport number X1234567."
+    "alan.turing@b\u00fccher.org or alan (at) example (dot) co (dot) uk, call +44 161 496 0000 or (617) 555-0100, "
+    "pay 5555 5555 5555 4444 or GB82 WEST 1234 5698 7654 32; password: Enigma#1940, 203.0.113.77, passport number "
+    "X1234567."
 )
 """Has every recogniser read something once, and with it whatever it reads on first use."""
 
 
 def main(model_folder: str, memory_bytes: str, clear_words: str) -> None:
     """Serve until the other end closes."""
+    for unused in ("torch", "transformers"):
+        sys.modules[unused] = None  # type: ignore[assignment]  # Importing it fails, which both libraries expect.
     redactor = Redactor(Path(model_folder), clear_words.split("\n") if clear_words else ())
     redactor.find(_EVERYTHING)
     phonenumbers.PhoneMetadata.load_all()
