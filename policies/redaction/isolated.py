@@ -21,8 +21,9 @@ from policies.redaction.messages import Reply, Request, to_bytes
 from policies.redaction.options import RedactionOptions
 
 MEMORY_BYTES = 1_500_000_000
-"""Of address space. Libraries and model take 0.3 GB of it, and 0.5 GB while 3.9 million characters of names are read."""
+"""Of address space. Libraries and model take 0.3 GB of it, 0.5 GB while 3.9 million characters of names are read."""
 
+_USUAL = RedactionOptions()
 _BLOCK_CHARS = 65_536
 _LONG_CHARS = 65_536
 _WALL_FACTOR = 15
@@ -42,7 +43,7 @@ class IsolatedRedactor:
         self,
         model_folder: Path,
         clear_words: Sequence[str] = (),
-        options: RedactionOptions = RedactionOptions(),
+        options: RedactionOptions = _USUAL,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self._arguments = str(model_folder.absolute()), str(memory_bytes), "\n".join(clear_words)
