@@ -40,8 +40,9 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which models are used (ids of `models/catalogue.toml`) and where they come from.
 
-    `mirror` is a folder or an https address asked instead of the catalogue's; `threads` 0 means every core. An empty
-    `russian_recogniser` saves its 30 MB where nobody writes Russian.
+    `mirror` is a folder or an https address asked instead of the catalogue's; `hosts` are those besides that web
+    servers with models may lead on to. `threads` 0 means every core. An empty `russian_recogniser` saves its 30 MB
+    where nobody writes Russian.
     """
 
     generator: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
@@ -50,6 +51,7 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     russian_recogniser: str = "natasha-1.6.0"
     folder: str = ""
     mirror: str = ""
+    hosts: tuple[str, ...] = ()
     context_tokens: _Positive = 4096
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
 
@@ -95,13 +97,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerOptions = ServerOptions()
     models: ModelOptions = ModelOptions()
     answers: AnswerOptions = AnswerOptions()
+    redaction: RedactionOptions = RedactionOptions()
     audit: AuditOptions = AuditOptions()
     sign_in: SignInOptions = SignInOptions()
     oidc: OidcOptions = OidcOptions()
     networks: dict[str, tuple[str, ...]] = {}
     ldap: LdapOptions = LdapOptions()
     scim: ScimOptions = ScimOptions()
-    redaction: RedactionOptions = RedactionOptions()
 
 
 class Home:

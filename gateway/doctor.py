@@ -5,6 +5,7 @@ its text already says what to do. Nothing is changed, apart from what opening th
 """
 
 import asyncio
+import contextlib
 import os
 import platform
 import shutil
@@ -17,12 +18,13 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config import is_loopback
+from gateway.config import Config, is_loopback
 from gateway.errors import DatabaseUnusableError, translate
 from gateway.services import Services, require_part
 from models.errors import ModelsError
 from policies.audit.checkpoints import last_exported
 from policies.audit.verifier import verify
+from policies.egress import host_of, is_never_connected
 from policies.principals import SEPARATE_ROLES
 from policies.rules import Origin, words_of_context
 
@@ -298,17 +300,34 @@ def _without_a_copy(entries: int, kept_in: str) -> Finding:
 def _egress(services: Services) -> Iterator[Finding]:
     """What connects anywhere, and who can connect to us."""
     config = services.config
-    mirror = config.models.mirror
-    where = mirror or "the sources that models/catalogue.toml names"
-    yield _ok(f"`muniment models pull` connects to {where}")
-    if config.oidc.issuer:
-        yield _ok(f"Signing in connects to {', '.join([config.oidc.issuer, *config.oidc.hosts])}")
+    for what, addresses in _destinations(config):
+        yield _ok(f"{what} connects to {', '.join(addresses)}")
+        for address in addresses:
+            yield from _refused(address)
     yield _ok("Nothing else connects anywhere")
     if not is_loopback(config.server.host):
         detail = f"The gateway listens on {config.server.host}, without encryption"
         yield Level.WARN, detail, "Put TLS in front, or set server.host to 127.0.0.1."
     else:
         yield _ok(f"The gateway listens on this machine only ({config.server.host})")
+
+
+def _destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
+    """What connects, and where to, as the settings name it."""
+    mirror = config.models.mirror or "the sources that models/catalogue.toml names"
+    yield "`muniment models pull`", [mirror, *config.models.hosts]
+    if config.oidc.issuer:
+        yield "Signing in", [config.oidc.issuer, *config.oidc.hosts]
+    if config.ldap.urls:
+        yield "Reading the directory", list(config.ldap.urls)
+
+
+def _refused(address: str) -> Iterator[Finding]:
+    """A host that is named and will be refused. Addresses alone are looked at: asking for a name would connect."""
+    host = host_of(address) if "://" in address else address
+    with contextlib.suppress(ValueError):
+        if is_never_connected(host):
+            yield Level.FAIL, f"{address} is where nothing connects to", "Name another host."
 
 
 def _engine(services: Services) -> Finding:

@@ -54,7 +54,8 @@ from policies.clock import SteadyClock
 from policies.errors import RedactionSettingsError, TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
-from policies.redaction.engine import Redactor
+from policies.redaction.finder import Finder
+from policies.redaction.isolated import IsolatedRedactor
 from policies.redaction.site import SiteRedaction, read_site
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
@@ -104,6 +105,8 @@ class Services:
         """Close what was opened; the engine is stopped by whoever started it."""
         if "source_runs" in self.__dict__:
             self.source_runs.close()
+        if "redactor" in self.__dict__:
+            self.redactor.close()
         if "single_sign_on" in self.__dict__:
             self.single_sign_on.close()
         if "last_use" in self.__dict__:
@@ -254,11 +257,16 @@ class Services:
         return Embedder(self.models.path(self.config.models.embedder))
 
     @cached_property
-    def redactor(self) -> Redactor:
-        """Not loaded yet, as the embedder."""
+    def redactor(self) -> Finder:
+        """No process runs yet."""
+        _ = self.site_redaction  # What cannot be used is told here, not by a process that does not start.
         chosen = self.config.models
-        russian = self.models.path(chosen.russian_recogniser) if chosen.russian_recogniser else None
-        return Redactor(self.models.path(chosen.recogniser), self.site_redaction, russian_folder=russian)
+        return IsolatedRedactor(
+            self.models.path(chosen.recogniser),
+            self.models.path(chosen.russian_recogniser) if chosen.russian_recogniser else None,
+            self.config.redaction,
+            self.home.folder,
+        )
 
     @cached_property
     def index(self) -> PassageIndex:

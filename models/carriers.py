@@ -29,7 +29,7 @@ _ENCRYPTED = 0x1
 
 
 def pip_download(package: str, version: str, into: Path) -> Path:
-    """Fetch one wheel with pip, from the index pip is configured for.
+    """Fetch one wheel with pip, from the index pip is configured for; through a proxy if pip's own settings name one.
 
     Raises:
         PullFailedError: pip is absent, or cannot get it.
@@ -45,7 +45,7 @@ def pip_download(package: str, version: str, into: Path) -> Path:
         outcome = subprocess.run(  # noqa: S603 - a fixed program; the catalogue's patterns bound name and version.
             command,
             cwd=into,
-            env={**os.environ, "TMPDIR": str(into)},
+            env=_environment(into),
             capture_output=True,
             text=True,
             timeout=_DOWNLOAD_SECONDS,
@@ -58,6 +58,16 @@ def pip_download(package: str, version: str, into: Path) -> Path:
     if outcome.returncode or len(wheels) != 1:
         raise PullFailedError(_pip_trouble(package, version, outcome.stderr))
     return wheels[0]
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """What pip sees: its settings and the system's, without proxies that were meant for other programs."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy") or _is_pips(name)}
+    return {**kept, "TMPDIR": str(scratch)}
+
+
+def _is_pips(name: str) -> bool:
+    return name.upper() == "PIP_PROXY"
 
 
 def _pip_trouble(package: str, version: str, stderr: str) -> str:

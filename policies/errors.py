@@ -5,6 +5,10 @@ class PoliciesError(Exception):
     """The root of this folder's errors; its text says what happened and what to do."""
 
 
+class EgressRefusedError(PoliciesError):
+    """A connection leads where nothing may connect: the operator corrects the host that is named; it was not made."""
+
+
 class KeysUnusableError(PoliciesError):
     """The installation's keys are missing, exposed or damaged: the operator restores them; nothing runs without."""
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType, TypeAlias
 
+import msgspec
+
 
 class EntityType(StrEnum):
     """A kind of personal data or secret, named as Presidio names it where Presidio has a name."""
@@ -96,3 +98,17 @@ class Span:
     type: SpanType
     score: float
     recogniser: str
+
+
+class SpanRecord(msgspec.Struct, frozen=True):
+    """A span as it is stored or sent; its kind may be one that the settings no longer have."""
+
+    start: int
+    end: int
+    type: str
+    score: float
+    recogniser: str
+
+    def span(self) -> Span:
+        """The span."""
+        return Span(self.start, self.end, span_type(self.type), self.score, self.recogniser)

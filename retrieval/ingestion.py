@@ -21,7 +21,7 @@ from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Ups
 from connectors.errors import ConnectorError
 from models.embedder import Embedder
 from policies.errors import RedactionFailedError, TextTooLongError
-from policies.redaction.engine import Redactor
+from policies.redaction.finder import Finder
 from retrieval.chunks import Chunk, chunk, index_text
 from retrieval.documents import (
     PersonalData,
@@ -121,7 +121,7 @@ class Ingestion:
         self,
         database: Engine,
         embedder: Embedder,
-        redactor: Redactor,
+        redactor: Finder,
         identity_key: bytes,
         locks: Path,
         new_parser: Callable[[], AbstractContextManager[Parser]],

@@ -4,22 +4,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from policies.personal_data import Span, span_type
+from policies.personal_data import Span, SpanRecord
 
 _encoder = msgspec.json.Encoder()
 
 
-class _StoredSpan(msgspec.Struct, frozen=True):
-    """A span as it is stored; its kind may be one that the settings no longer have."""
-
-    start: int
-    end: int
-    type: str
-    score: float
-    recogniser: str
-
-
-_decoder = msgspec.json.Decoder(list[_StoredSpan])
+_decoder = msgspec.json.Decoder(list[SpanRecord])
 
 
 def write_spans(spans: Iterable[Span]) -> str:
@@ -29,10 +19,7 @@ def write_spans(spans: Iterable[Span]) -> str:
 
 def read_spans(text: str) -> tuple[Span, ...]:
     """The spans that `write_spans` wrote."""
-    return tuple(
-        Span(found.start, found.end, span_type(found.type), found.score, found.recogniser)
-        for found in _decoder.decode(text)
-    )
+    return tuple(record.span() for record in _decoder.decode(text))
 
 
 def spans_within(spans: Iterable[Span], start: int, end: int) -> list[Span]:

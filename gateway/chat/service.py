@@ -47,7 +47,7 @@ from policies.context import RequestContext
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 from policies.principals import Principal
-from policies.redaction.engine import Redactor
+from policies.redaction.finder import Finder
 from policies.redaction.placeholders import MayReveal, PlaceholderInfo
 from policies.redaction.streaming import StreamGuard
 from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
@@ -114,7 +114,7 @@ class Chats:
         self,
         *,
         retriever: Retriever,
-        redactor: Redactor,
+        redactor: Finder,
         authorizer: Decider,
         engine: Engine,
         recorder: Recorder,

@@ -70,19 +70,19 @@ def pull(
     """Fetch models that are not here yet, checking every byte. An interrupted pull goes on where it stopped."""
     config, store = _store(context)
     for artefact in [store.catalogue.artefact(id_) for id_ in ids or _in_use(config)]:
-        path = _pull(artefact, store, mirror or config.models.mirror)
+        path = _pull(artefact, store, mirror or config.models.mirror, config.models.hosts)
         _record_pulled(context, artefact)
         show(f"{artefact.id} is at {path}")
 
 
-def _pull(artefact: Artefact, store: ModelStore, mirror: str) -> Path:
+def _pull(artefact: Artefact, store: ModelStore, mirror: str, hosts: tuple[str, ...]) -> Path:
     with _progress() as progress:
         task = progress.add_task(artefact.id, total=artefact.size_bytes, doing="")
 
         def advance(done: int, total: int, doing: str) -> None:
             progress.update(task, completed=done, total=total, doing=doing)
 
-        return product.pull(artefact, store, mirror=mirror, progress=advance)
+        return product.pull(artefact, store, mirror=mirror, hosts=hosts, progress=advance)
 
 
 @_group.command()

@@ -1,8 +1,9 @@
 """A directory over LDAP (RFC 4511), read as a whole or asked about one password. The only door to python-ldap.
 
 Nothing is sent before the connection is encrypted and the certificate checked; referrals are not followed; the library
-reads no configuration of the machine's. Whatever goes wrong is one error with a word for it: then nothing is known, and
-what was known before grows old (`freshness.py`).
+reads no configuration of the machine's. It connects by itself, so the addresses of a host are looked at before, and the
+connection's after, before any password (`policies/egress.py`). Whatever goes wrong is one error with a word for it:
+then nothing is known, and what was known before grows old (`freshness.py`).
 """
 
 import os
@@ -23,6 +24,8 @@ from gateway.config import is_loopback
 from gateway.errors import ConfigurationError, DirectoryUnavailableError
 from gateway.identity.directory import Person, Snapshot, require_distinct
 from gateway.identity.options import LdapOptions
+from policies import egress
+from policies.errors import EgressRefusedError
 
 # Else libldap takes settings from the environment, the home and the working folder: also that certificates be ignored.
 os.environ["LDAPNOINIT"] = "1"
@@ -35,6 +38,7 @@ from ldap.ldapobject import LDAPObject
 
 _Attributes = Mapping[str, Sequence[bytes]]
 _Entries = Mapping[str, _Attributes]
+_PORTS = {"ldap": 389, "ldaps": 636}
 _TLS_1_2 = 0x303
 _IN_CHAIN = "1.2.840.113556.1.4.1941"
 """LDAP_MATCHING_RULE_IN_CHAIN: Active Directory follows nested groups itself."""
@@ -140,6 +144,7 @@ class LdapDirectory:
             _openings.release()
 
     def _open(self, url: str) -> LDAPObject:
+        addresses = _addresses_of(url)
         connection = ldap.initialize(url, bytes_mode=False)
         seconds = self._options.timeout_seconds
         connection.protocol_version = ldap.VERSION3
@@ -156,13 +161,20 @@ class LdapDirectory:
             connection.start_tls_s()
         elif encrypted:
             connection.whoami_s()
+        else:
+            return connection  # Not connected yet; `plain` is for this machine's own addresses, which cannot change.
+        try:
+            egress.require_peer(connection.fileno(), addresses)
+        except (EgressRefusedError, OSError):
+            connection.unbind_ext_s()
+            raise
         return connection
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (ldap.LDAPError, UnicodeDecodeError, OSError) as error:
+        except (ldap.LDAPError, UnicodeDecodeError, OSError, EgressRefusedError) as error:
             reason, what = _reason(error)
             message = f"The directory {' or '.join(self._options.urls)} {what} ({_said(error)}). Nothing was changed."
             raise DirectoryUnavailableError(message, reason) from error
@@ -301,6 +313,14 @@ class _Reading:
             raise ldap.INAPPROPRIATE_MATCHING({"desc": 'this is not Active Directory: set ldap.members to "member"'})
 
 
+def _addresses_of(url: str) -> list[str]:
+    parts = urlsplit(url)
+    try:
+        return egress.addresses_of(parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    except OSError as error:
+        raise ldap.SERVER_DOWN({"desc": f"{parts.hostname} has no address"}) from error
+
+
 def _close_late(opening: "Future[LDAPObject]") -> None:
     if opening.exception() is None:
         opening.result().unbind_ext_s()
@@ -413,6 +433,7 @@ def _certificates(options: LdapOptions) -> str:
 
 
 _REASONS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
+    ((EgressRefusedError,), "never-connected", "is where nothing connects to"),
     ((ldap.TIMEOUT, ldap.TIMELIMIT_EXCEEDED), "too-slow", "did not answer in time"),
     ((ldap.SERVER_DOWN, ldap.CONNECT_ERROR), "unreachable", "cannot be reached, or its certificate is not right"),
     (
@@ -437,6 +458,8 @@ def _reason(error: Exception) -> tuple[str, str]:
 
 def _said(error: Exception) -> str:
     """What the library says of an error, without what an entry holds."""
+    if isinstance(error, EgressRefusedError):
+        return str(error)
     told: Any = error.args[0] if error.args else {}
     if not isinstance(told, dict):
         return type(error).__name__

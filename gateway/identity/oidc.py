@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import httpx
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -36,6 +35,7 @@ from gateway.identity.store import LinkRow, read_principal, use_once, write_user
 from gateway.identity.tokens import LEEWAY, Expected, TokenRefusedError, read_id_token, read_logout_token
 from gateway.identity.users import write_link
 from gateway.recording import Recorder
+from policies import egress
 from policies.audit.events import UserAdded, UserLinked
 from policies.keys import Keys
 from policies.principals import Principal, Role
@@ -330,7 +330,7 @@ class SingleSignOn:
         return f"oidc:{self._options.issuer}"
 
 
-def open_provider(options: OidcOptions, keys: Path, transport: httpx.BaseTransport | None = None) -> Provider:
+def open_provider(options: OidcOptions, keys: Path, transport: egress.BaseTransport | None = None) -> Provider:
     """The configured provider, after checking that the settings are complete.
 
     Raises:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
-
 from gateway.config import is_loopback
 from gateway.errors import ConfigurationError, NotAuthenticatedError, ProviderUnavailableError
 from gateway.identity.options import OidcOptions
 from gateway.identity.tokens import TokenRefusedError, strict_json
+from policies import egress
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ class Provider:
         self,
         options: OidcOptions,
         secret: str,
-        transport: httpx.BaseTransport | None = None,
+        transport: egress.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is fetched yet.
@@ -81,17 +80,16 @@ class Provider:
         self._options = options
         self._secret = secret
         self._clock = clock
-        self._hosts = {_host(options.issuer), *(host.lower() for host in options.hosts)}
+        self._hosts = {egress.host_of(options.issuer), *(host.lower() for host in options.hosts)}
         if not self._may_call(options.issuer):
             message = f"oidc.issuer {options.issuer!r} must be an https address; http only for this machine's own."
             raise ConfigurationError(message)
-        self._client = httpx.Client(
-            transport=transport,
-            verify=_certificates(options.ca_file),
-            timeout=_TIMEOUT_SECONDS,
-            follow_redirects=False,
-            trust_env=False,
+        self._client = egress.open_client(
+            self._hosts,
+            _TIMEOUT_SECONDS,
+            certificates=_certificates(options.ca_file),
             headers={"Accept": "application/json"},
+            transport=transport,
         )
         self._lock = threading.Lock()
         self._endpoints: tuple[Endpoints, float] | None = None
@@ -211,7 +209,7 @@ class Provider:
         if not self._may_call(address):
             self._fail(f"{address} is on a host that neither oidc.issuer nor oidc.hosts names")
         until, body = self._clock() + _DEADLINE_SECONDS, bytearray()
-        auth = httpx.BasicAuth(*map(_form_encoded, credentials)) if credentials else None
+        auth = egress.BasicAuth(*map(_form_encoded, credentials)) if credentials else None
         try:
             with self._client.stream(method, address, data=form, auth=auth) as response:
                 for part in response.iter_bytes():
@@ -221,7 +219,7 @@ class Provider:
                     if self._clock() > until:
                         self._fail(f"{address} took longer than {_DEADLINE_SECONDS} s")
                 return response.status_code, bytes(body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (egress.HTTPError, egress.InvalidURL) as error:
             self._fail(f"{address} cannot be reached ({type(error).__name__})")
 
     def _may_call(self, address: str) -> bool:
@@ -270,16 +268,9 @@ def _certificates(file: str) -> ssl.SSLContext:
         raise ConfigurationError(message) from error
 
 
-def _host(address: str) -> str:
-    try:
-        return (urlsplit(address).hostname or "").lower()
-    except ValueError:
-        return ""
-
-
 def _form_encoded(value: str) -> str:
     """RFC 6749, 2.3.1: name and secret are form-encoded before they are put into the header."""
-    return str(httpx.QueryParams({"v": value})).removeprefix("v=")
+    return str(egress.QueryParams({"v": value})).removeprefix("v=")
 
 
 def _shown(value: object) -> str:

@@ -69,6 +69,15 @@ class _Reading:
     in_link: int
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a scanner remembers of what it has read: the end of it, family names, and the segments of a link."""
+
+    before: str = ""
+    known: frozenset[str] = frozenset()
+    in_link: int = 0
+
+
 class Redactor:
     """Finds personal data in texts, without ever touching the network; threads may share one.
 
@@ -108,22 +117,22 @@ class Redactor:
         Raises:
             RedactionFailedError: In one of them it could not be looked for.
         """
-        for text in texts:
-            if len(text) > MAX_TEXT_CHARS:
-                message = (
-                    f"A text of {len(text):,} characters is too long to redact; split it below {MAX_TEXT_CHARS:,}."
-                )
-                raise TextTooLongError(message)
+        require_length(texts)
         recognition = self._loaded()
         return _closed(lambda: _find_many(recognition, texts))
 
-    def scanner(self) -> "Scanner":
-        """A scanner for one text that arrives segment by segment.
+    def close(self) -> None:
+        """Let go of the model."""
+        with self._lock:
+            self._recognition = None
+
+    def scanner(self, memory: Memory = Memory()) -> "Scanner":
+        """A scanner for one text that arrives segment by segment, or for the rest of one.
 
         Raises:
             RedactionFailedError: The model is missing or damaged.
         """
-        return Scanner(self._loaded())
+        return Scanner(self._loaded(), memory)
 
     def _loaded(self) -> "_Recognition":
         with self._lock:
@@ -139,14 +148,29 @@ class Redactor:
             return self._recognition
 
 
+def require_length(texts: Sequence[str]) -> None:
+    """Refuse what is longer than is ever searched.
+
+    Raises:
+        TextTooLongError: One of the texts is.
+    """
+    for text in texts:
+        if len(text) > MAX_TEXT_CHARS:
+            message = f"A text of {len(text):,} characters is too long to redact; split it below {MAX_TEXT_CHARS:,}."
+            raise TextTooLongError(message)
+
+
 class Scanner:
     """Reads one text segment by segment, remembering what later segments are judged by."""
 
-    def __init__(self, recognition: "_Recognition") -> None:
+    def __init__(self, recognition: "_Recognition", memory: Memory = Memory()) -> None:
         self._recognition = recognition
-        self._before = ""
-        self._known: frozenset[str] = frozenset()
-        self._in_link = 0
+        self._before, self._known, self._in_link = memory.before, memory.known, memory.in_link
+
+    @property
+    def memory(self) -> Memory:
+        """What another scanner needs to go on from here."""
+        return Memory(self._before, self._known, self._in_link)
 
     def find(self, segment: str) -> list[Span]:
         """The personal data in the next segment of the text, as `segments` cuts it.

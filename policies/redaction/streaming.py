@@ -8,7 +8,7 @@ from collections import Counter
 
 from policies.errors import RedactionFailedError
 from policies.personal_data import Sensitivity, Span, SpanType
-from policies.redaction.engine import Redactor
+from policies.redaction.finder import Finder
 from policies.redaction.placeholders import MayReveal, Pseudonyms, disarmed, hidden
 from policies.redaction.segments import MAX_SEGMENT_CHARS, next_cut
 from policies.redaction.spans import union
@@ -22,7 +22,7 @@ class StreamGuard:
     the answer, sealed types are. Once looking for personal data has failed, nothing more comes out.
     """
 
-    def __init__(self, pseudonyms: Pseudonyms, redactor: Redactor, may_reveal: MayReveal, seen: str = "") -> None:
+    def __init__(self, pseudonyms: Pseudonyms, redactor: Finder, may_reveal: MayReveal, seen: str = "") -> None:
         self._pseudonyms = pseudonyms
         self._scanner = redactor.scanner()
         self._types = redactor.types

@@ -1,21 +1,16 @@
 """Parsing in a process of its own: a document that hangs, eats memory or crashes a parser costs itself alone."""
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
-import threading
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import Self
 
 import msgspec
 
+from policies import isolated
 from retrieval.errors import SyncFailedError
 from retrieval.parsing.document import ParsedDocument, is_sound
 from retrieval.parsing.errors import UnparsableError, UnparsableNowError
-from retrieval.parsing.messages import READY, Ending, Reply, Request
+from retrieval.parsing.messages import Reply, Request
 
 CPU_SECONDS = 90
 """Processor time for one document; the slowest honest ones, PDFs of thousands of pages, have 60 s by their reader."""
@@ -24,7 +19,6 @@ WALL_SECONDS = 600.0
 MEMORY_BYTES = 3_000_000_000
 """Of address space, libraries included: a tree of 64 MB of XML takes ten to twenty times its text."""
 _LONGEST_REPLY_BYTES = 200_000_000
-_ROOT = Path(__file__).parents[2]
 _ITS_OWN_FAULT = frozenset(
     -number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS)
 )
@@ -41,7 +35,7 @@ class IsolatedParser:
         self, cpu_seconds: int = CPU_SECONDS, wall_seconds: float = WALL_SECONDS, memory_bytes: int = MEMORY_BYTES
     ) -> None:
         self._cpu_seconds, self._wall_seconds, self._memory_bytes = cpu_seconds, wall_seconds, memory_bytes
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: isolated.Process | None = None
         self._decode = msgspec.json.Decoder(Reply).decode
 
     def parse(self, content: bytes, media_type: str, path: str) -> ParsedDocument:
@@ -73,9 +67,9 @@ class IsolatedParser:
     def _ended(self, code: int) -> UnparsableError:
         """Why there is no reply, by how the process ended."""
         match code:
-            case Ending.TIME:
+            case isolated.Ending.TIME:
                 why = f"Reading it takes more than {self._cpu_seconds} s of processor time"
-            case Ending.MEMORY:
+            case isolated.Ending.MEMORY:
                 why = f"Reading it takes more than {self._memory_bytes / 1e9:.1f} GB of memory"
             case _ if code in _ITS_OWN_FAULT:
                 why = "Reading it ends the process that reads documents"
@@ -83,52 +77,24 @@ class IsolatedParser:
                 return UnparsableNowError("Reading it was broken off from outside; the next sync tries it again.")
         return UnparsableError(f"{why}; split it or save it anew.")
 
-    def _ask(self, process: subprocess.Popen[bytes], content: bytes, request: Request) -> bytes:
+    def _ask(self, process: isolated.Process, content: bytes, request: Request) -> bytes:
         """The line it replies; not a whole one when it ended."""
-        stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
-        end = threading.Timer(self._wall_seconds, process.kill)
-        end.start()
-        try:
-            stdin.write(msgspec.json.encode(request) + b"\n")
-            stdin.write(content)
-            stdin.flush()
-            return stdout.readline(_LONGEST_REPLY_BYTES)
-        except OSError:
-            return b""
-        finally:
-            end.cancel()
+        parts = msgspec.json.encode(request) + b"\n", content
+        return isolated.ask(process, parts, seconds=self._wall_seconds, longest_reply_bytes=_LONGEST_REPLY_BYTES)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-s", "-m", "retrieval.parsing.worker"]
+    def _start(self) -> isolated.Process:
+        arguments = str(self._cpu_seconds), str(self._memory_bytes)
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, str(self._cpu_seconds), str(self._memory_bytes)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # Hostile content may come to write there.
-                cwd="/",
-                env=_environment(),
-            )
-        except OSError as error:
-            message = (
-                f"The process that reads documents does not start: {error.strerror}. What was read before stands; free "
-                "memory or end other processes, then sync again."
-            )
+            return isolated.start("retrieval.parsing.worker", arguments, self._wall_seconds)
+        except isolated.NotStartedError as error:
+            message = f"The process that reads documents {error}. What was read before stands; then sync again."
             raise SyncFailedError(message) from error
-        if cast("IO[bytes]", process.stdout).readline(len(READY)) != READY:
-            _end(process)
-            message = (
-                f"The process that reads documents ended at its start with code {process.returncode}. What was read "
-                f"before stands. To see why, run: {' '.join(command)} 10 {self._memory_bytes}"
-            )
-            raise SyncFailedError(message)
-        return process
 
     def close(self) -> None:
         """End the process; the next document starts another."""
         process, self._process = self._process, None
         if process is not None:
-            _end(process)
+            isolated.end(process)
 
     def __enter__(self) -> Self:
         return self
@@ -137,15 +103,3 @@ class IsolatedParser:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and wait for it; what could not be written to it any more does not matter."""
-    with contextlib.suppress(OSError), process:
-        process.kill()
-
-
-def _environment() -> dict[str, str]:
-    """No secrets and no configuration, only where libraries and code are."""
-    libraries = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    return libraries | {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(_ROOT)}

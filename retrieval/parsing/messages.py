@@ -1,21 +1,8 @@
 """What the parsing process is asked and replies: lines of JSON, so that neither end runs anything of the other's."""
 
-import signal
-from enum import IntEnum
-
 import msgspec
 
 from retrieval.parsing.document import ParsedDocument
-
-READY = b"ready\n"
-"""The process's first line: it has given up what it does not need, and reads."""
-
-
-class Ending(IntEnum):
-    """How the process ends when a document takes too much."""
-
-    TIME = -signal.SIGPROF
-    MEMORY = 75
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -6,14 +6,9 @@ It has no network, opens no files once it has begun, and is ended by the system 
 processor time than it may: that also ends native code, and does not depend on how busy the machine is.
 """
 
-import contextlib
 import email
 import encodings
-import importlib
 import os
-import pkgutil
-import resource
-import signal
 import sys
 
 import docx
@@ -21,19 +16,17 @@ import markdown_it
 import msgspec
 import pypdf
 
-from policies.sandbox import confine
+from policies.isolated import READY, Ending, give_up, import_all, processor_time, send
 from retrieval.parsing.errors import UnparsableError
-from retrieval.parsing.messages import READY, Ending, Reply, Request
+from retrieval.parsing.messages import Reply, Request
 from retrieval.parsing.parser import parse
-
-_LIBRARIES = (docx, email, encodings, markdown_it, pypdf)
-_DESCRIPTORS = 3
 
 
 def main(cpu_seconds: str, memory_bytes: str) -> None:
     """Serve until the other end closes."""
-    _give_up(int(memory_bytes))
-    _send(READY)
+    import_all((docx, email, encodings, markdown_it, pypdf))
+    give_up(int(memory_bytes))
+    send(READY)
     try:
         _serve(float(cpu_seconds))
     except MemoryError:
@@ -45,15 +38,9 @@ def _serve(cpu_seconds: float) -> None:
     while line := sys.stdin.buffer.readline():
         request = decode(line)
         content = sys.stdin.buffer.read(request.size)
-        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-        reply = _read(content, request)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        _send(msgspec.json.encode(reply) + b"\n")
-
-
-def _send(line: bytes) -> None:
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
+        with processor_time(cpu_seconds):
+            reply = _read(content, request)
+        send(msgspec.json.encode(reply) + b"\n")
 
 
 def _read(content: bytes, request: Request) -> Reply:
@@ -61,19 +48,6 @@ def _read(content: bytes, request: Request) -> Reply:
         return Reply(parse(content, request.media_type, request.path))
     except UnparsableError as error:
         return Reply(unparsable=str(error))
-
-
-def _give_up(memory_bytes: int) -> None:
-    """Network, programs and files, once the libraries have been read: they import parts of themselves when needed."""
-    for package in _LIBRARIES:
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            # Some are for Windows, or for libraries that are not here.
-            with contextlib.suppress(ImportError, LookupError):
-                importlib.import_module(module.name)
-    confine()
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ class PatternRedactor:
     def load(self) -> None:
         """There is nothing to load."""
 
+    def close(self) -> None:
+        """Nothing is let go of."""
+
     def find(self, text: str) -> list[Span]:
         """The personal data in a text."""
         found = [

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from connectors.contract import Upsert
+from policies.isolated import environment
 from policies.labels import Label
 from policies.principals import Principal
 from retrieval.errors import SyncFailedError
 from retrieval.parsing import IsolatedParser, UnparsableError, parse
-from retrieval.parsing.isolated import _environment
 from tests.fakes.sources import page
 from tests.retrieval.conftest import Corpus
 
@@ -143,7 +143,7 @@ def test_it_ends_with_its_parent() -> None:
         "parser.parse(b'a', 'text/plain', 'a.txt')\nprint(parser._process.pid, flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, env=_environment() | {"PATH": os.environ["PATH"]}
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment() | {"PATH": os.environ["PATH"]}
     ) as parent:
         assert parent.stdout is not None
         worker = Path("/proc") / parent.stdout.readline().decode().strip()
@@ -160,7 +160,7 @@ def test_it_has_no_secrets_files_or_network(parser: IsolatedParser, monkeypatch:
     parser.parse(b"a", "text/plain", "a.txt")
     process = parser._process
     assert process is not None
-    assert "MUNIMENT_HOME" not in _environment()
+    assert "MUNIMENT_HOME" not in environment()
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     assert "Seccomp:\t2" in status
     assert "NoNewPrivs:\t1" in status
@@ -225,7 +225,7 @@ def test_a_process_that_does_not_start_loses_no_document(corpus: Corpus, monkeyp
     corpus.sync(page("a", "Salaries rise.", EVERYONE))
     monkeypatch.setattr(corpus.ingestion, "_new_parser", IsolatedParser)
     with monkeypatch.context() as broken:
-        broken.setattr("retrieval.parsing.isolated._environment", lambda: {"PYTHONHOME": "/nowhere"})
+        broken.setattr("policies.isolated.environment", lambda: {"PYTHONHOME": "/nowhere"})
         with pytest.raises(SyncFailedError, match="ended at its start"):
             corpus.sync(page("a", "Salaries fall.", EVERYONE))
     assert [passage.text for passage in corpus.search("salaries", OWEN).passages] == ["Salaries rise."]
