@@ -14,7 +14,9 @@ import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from policies.errors import RedactionSettingsError
 from policies.redaction.options import RedactionOptions
+from policies.redaction.site import SiteRedaction, read_site
 
 CONFIG_NAME = "muniment.toml"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -148,16 +150,36 @@ def load_config(home: Home) -> Config:
         HomeMissingError: There is no installation.
         ConfigurationError: The file cannot be read or says something it must not.
     """
-    try:
-        content = home.config_file.read_bytes()
-    except FileNotFoundError as error:
+    if not home.config_file.exists():
         message = f"There is no Muniment home at {home}. Run `muniment init`, or name another with --home."
-        raise HomeMissingError(message) from error
-    except OSError as error:
-        message = f"{home.config_file} cannot be read: {error.strerror}. Make it readable for this user."
-        raise ConfigurationError(message) from error
+        raise HomeMissingError(message)
+    return read_config(home.config_file)
+
+
+def read_config(file: Path) -> Config:
+    """Read a file of settings.
+
+    Raises:
+        ConfigurationError: The file cannot be read or says something it must not.
+    """
     try:
-        return msgspec.toml.decode(content, type=Config)
+        return msgspec.toml.decode(file.read_bytes(), type=Config)
+    except OSError as error:
+        message = f"{file} cannot be read: {error.strerror}. Make it readable for this user."
+        raise ConfigurationError(message) from error
     except msgspec.MsgspecError as error:
-        message = f"{home.config_file} is not valid: {error}. Correct that setting."
+        message = f"{file} is not valid: {error}. Correct that setting."
+        raise ConfigurationError(message) from error
+
+
+def site_redaction(config: Config, file: Path) -> SiteRedaction:
+    """What the settings of a file say of redaction, ready to be used; files of words are looked for beside it.
+
+    Raises:
+        ConfigurationError: It cannot be used.
+    """
+    try:
+        return read_site(config.redaction, file.parent)
+    except RedactionSettingsError as error:
+        message = f"{file} is not valid: {error}"
         raise ConfigurationError(message) from error

@@ -16,10 +16,10 @@ from sqlmodel import Session
 
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
-from gateway.config import Config, Home, load_config
+from gateway.config import Config, Home, load_config, site_redaction
 from gateway.contexts import Networks
 from gateway.database import open_database
-from gateway.errors import ConfigurationError, DatabaseUnusableError
+from gateway.errors import DatabaseUnusableError
 from gateway.identity.callers import Callers
 from gateway.identity.directories import Directories
 from gateway.identity.directory import Snapshot
@@ -51,12 +51,12 @@ from models.store import ModelStore
 from policies.audit.events import PolicyRefused
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
-from policies.errors import RedactionSettingsError, TrailUnavailableError
+from policies.errors import TrailUnavailableError
 from policies.filters import AccessFilters
 from policies.keys import Keys, open_keys
 from policies.redaction.finder import Finder
 from policies.redaction.isolated import IsolatedRedactor
-from policies.redaction.site import SiteRedaction, read_site
+from policies.redaction.site import SiteRedaction
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
@@ -127,11 +127,7 @@ class Services:
     @cached_property
     def site_redaction(self) -> SiteRedaction:
         """Kinds of personal data of the site's own. Settings that cannot be used stop whatever needs them."""
-        try:
-            return read_site(self.config.redaction, self.home.folder)
-        except RedactionSettingsError as error:
-            message = f"{self.home.config_file} is not valid: {error}"
-            raise ConfigurationError(message) from error
+        return site_redaction(self.config, self.home.config_file)
 
     @cached_property
     def keys(self) -> Keys:

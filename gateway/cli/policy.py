@@ -11,9 +11,11 @@ from gateway.cli.opening import opened, operating_system_user, product
 from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
 from gateway.cli.times import read_time
+from gateway.config import read_config, site_redaction
 from gateway.policy.testing import TestResult, read_tests, run_tests
 from policies.bundles import Bundle, compile_bundle, read_bundle
 from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
+from policies.personal_data import KnownTypes
 
 if TYPE_CHECKING:
     from gateway.policy.bundles import Loaded
@@ -200,11 +202,15 @@ def run_test_files(
     bundle: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Your own rules; else the shipped ones alone.")
     ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A muniment.toml with your own kinds of personal data.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run tests of policies; needs no installation. The exit code is 1 when one fails."""
-    authorizer = compile_bundle(read_bundle(bundle) if bundle else Bundle())
-    results = [result for file in files for result in run_tests(authorizer, str(file), read_tests(file))]
+    types = site_redaction(read_config(settings), settings).types if settings else KnownTypes()
+    authorizer = compile_bundle(read_bundle(bundle) if bundle else Bundle(), types=types)
+    results = [result for file in files for result in run_tests(authorizer, str(file), read_tests(file, types))]
     failed = [result for result in results if not result.passed]
     if as_json:
         show_json({"revision": authorizer.revision, "passed": len(results) - len(failed), "tests": results})

@@ -19,11 +19,12 @@ from policies.authorizer import Authorizer
 from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
 from policies.decisions import Decision
 from policies.labels import Classification, Label
-from policies.personal_data import EntityType
+from policies.personal_data import KnownTypes, SpanType, span_type
 from policies.principals import Principal, PrincipalKind, Role
 from policies.sources import OwnedSource
 
 _LARGEST_BYTES = 5_000_000
+_BUILT_IN_TYPES = KnownTypes()
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -51,8 +52,8 @@ class PolicyTest:
     context: RequestContext
     expected: Expectation
     rules: frozenset[str] | None
-    reveals: frozenset[EntityType]
-    masks: frozenset[EntityType]
+    reveals: frozenset[SpanType]
+    masks: frozenset[SpanType]
 
 
 class TestResult(msgspec.Struct, frozen=True):
@@ -66,8 +67,8 @@ class TestResult(msgspec.Struct, frozen=True):
     decided_by: list[str]
 
 
-def read_tests(path: Path) -> list[PolicyTest]:
-    """The tests of a file.
+def read_tests(path: Path, types: KnownTypes = _BUILT_IN_TYPES) -> list[PolicyTest]:
+    """The tests of a file; `types` are the kinds of personal data that they may name.
 
     Raises:
         BadRequestError: The file cannot be read, or says something it must not; the line is named.
@@ -83,7 +84,7 @@ def read_tests(path: Path) -> list[PolicyTest]:
     except UnicodeDecodeError as error:
         message = f"The tests {path} cannot be read: they are not UTF-8 text."
         raise BadRequestError(message) from error
-    return _Reader(str(path)).read(text)
+    return _Reader(str(path), types).read(text)
 
 
 def run_tests(authorizer: Authorizer, file: str, tests: Sequence[PolicyTest]) -> list[TestResult]:
@@ -138,8 +139,9 @@ _Fields = dict[str, tuple[yaml.Node, int]]
 class _Reader:
     """Reads one file. Works on YAML's nodes, which know their lines; nothing is constructed from tags."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, types: KnownTypes) -> None:
         self._file = file
+        self._types = types
         self._users: dict[str, Principal] = {}
         self._labels: dict[str, Label] = {}
         self._documents: dict[str, str] = {}
@@ -207,7 +209,7 @@ class _Reader:
         label = self._label_of(fields, line)
         action = self._action(fields, label, line)
         source = self._source_of(fields, action)
-        reveals, masks = (self._words(fields, name, EntityType) or frozenset() for name in ("reveals", "masks"))
+        reveals, masks = (self._kinds(fields, name) for name in ("reveals", "masks"))
         if (reveals or masks) and label is None:
             raise self._wrong(line, "`reveals` and `masks` are about documents; name a label or a document")
         user = self._known(fields["user"][0], self._users, "user")
@@ -323,6 +325,16 @@ class _Reader:
 
     def _word(self, fields: _Fields, name: str, words: type[_E], default: _E) -> _E:
         return self._one_of(fields[name][0], words) if name in fields else default
+
+    def _kinds(self, fields: _Fields, name: str) -> frozenset[SpanType]:
+        return frozenset(self._kind(item) for item in (self._items(fields[name][0]) if name in fields else ()))
+
+    def _kind(self, node: yaml.Node) -> SpanType:
+        text = self._text(node)
+        kind = span_type(text)
+        if kind not in self._types:
+            raise self._wrong(node.start_mark.line + 1, f"{text!r} is none of {', '.join(self._types)}")
+        return kind
 
     def _words(self, fields: _Fields, name: str, words: type[_E]) -> frozenset[_E] | None:
         if name not in fields:

@@ -287,7 +287,7 @@ def test_settings_that_cannot_be_used_stop_the_start(commands: Commands) -> None
         said = commands(*command)
         assert said.exit_code == 10
         assert "muniment.toml is not valid: redaction.types[0].name: 'PERSON' is a built-in type" in said.stderr
-    checks = {check["name"]: check for check in json.loads(commands("doctor", "--json").stdout)["checks"]}
+    checks = {check["name"]: check for check in json.loads(commands("doctor", "--json").stdout)}
     assert checks["settings"]["level"] == "fail"
 
 
@@ -302,3 +302,22 @@ def test_rules_name_a_sites_types_only_where_there_are_some(commands: Commands, 
     assert "Kestrel" in shown(commands)
     configure(commands, "")
     assert "[project hidden]" in shown(commands), "a rule that names a type which is gone reveals nothing"
+
+
+TESTS = """
+users: {ada: {groups: [staff]}}
+labels: {staff: {allow_groups: [staff]}}
+tests: [{user: ada, label: staff, expect: allow, masks: [PROJECT]}]
+"""
+
+
+def test_tests_of_policies_know_the_types_of_the_settings_they_are_given(empty: Commands, tmp_path: Path) -> None:
+    (tmp_path / "tests.yaml").write_text(TESTS)
+    (tmp_path / "muniment.toml").write_text(OWN)
+    run = ["policy", "test", str(tmp_path / "tests.yaml")]
+    assert "PROJECT" in empty(*run).stderr
+    empty.succeed(*run, "--settings", str(tmp_path / "muniment.toml"))
+    (tmp_path / "muniment.toml").write_text(OWN + 'sensitivity = "contact"\n')
+    assert empty(*run, "--settings", str(tmp_path / "muniment.toml")).exit_code == 1
+    (tmp_path / "muniment.toml").write_text(OWN.replace("PROJECT", "SECRET"))
+    assert empty(*run, "--settings", str(tmp_path / "muniment.toml")).exit_code == 10
