@@ -32,7 +32,11 @@ def open_database(path: Path) -> Engine:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+        engine = create_engine(
+            f"sqlite:///{path}",
+            connect_args={"timeout": _BUSY_SECONDS},
+            hide_parameters=True,  # Errors and logs quote them otherwise, and they hold texts of documents.
+        )
         event.listen(engine, "connect", _prepare_connection)
         event.listen(engine, "begin", _begin)
         _migrate(engine, path)

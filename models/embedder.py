@@ -19,23 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from policies.offline import switch_off
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Vectors = npt.NDArray[np.float32]
 
-# Every one of these libraries would otherwise look at the network, or tell it something, when it loads a model.
-_OFFLINE = {
-    "DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TRANSFORMERS_OFFLINE": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
 _NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 
 
@@ -131,7 +121,7 @@ class _Parts:
 
 
 def _load(path: Path) -> _Parts:
-    os.environ.update(_OFFLINE)
+    switch_off()
     # Importing takes seconds, and commands that embed nothing should not wait for it.
     import torch  # noqa: PLC0415
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415

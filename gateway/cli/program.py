@@ -27,6 +27,7 @@ from gateway.cli import (
 )
 from gateway.cli.failures import run_guarded
 from gateway.errors import BadRequestError
+from policies.offline import switch_off
 
 
 class Program(TyperGroup):
@@ -38,6 +39,7 @@ class Program(TyperGroup):
         main = super().main
 
         def run() -> Any:
+            switch_off()
             _require_utf8(arguments)
             return main(arguments, "muniment", standalone_mode=False)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from policies.errors import RedactionFailedError, TextTooLongError
+from policies.offline import switch_off
 from policies.personal_data import EntityType, KnownTypes, Span
 from policies.redaction import addresses, credentials, identifiers, phones, rules
 from policies.redaction.lexicon import Lexicon
@@ -295,6 +296,7 @@ class _Recognition:
 
 
 def _load(folder: Path, russian_folder: Path | None, site: SiteRedaction) -> _Recognition:
+    switch_off()
     # Here, not above: these imports take seconds, and a command that redacts nothing should not wait for them.
     import spacy  # noqa: PLC0415
     from spacy.lookups import Lookups  # noqa: PLC0415

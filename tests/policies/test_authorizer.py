@@ -511,7 +511,9 @@ FREE_TEXT = {"closed", "staff"}
 class TrustingAuthorizer(Authorizer):
     """The negative control: loads what parses, evaluates without a schema, and believes an Allow."""
 
-    def __init__(self, policies: str, schema: str, site_policies: str = "", networks: Any = None) -> None:
+    def __init__(
+        self, policies: str, schema: str, site_policies: str = "", networks: Any = None, types: Any = None
+    ) -> None:
         super().__init__(POLICIES, schema)
         try:
             everything = cedarpy.PolicySet.from_str(f"{policies}\n{site_policies}")

@@ -150,7 +150,7 @@ def refused(redactor: IsolatedRedactor, text: str) -> None:
 def test_no_process_remains(falling: Falling) -> None:
     for fault in ("hung", "noise", "killed before"):
         refused(falling, f"{fault}|")
-    falling.find("nothing")
+    falling.find("All is well.")
     (last,) = falling._idle
     falling.close()
     assert last.poll() is not None
