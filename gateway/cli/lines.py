@@ -40,14 +40,18 @@ class TextLine(msgspec.Struct):
 
 
 class FoundSpan(msgspec.Struct, frozen=True):
-    """Personal data at `text[start:end]`, in code points."""
+    """Personal data at `text[start:end]`, in code points.
+
+    `masked` says whether a placeholder stands for it in what the model sees. That is so for all that is found; what a
+    reader may see is put back afterwards, for that reader.
+    """
 
     start: int
     end: int
     type: str
     score: float
     recogniser: str
-    masked: bool
+    masked: bool = True
 
 
 class FoundLine(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from gateway.cli.output import messages, show_json, show_table, tell
 from gateway.errors import BadRequestError
 from policies.decisions import Decision
 from policies.personal_data import Span, SpanType
+from policies.redaction.languages import unsupported
 
 if TYPE_CHECKING:
     from gateway.cli.product import Services
@@ -67,32 +68,30 @@ def redact(
 
 def _redact_lines(services: "Services", file: str) -> None:
     services.redactor.load()
-    decided = _decided(services, services.redactor.types)
     with opened_bytes(file) as stream:
         for batch in batches(stream, file):
             for line, spans in found_in(batch, services.redactor, file):
-                write_line(FoundLine(line.id, line.text, [_found(span, decided) for span in spans]))
+                write_line(FoundLine(line.id, line.text, [_found(span) for span in spans]))
             sys.stdout.flush()
 
 
-def _decided(services: "Services", found: Iterable[Span | SpanType]) -> Mapping[SpanType, Decision]:
-    """For each kind that was found: is it shown to an ordinary reader? What is not decided on is masked."""
-    kinds = {each.type if isinstance(each, Span) else each for each in found}
-    return product.shown_to_ordinary_readers(services.authorizer, kinds)
+def _decided(services: "Services", found: Iterable[Span]) -> Mapping[SpanType, Decision]:
+    """For each kind that was found: is it shown to an ordinary reader?"""
+    return product.shown_to_ordinary_readers(services.authorizer, {each.type for each in found})
 
 
-def _found(span: Span, decided: Mapping[SpanType, Decision]) -> FoundSpan:
-    masked = not (span.type in decided and decided[span.type].allowed)
-    return FoundSpan(span.start, span.end, str(span.type), span.score, span.recogniser, masked)
+def _found(span: Span) -> FoundSpan:
+    return FoundSpan(span.start, span.end, str(span.type), span.score, span.recogniser)
 
 
 def _explain(text: str, spans: Sequence[Span], decided: Mapping[SpanType, Decision], *, as_json: bool) -> None:
-    found = [_found(span, decided) for span in spans]
+    found = [_found(span) for span in spans]
     if as_json:
         told = [
             {
                 **msgspec.structs.asdict(each),
                 "text": text[each.start : each.end],
+                "shown_to_readers": decided[span.type].allowed,
                 "rules": list(decided[span.type].policies),
                 "reason": decided[span.type].reason,
             }
@@ -107,7 +106,7 @@ def _explain(text: str, spans: Sequence[Span], decided: Mapping[SpanType, Decisi
             _around(text, each),
             each.recogniser,
             each.score,
-            "masked" if each.masked else "shown",
+            "shown" if decided[span.type].allowed else "masked",
             ", ".join(decided[span.type].policies) or decided[span.type].reason,
         )
         for span, each in zip(spans, found, strict=True)
@@ -115,12 +114,14 @@ def _explain(text: str, spans: Sequence[Span], decided: Mapping[SpanType, Decisi
     columns = ("at", "type", "found", "recogniser", "score", "to readers", "rule")
     show_table(columns, rows, empty="No personal data and no secrets were found.")
     if found:
-        _tell_counts(found)
+        _tell_counts(spans, decided)
+    if languages := unsupported(text):
+        tell(f"Names of people are not looked for in every sentence: some are {', '.join(sorted(languages))}.")
 
 
-def _tell_counts(found: Sequence[FoundSpan]) -> None:
-    masked = sum(each.masked for each in found)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(each.type for each in found).items()))
+def _tell_counts(found: Sequence[Span], decided: Mapping[SpanType, Decision]) -> None:
+    masked = sum(not decided[each.type].allowed for each in found)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(str(each.type) for each in found).items()))
     tell(
         f"{len(found)} found ({kinds}). None of them reaches the model; {masked} are masked for an ordinary reader "
         "of the document, too. The values are shown since this is your own terminal; nothing is kept."
