@@ -10,14 +10,19 @@ _NAMED = (
     r"pass(?:word|wd|phrase|code)?|pwd|pin(?: code)?|secret(?:[ _-]?(?:key|access[ _-]?key))?|(?:api|access|auth"
     r"|private|encryption|signing|account)[ _-]?key|"
     r"(?:access|auth|api|refresh|bearer|session|bot)[ _-]?token|token|client[ _-]?secret|credentials?"
-    r"|connection[ _-]?string"
+    r"|connection[ _-]?string|passwort|kennwort|geheimnis|mot[ _]de[ _]passe|contrasena|clave|wachtwoord|haslo"
+    r"|senha|парол[ья]"
 )
+_PASSWORDS = r"pass(?:word|wd|phrase|code)|pwd|passwort|kennwort|mot[ _]de[ _]passe|contrasena|clave|wachtwoord"
+r"|haslo|senha|парол[ья]"
 # What documentation writes where a secret would stand.
 _PLACEHOLDER = re.compile(
     r"[<\[{($%*.…]|x{3,}|\.\.\.|your|my|the|example|changeme|none|null|true|false|redacted|required|optional|string"
     r"|secret|token|password|key\b|https?:|see\b|is\b|are\b",
     re.IGNORECASE,
 )
+# A call, or a place in a table, from which code would take it.
+_LOOKED_UP = re.compile(r"[A-Za-z_][\w.]*[\[(]")
 _NAME_OF_ONE = re.compile(r"token|secret|pass|key|your|example|value|name|\(\)", re.IGNORECASE)
 _FEWEST_CHARS = 4
 _BLOB_CHARS = 40
@@ -26,9 +31,17 @@ _BLOB_CHARS = 40
 def _is_secret(value: str) -> bool:
     """Whether what was assigned looks chosen to be hard to guess, rather than like a word of documentation."""
     stripped = value.strip("\"'`,;.)")
-    if len(stripped) < _FEWEST_CHARS or _PLACEHOLDER.match(stripped) or stripped.isalpha():
+    if len(stripped) < _FEWEST_CHARS or _PLACEHOLDER.match(stripped) or _LOOKED_UP.match(stripped):
+        return False
+    if stripped.isalpha():
         return False
     return any(map(str.isdigit, stripped)) or not _NAME_OF_ONE.search(stripped)
+
+
+def _is_chosen(value: str) -> bool:
+    """Whether a word mixes letters, digits and signs as passwords do, and is no date, path or call."""
+    changes = sum(left.isdigit() != right.isdigit() for left, right in pairwise(value))
+    return changes >= 2 and not _PLACEHOLDER.match(value) and not any(sign in value for sign in "/()[]{}")  # noqa: PLR2004 - into digits and out again
 
 
 def _is_blob(value: str) -> bool:
@@ -42,7 +55,7 @@ def _secret(name: str, pattern: str, score: float = 0.95) -> Rule:
     return Rule(name, EntityType.SECRET, re.compile(pattern), score)
 
 
-RULES = (
+PREFIXED = (
     _secret(
         "private key",
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s:,-]{0,400}?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----"
@@ -74,6 +87,11 @@ RULES = (
     _secret(
         "JSON web token", r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,400}\.[A-Za-z0-9_-]{8,400}(?:\.[A-Za-z0-9_-]{0,400})?"
     ),
+)
+"""Rules for keys and tokens that tell themselves by how they begin."""
+
+RULES = (
+    *PREFIXED,
     _secret("credentials in a URL", r"(?<=://)[^\s/@:]{0,64}:[^\s/@]{1,128}(?=@)"),
     _secret(
         "authorization header", r"(?i:\b(?:bearer|basic))\s+(?=[A-Za-z+/_.-]{0,40}\d)[A-Za-z0-9+/_.=-]{16,400}", 0.9
@@ -98,7 +116,25 @@ ENCODED = Rule(
     0.6,
     _is_blob,
 )
-"""A rule for text without web addresses, since these hold long codes too."""
+OUTSIDE_LINKS = (
+    ENCODED,
+    Rule(
+        "password, named near by",
+        EntityType.SECRET,
+        re.compile(
+            rf"(?i:(?<![^\W_])(?:{_PASSWORDS})(?![^\W\d_])).{{0,60}}?(?<![^\s\"'`|;,:=>(])"
+            r"(?P<value>(?=[^\s\"'`|;,<>]{0,60}[0-9])(?=[^\s\"'`|;,<>]{0,60}[a-z])(?=[^\s\"'`|;,<>]{0,60}[A-Z])[^\s\"'`|;,<>]{8,128}[^\s\"'`|;,<>.:)])",
+            re.DOTALL,
+        ),
+        0.7,
+        _is_chosen,
+    ),
+)
+"""Rules for text without web addresses, since these hold long codes too."""
 
-HINTS = re.compile(r"\S{16}|pass|pwd|\bpin\b|secret|key|token|credential|connection|bearer|basic", re.IGNORECASE)
+HINTS = re.compile(
+    r"\S{16}|pass|pwd|kennwort|contrasena|clave|wachtwoord|haslo|senha|парол|\bpin\b|secret|key|token"
+    r"|credential|connection|bearer|basic",
+    re.IGNORECASE,
+)
 """Text without any of these holds no secret that the rules would find."""

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from policies.errors import RedactionFailedError, TextTooLongError
 from policies.offline import switch_off
 from policies.personal_data import EntityType, KnownTypes, Span
-from policies.redaction import addresses, credentials, identifiers, phones, rules
+from policies.redaction import addresses, credentials, identifiers, numbers, phones, rules
 from policies.redaction.lexicon import Lexicon
 from policies.redaction.names import Entity, Name, find_names, may_hold_names
-from policies.redaction.normalise import View, normalise, prose, without_addresses, without_links
+from policies.redaction.normalise import View, codes, joined, normalise, prose, seen, without_addresses, without_links
 from policies.redaction.placeholders import placeholders_of
 from policies.redaction.russian import RussianNames, has_russian
 from policies.redaction.segments import segments
@@ -36,16 +36,30 @@ _DIGIT = re.compile(r"\d")
 _UNBROKEN = re.compile(r"[^\s\u3001\u3002\uff0c]{300,}")
 _LONGEST_LINK_SEGMENTS = 5
 _LINK_TO_THE_END = re.compile(r"://\S*\Z")
-_SPELT_OUT = re.compile(r"\bat\b\W", re.IGNORECASE)
-_SPELT_OUT_EMAIL = rules.Rule(
-    "e-mail, spelt out",
-    EntityType.EMAIL_ADDRESS,
-    re.compile(
-        r"\b[\w.+-]{1,64}\s?(?:[(\[{]\s?at\s?[)\]}]|\sat\s)\s?[\w-]{1,63}(?:\s?(?:[(\[{]\s?dot\s?[)\]}]"
-        r"|\sdot\s)\s?[\w-]{1,63}){1,4}\b",
-        re.IGNORECASE,
+_SPELT_OUT = re.compile(r"\bat\b\W|\s@|@\s", re.IGNORECASE)
+_DOT = r"\s?[(\[{]\s?dot\s?[)\]}]\s?|\sdot\s"
+_SPELT_OUT_EMAILS = (
+    rules.Rule(
+        "e-mail, spelt out",
+        EntityType.EMAIL_ADDRESS,
+        re.compile(
+            rf"\b[\w.+-]{{1,64}}\s?(?:(?:[(\[{{]\s?at\s?[)\]}}]\s?"
+            rf"|\sat\s)[\w-]{{1,63}}(?:(?:{_DOT})[\w-]{{1,63}}){{1,4}}"
+            rf"|[(\[{{]\s?at\s?[)\]}}]\s?[\w-]{{1,63}}(?:(?:\.|{_DOT})[\w-]{{1,63}}){{1,4}})\b",
+            re.IGNORECASE,
+        ),
+        0.7,
     ),
-    0.7,
+    rules.Rule(
+        "e-mail with blanks",
+        EntityType.EMAIL_ADDRESS,
+        re.compile(
+            r"(?<![\w.+-])[\w+-]{1,64}(?:\.[\w+-]{1,64}){0,4}(?: {1,2}@ {1,2}"
+            r"|@ {1,2})[A-Za-z0-9-]{1,63}(?: ?\. ?[A-Za-z0-9-]{2,63}){0,3}"
+            r" ?\. ?[A-Za-z]{2,12}\b"
+        ),
+        0.7,
+    ),
 )
 
 _T = TypeVar("_T")
@@ -63,6 +77,7 @@ class _Reading:
 
     text: str
     view: View
+    codes: View
     prose: View
     words: list[Word]
     nameable: bool
@@ -72,11 +87,16 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a scanner remembers of what it has read: the end of it, family names, and the segments of a link."""
+    """What a scanner remembers of what it has read: the end of it, family names, and the segments of a link.
+
+    `codes_before` is the end of it as codes are read; `cut_short` says that encoded data filled the segment before.
+    """
 
     before: str = ""
     known: frozenset[str] = frozenset()
     in_link: int = 0
+    codes_before: str = ""
+    cut_short: bool = False
 
 
 class Redactor:
@@ -167,11 +187,12 @@ class Scanner:
     def __init__(self, recognition: "_Recognition", memory: Memory = Memory()) -> None:
         self._recognition = recognition
         self._before, self._known, self._in_link = memory.before, memory.known, memory.in_link
+        self._codes_before, self._cut_short = memory.codes_before, memory.cut_short
 
     @property
     def memory(self) -> Memory:
         """What another scanner needs to go on from here."""
-        return Memory(self._before, self._known, self._in_link)
+        return Memory(self._before, self._known, self._in_link, self._codes_before, self._cut_short)
 
     def find(self, segment: str) -> list[Span]:
         """The personal data in the next segment of the text, as `segments` cuts it.
@@ -185,10 +206,14 @@ class Scanner:
         """The spans of a segment, given what the entity recogniser says of its prose."""
         lexicon = self._recognition.lexicon
         if reading.encoded:
-            self._before = ""
+            self._before = self._codes_before = ""
+            self._cut_short = not reading.text[-1:].isspace()
             hidden = len(reading.text.rstrip()) if any(map(str.isalnum, reading.text)) else 0
             return [Span(0, hidden, EntityType.SECRET, 0.5, "encoded data")] if hidden else []
-        found = [_moved(span, reading.view) for span in self._recognition.patterns(reading.view, self._before)]
+        found = self._found_by_rules(reading)
+        if self._cut_short:
+            found += _rest_of_code(reading.text)
+        self._cut_short = False
         if reading.nameable:
             names = find_names(reading.prose.text, reading.words, entities, lexicon, self._known)
             for name in self._recognition.without_clear(names, reading.prose.text):
@@ -196,8 +221,22 @@ class Scanner:
                 found.append(_person(name, reading.prose))
         found += [_person(name, reading.prose) for name in self._recognition.russian_names(reading)]
         self._before = (self._before + reading.view.text)[-_LOOK_BACK_CHARS:]
+        self._codes_before = (self._codes_before + reading.codes.text)[-_LOOK_BACK_CHARS:]
         types = self._recognition.site.types
         return union(reading.text, _outside_placeholders(reading.text, found, self._recognition.placeholder), types)
+
+    def _found_by_rules(self, reading: _Reading) -> list[Span]:
+        ask = self._recognition
+        found = [_moved(span, reading.view) for span in ask.streets(reading.view, self._before)]
+        found += [_moved(span, reading.codes) for span in ask.patterns(reading.codes, self._codes_before)]
+        if "<" in reading.view.text:  # What tags hold, such as the target of a link, is gone from the view of codes.
+            found += [_moved(span, reading.view) for span in ask.patterns(reading.view, self._before)]
+        if "\n" in reading.codes.text.strip():
+            lines = joined(reading.codes)
+            ends = [start for sign, start in zip(reading.codes.text, reading.codes.starts, strict=True) if sign == "\n"]
+            across = [_moved(span, lines) for span in ask.broken(lines)]
+            found += [span for span in across if _goes_on(reading.text, ends, span, found)]
+        return found
 
     def _find(self, segment: str) -> list[Span]:
         reading = self._recognition.read(segment, in_link=self._in_link)
@@ -228,14 +267,15 @@ class _Recognition:
         """A segment in the forms that recognisers read; `in_link` is that of the segment before."""
         link = "://" in segment or 0 < in_link < _LONGEST_LINK_SEGMENTS
         if segment.isspace() or (_UNBROKEN.search(segment) and not link):
-            return _Reading(segment, _NOTHING, _NOTHING, [], nameable=False, encoded=True, in_link=0)
+            return _Reading(segment, _NOTHING, _NOTHING, _NOTHING, [], nameable=False, encoded=True, in_link=0)
         goes_on = in_link and not any(map(str.isspace, segment))
         links = in_link + 1 if goes_on else int(bool(_LINK_TO_THE_END.search(segment)))
         view = normalise(segment)
+        code = view if view.text.isascii() and "<" not in view.text else codes(seen(segment))
         read = prose(view)
         words = words_of(read.text, self.lexicon)
         nameable = may_hold_names(read.text, words)
-        return _Reading(segment, view, read, words, nameable=nameable, encoded=False, in_link=links)
+        return _Reading(segment, view, code, read, words, nameable=nameable, encoded=False, in_link=links)
 
     def read_all(self, segments_of_text: Iterable[str]) -> list[_Reading]:
         """The segments of one text in order."""
@@ -277,19 +317,34 @@ class _Recognition:
         if "@" in view.text:
             found += self._ask_presidio("at", text, begin)
         if _SPELT_OUT.search(view.text):
-            found += rules.apply([_SPELT_OUT_EMAIL], text, begin)
-        if credentials.HINTS.search(view.text):
+            found += rules.apply(_SPELT_OUT_EMAILS, text, begin)
+        if credentials.HINTS.search(text):
             found += rules.apply(credentials.RULES, text, begin)
-            found += rules.apply([credentials.ENCODED], without_links(text), begin)
+            found += rules.apply(credentials.OUTSIDE_LINKS, without_links(text), begin)
         if _DIGIT.search(view.text):
             found += self._ask_presidio("digit", text, begin)
             bare = before + without_addresses(view)
             found += rules.apply(identifiers.RULES, bare, begin)
-            found += rules.apply(addresses.RULES, bare, begin)
+            found += numbers.find_numbers(bare, begin)
             found += phones.find_phones(bare, begin)
         for recogniser in self.site.recognisers:
             found += recogniser.find(text, begin)
-        return [Span(span.start - begin, span.end - begin, span.type, span.score, span.recogniser) for span in found]
+        return _counted_from(begin, found)
+
+    def streets(self, view: View, before: str) -> list[Span]:
+        """The postal addresses of a segment after `before`; offsets are those of the view."""
+        if not _DIGIT.search(view.text):
+            return []
+        return _counted_from(len(before), rules.apply(addresses.RULES, before + without_addresses(view), len(before)))
+
+    def broken(self, lines: View) -> list[Span]:
+        """What stands in a segment whose lines were joined: e-mail addresses and secrets, which have no blanks."""
+        found: list[Span] = []
+        if "@" in lines.text:
+            found += self._ask_presidio("at", lines.text, 0)
+        if credentials.HINTS.search(lines.text):
+            found += rules.apply(credentials.PREFIXED, lines.text, 0)
+        return found
 
     def _ask_presidio(self, needs: str, text: str, begin: int) -> Iterator[Span]:
         return (span for recogniser in self._presidio[needs] for span in recogniser.find(text, begin))
@@ -343,6 +398,28 @@ def _person(name: Name, view: View) -> Span:
 def _moved(span: Span, view: View) -> Span:
     start, end = view.original(span.start, span.end)
     return Span(start, end, span.type, span.score, span.recogniser)
+
+
+def _rest_of_code(text: str) -> list[Span]:
+    """What encoded data that filled the segment before goes on with, if it holds a digit as codes do."""
+    rest = len(text) if not any(map(str.isspace, text)) else next(at for at, sign in enumerate(text) if sign.isspace())
+    return [Span(0, rest, EntityType.SECRET, 0.5, "encoded data")] if any(map(str.isdigit, text[:rest])) else []
+
+
+def _counted_from(begin: int, found: Iterable[Span]) -> list[Span]:
+    return [_shifted(span, -begin) for span in found]
+
+
+def _goes_on(text: str, line_ends: Sequence[int], span: Span, found: Sequence[Span]) -> bool:
+    """Whether a span goes on over the end of a line, and what stands after it is part of the code, not a new word."""
+    at = next((at for at in line_ends if span.start <= at < span.end), -1)
+    if at < 0:
+        return False
+    known = [other for other in found if other.start < span.end and span.start < other.end]
+    if span.type is EntityType.EMAIL_ADDRESS:  # The end of one is told by its domain, the beginning of one by nothing.
+        return not any(other.start > at for other in known)
+    found_before = any(other.recogniser == span.recogniser for other in known)
+    return not found_before or any(map(str.isdigit, text[at + 1 : span.end]))
 
 
 def _outside_placeholders(text: str, found: Sequence[Span], placeholder: re.Pattern[str]) -> list[Span]:

@@ -1,6 +1,6 @@
 """Numbers and codes that lead to a person or an account: cards, accounts, national identifiers, dates of birth.
 
-What Presidio's own recognisers do well stands in `recognisers.py` instead.
+What carries a check is in `numbers.py`; what Presidio's own recognisers do well, in `recognisers.py`.
 """
 
 import re
@@ -21,8 +21,13 @@ _NATIONAL_LABELS = (
     r"|tax(?:payer)?[ -](?:id(?:entification)?|file|reference|payer id)"
     r"|tin|itin|tfn|utr|nif|nie|dni|cpf|curp|bsn|pesel|personnummer|steuer-?id|steuernummer|sozialversicherungsnummer"
     r"|aadhaa?r|pan(?= (?:card|number|no))"
-    r"|nhs|medicare|passport|travel document|codice fiscale|inn|snils|rrn|nric|hetu|tckn|oib|egn|cnp|rodné číslo"
-    r"|alien registration|green card"
+    r"|nhs|medicare|passport|travel document|codice fiscale|inn|snils|rrn|nric|hetu|tckn|oib|egn|cnp|rodne cislo"
+    r"|alien registration|green card|reisepass|passnummer|(?:personal)?ausweis(?:nummer|nr)?|passeport"
+    r"|pasaporte|passaporto|paspoort"
+    r"|paszport\w{0,3}|dowod osobisty|carte d'identite|carta d'identita|identiteitskaart"
+    r"|fuhrerschein(?:nummer)?|permis de conduire"
+    r"|permiso de conducir|patente di guida|rijbewijs|prawo jazdy|паспорт\w{0,3}|загранпаспорт\w{0,3}"
+    r"|удостоверени[ея]|снилс|инн"
     r"|driv(?:er|ing)(?:[\u2019']?s)?[ -]licen[cs]e|driver(?:[\u2019']?s)? permit|dl(?= (?:number|no))"
 )
 _HOLDER_LABELS = (
@@ -36,19 +41,38 @@ _HOLDER_LABELS = (
 _ACCOUNT_LABELS = (
     r"bank account|(?:checking|savings|giro|current) account|(?:bank )?(?:account|acct|a/c)(?=\s*(?:number|no|nr|num"
     r"|#))|sort code|bsb"
+    r"|bankverbindung|numero de compte|numero de cuenta|rekeningnummer|numer konta|conto corrente|\u0440/\u0441"
+    r"|расчетный счет|расчётный счёт"
     r"|(?:aba|bank) routing|routing(?= (?:number|no|code|transit))|kontonummer"
 )
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
-    r"|Nov(?:ember)?|Dec(?:ember)?)\.?"
+    r"|Nov(?:ember)?|Dec(?:ember)?|januar|februar|marz|mai|juni|juli|oktober|dezember"
+    r"|janvier|fevrier|mars|avril|juin|juillet|aout|septembre|octobre|novembre|decembre"
+    r"|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre"
+    r"|gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre|januari|februari|maart|mei|augustus"
+    r"|stycznia|lutego|marca|kwietnia|maja|czerwca|lipca|sierpnia|wrzesnia|pazdziernika|listopada|grudnia"
+    r"|января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря)\.?"
 )
 _DATE = (
-    r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{2,4}"
-    rf"|(?:the )?\d{{1,2}}(?:st|nd|rd|th)?[ -](?:of )?(?i:{_MONTH})(?:,?[ -]\d{{2,4}}\b)?"
-    rf"|(?i:{_MONTH})[ -]\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?[ -]\d{{4}}\b)?"
+    r"(?:\d{1,4}\s?[./-]\s?\d{1,2}\s?[./-]\s?\d{2,4}"
+    r"|\d{1,2} \d{1,2} (?:19|20)\d\d|(?:19|20)\d\d \d{1,2} \d{1,2}\b"
+    rf"|(?:the )?\d{{1,2}}(?:st|nd|rd|th)?[\s-](?:of |de )?(?i:{_MONTH})(?:,?[\s-](?:de )?\d{{2,4}}\b)?"
+    rf"|(?i:{_MONTH})[\s-]\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?[\s-]\d{{4}}\b)?"
     rf"|(?i:{_MONTH}) \d{{4}}\b)"
 )
-_BORN = r"born|birth ?date|date of birth|birthday|d\.?o\.?b\b\.?|geburtsdatum|date de naissance|fecha de nacimiento"
+_FULL_DATE = (
+    r"(?:(?:19|20)\d\d[./ -]\s?\d{1,2}[./ -]\s?\d{1,2}\b|\d{1,2}[./ -]\s?\d{1,2}[./ -]\s?(?:19|20)\d\d\b"
+    rf"|\d{{1,2}}\.?\s(?i:{_MONTH})\s(?:19|20)\d\d\b|(?i:{_MONTH})\s\d{{1,2}},\s(?:19|20)\d\d\b)"
+)
+_AFTER = r"born\b|date of birth|d\.?o\.?b\b|birthday|birth ?date|geburtsdatum|date de naissance"
+r"|fecha de nacimiento|data di nascita"
+_BORN = (
+    r"born|birth[ _]?date|date[ _]of[ _]birth|birthday|d\.?o\.?b\b\.?|geburtsdatum|geb\.|geboren|geburtstag"
+    r"|date[ _]de[ _]naissance|ne(?:\(?e\)?)?[ _]le\b|fecha[ _]de[ _]nacimiento|nacid[oa]\b"
+    r"|data[ _]di[ _]nascita|nat[oa][ _]il\b"
+    r"|geboortedatum|data[ _]urodzenia|urodzon[ya]\b|дата рождения|родил(?:ся|ась)|\u0433\.\u0440\."
+)
 
 
 def _digits(fewest: int, most: int = 30) -> Callable[[str], bool]:
@@ -56,40 +80,38 @@ def _digits(fewest: int, most: int = 30) -> Callable[[str], bool]:
     return lambda value: fewest <= len(digits := digits_of(value)) <= most and len(set(digits)) > 1
 
 
-def _is_card(value: str) -> bool:
-    digits = digits_of(value)
-    return len(digits) in _CARD_DIGITS and digits[0] in "23456" and len(set(digits)) > 1 and checksums.luhn(digits)
+def _is_plate(value: str) -> bool:
+    """Whether letters and digits stand together, as they do on a plate."""
+    return any(map(str.isdigit, value)) and any(map(str.isalpha, value))
 
 
-def _checked(check: Callable[[str], bool], strip: str = " .-/") -> Callable[[str], bool]:
+def _checked(check: Callable[[str], bool], strip: str = " ./_\n-") -> Callable[[str], bool]:
     drop = str.maketrans("", "", strip)
     return lambda value: check(value.translate(drop))
 
 
-def _national(name: str, pattern: str, check: Callable[[str], bool]) -> Rule:
-    return Rule(name, EntityType.NATIONAL_ID, re.compile(pattern), 0.95, _checked(check))
-
-
+_BETWEEN = r"[ ./_\n-]{0,3}"
 _IBAN = "|".join(
-    rf"{country}\d{{2}}(?:[ -]?[A-Z0-9]){{{length - 4}}}" for country, length in checksums.IBAN_LENGTHS.items()
+    rf"{country[0]}{_BETWEEN}{country[1]}(?:{_BETWEEN}\d){{2}}(?:{_BETWEEN}[A-Z0-9]){{{length - 4}}}"
+    for country, length in checksums.IBAN_LENGTHS.items()
 )
+_PLATE_LABELS = (
+    r"(?:licen[cs]e|number|registration)[ _-]plate|vehicle[ _-]registration|(?:kfz-?)?kennzeichen"
+    r"|plaque(?:[ _]d'immatriculation)?"
+    r"|immatriculation|matricula|targa|kenteken|numer[ _]rejestracyjny|госномер\w*"
+    r"|\u0433\u043e\u0441\.? ?номер|номер[ _]автомобиля"
+)
+# A letter or two groups of them and digits in the orders of many countries, in capitals; in small letters in one piece.
+_PLATE = (
+    r"(?<![\w-])(?:[A-Z]{1,3}-[A-Z]{1,3}[ -]?\d{1,4}[EH]?|(?:[A-Z]{1,3} )?[A-Z]{1,3}[ -]?\d{1,4}"
+    r"(?:[ -]?[A-Z]{1,3}(?:[ -]?\d{2,3})?)?"
+    r"|\d{1,4}[ -]?[A-Z]{1,3}(?:[ -]?\d{1,4})?|(?i:[a-z]{1,3}-[a-z]{1,3}[ -]?\d{1,4}|[a-z]{1,3}-?\d{1,4}[ -]?[a-z]{0,3}"
+    r"|\d{1,4}[ -]?[a-z]{2,3}(?:[ -]?\d{1,4})?|[a-z]{1,3}-\d{1,4}-[a-z]{1,3}))(?![\w-])"
+)
+# A row of a table, or a line of fields, under one that names what stands in it.
+_NEXT_ROW = r"[^\n]{0,60}\n(?:[|:\s-]{3,60}\n)?[^\n]{0,60}?"
 
 RULES = (
-    Rule(
-        "card",
-        EntityType.CREDIT_CARD,
-        re.compile(r"(?<![\w/])(?<!\d[.-])\d(?:[ -]{0,2}\d){12,18}(?![\w-])"),
-        0.95,
-        _is_card,
-    ),
-    # Grouped as on the card, even where other numbers stand next to it.
-    Rule(
-        "card, grouped",
-        EntityType.CREDIT_CARD,
-        re.compile(r"(?<!\d)(?=(?P<value>\d{4}([ -])\d{4}\2\d{4}\2\d{1,7}|\d{4}([ -])\d{6}\3\d{4,5})(?!\d))"),
-        0.95,
-        _is_card,
-    ),
     Rule(
         "card, named",
         EntityType.CREDIT_CARD,
@@ -103,9 +125,9 @@ RULES = (
     Rule(
         "IBAN",
         EntityType.IBAN_CODE,
-        re.compile(rf"(?<![A-Za-z0-9])(?=[A-Za-z]{{2}}\d\d)(?i:{_IBAN})(?![A-Za-z0-9])"),
+        re.compile(rf"(?<![A-Za-z0-9])(?=[A-Za-z]{_BETWEEN}[A-Za-z]{_BETWEEN}\d)(?i:{_IBAN})(?![A-Za-z0-9])"),
         1.0,
-        _checked(checksums.iban, " -"),
+        _checked(checksums.iban),
     ),
     Rule(
         "IBAN, named",
@@ -127,40 +149,56 @@ RULES = (
         0.85,
         _digits(_FEWEST_ID_DIGITS),
     ),
-    _national("Brazilian CPF", r"(?<![\d.])\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)", checksums.cpf),
-    _national("Swiss AHV number", r"(?<![\d.])756\.\d{4}\.\d{4}\.\d{2}(?!\d)", checksums.ean),
-    _national(
-        "French social security number",
-        r"(?<!\w)[12] ?\d\d ?(?:0[1-9]|1[0-2]|[2-9]\d) ?\d\d ?\d{3} ?\d{3} ?\d\d(?!\w)",
-        checksums.french,
-    ),
-    _national(
-        "Chinese resident identity",
-        r"(?<!\w)[1-9]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[012]\d|3[01])\d{3}[\dXx](?!\w)",
-        checksums.chinese,
-    ),
-    _national("Russian SNILS", r"(?<!\w)\d{3}-\d{3}-\d{3}[ -]\d\d(?!\w)", checksums.snils),
-    _national("Spanish DNI or NIE", r"(?<!\w)(?:\d{8}|[XYZ]-?\d{7})-?[A-HJ-NP-TV-Z](?!\w)", checksums.spanish),
     Rule("identifier, named", EntityType.IDENTIFIER, labelled(_HOLDER_LABELS, CODE), 0.75, _digits(3)),
     Rule(
         "licence plate, named",
         EntityType.IDENTIFIER,
-        labelled(
-            r"(?:licen[cs]e|number|registration) plate|vehicle registration|kennzeichen",
-            r"(?=[A-Z -]{0,6}\d)[A-Z0-9]{1,4}(?:[ -][A-Z0-9]{1,4}){0,3}\b",
-        ),
+        re.compile(rf"(?i:\b(?:{_PLATE_LABELS}))(?:[^\d\n]{{0,40}}?|{_NEXT_ROW})(?P<value>{_PLATE})"),
         0.75,
+        _is_plate,
+    ),
+    Rule(
+        "licence plate, named after",
+        EntityType.IDENTIFIER,
+        re.compile(rf"(?P<value>{_PLATE})(?:\s*[(,:-]\s*|\s(?:as|is)\sthe\s)(?i:{_PLATE_LABELS})"),
+        0.7,
+        _is_plate,
+    ),
+    Rule(
+        "Russian passport",
+        EntityType.NATIONAL_ID,
+        re.compile(
+            rf"(?i:(?:паспорт\w{{0,3}}|passport)(?:[^\d\n]{{0,60}}?|{_NEXT_ROW})|серия[ :-]{{0,3}}|series[ :-]{{0,3}})"
+            rf"(?P<value>(?<!\d)\d(?:{_BETWEEN}\d){{3}}[ .,\n-]{{0,3}}(?:(?i:No|N|номер"
+            rf"|HOMEP)\.?[ :\n]{{0,2}})?\d(?:{_BETWEEN}\d){{5}})(?!\d)"
+        ),
+        0.85,
+    ),
+    Rule(
+        "address of a network card",
+        EntityType.IDENTIFIER,
+        re.compile(
+            r"(?<![\w:.-])(?:[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})"
+            r"|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2})(?![\w:-]|\.\w)"
+        ),
+        0.85,
     ),
     Rule(
         "date of birth",
         EntityType.BIRTH_DATE,
-        re.compile(rf"(?i:\b(?:{_BORN}))[^\d\n]{{0,40}}?\b(?P<value>{_DATE})"),
+        re.compile(rf"(?i:(?<![^\W\d_])(?:{_BORN}))(?:[^\d\n]{{0,40}}?|[^\w\n]{{0,4}}\n\s{{0,3}})\b(?P<value>{_DATE})"),
         0.9,
+    ),
+    Rule(
+        "date of birth, in a table",
+        EntityType.BIRTH_DATE,
+        re.compile(rf"(?i:(?<![^\W\d_])(?:{_BORN})){_NEXT_ROW}\b(?P<value>{_FULL_DATE})"),
+        0.85,
     ),
     Rule(
         "date of birth, after",
         EntityType.BIRTH_DATE,
-        re.compile(rf"\b(?P<value>{_DATE})\s*[(,:\u2013-]\s*(?i:date of birth|d\.?o\.?b\b|birthday|birth ?date)"),
+        re.compile(rf"\b(?P<value>{_DATE})(?:\s*[(,:-]\s*|\s(?:as|is|was)\s(?:the|his|her|their)\s)(?i:{_AFTER})"),
         0.85,
     ),
 )

@@ -42,7 +42,10 @@ _SUFFIXES = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 @dataclass(frozen=True, slots=True)
 class Recogniser:
-    """A recogniser of Presidio, the type of what it finds, and the words near which even a weak match counts."""
+    """A recogniser of Presidio and the type of what it finds.
+
+    Near the words of `context` even a weak match counts; right after those of `unless` none does.
+    """
 
     name: str
     type: EntityType
@@ -50,6 +53,7 @@ class Recogniser:
     context: re.Pattern[str] | None
     always: bool
     capitals: bool
+    unless: re.Pattern[str] | None = None
 
     def find(self, text: str, begin: int) -> Iterator[Span]:
         """Spans in `text` from `begin` on; what stands before serves as context.
@@ -64,6 +68,8 @@ class Recogniser:
 
     def _believes(self, text: str, value: str, start: int, score: float) -> bool:
         if self.capitals and value != value.upper():
+            return False
+        if self.unless and self.unless.search(text[max(0, start - _LOOK_BACK_CHARS) : start]):
             return False
         if self.always and score >= _SURE:
             return True
@@ -120,26 +126,17 @@ def load_recognisers() -> dict[str, Sequence[Recogniser]]:
     return {
         "at": [_recogniser(OfflineEmailRecognizer([_EMAIL]), EntityType.EMAIL_ADDRESS)],
         "digit": [
-            _recogniser(MachineIpRecognizer(), EntityType.IP_ADDRESS),
+            _recogniser(
+                MachineIpRecognizer(),
+                EntityType.IP_ADDRESS,
+                unless=r"(?:\b(?:versions?|release|build|firmware|patch|upgraded? (?:to|from))\W{0,3}|\bv\.?\s?"
+                r"|[=~<>]=\s?)$",
+            ),
             _recogniser(predefined.CryptoRecognizer(), EntityType.CRYPTO),
-            _recogniser(predefined.UsSsnRecognizer(), national, r"social security|\bssns?\b"),
-            _recogniser(predefined.UsItinRecognizer(), national, r"\bitin\b|taxpayer"),
-            _recogniser(predefined.UkNinoRecognizer(), national),
-            _recogniser(predefined.ItFiscalCodeRecognizer(), national),
-            _recogniser(predefined.FiPersonalIdentityCodeRecognizer(), national, capitals=True),
-            _recogniser(predefined.DeSocialSecurityRecognizer(), national),
             # Its other patterns match any ten letters and digits, slowly.
             _recogniser(predefined.InPanRecognizer(predefined.InPanRecognizer.PATTERNS[:1]), national, capitals=True),
             _recogniser(predefined.SgFinRecognizer(), national, r"\b(?:nric|fin)\b", always=False),
             _recogniser(predefined.KrRrnRecognizer(), national, r"\brrn\b|resident registration", always=False),
-            _recogniser(predefined.NhsRecognizer(), national, r"\bnhs\b|health service", always=False),
-            _recogniser(
-                predefined.SePersonnummerRecognizer(),
-                national,
-                r"personnummer|personal (?:identity )?number",
-                always=False,
-            ),
-            _recogniser(predefined.PlPeselRecognizer(), national, r"\bpesel\b", always=False),
             _recogniser(predefined.InAadhaarRecognizer(), national, r"aadhaa?r|uidai", always=False),
             _recogniser(
                 predefined.MedicalLicenseRecognizer(),
@@ -152,10 +149,17 @@ def load_recognisers() -> dict[str, Sequence[Recogniser]]:
 
 
 def _recogniser(
-    presidio: Any, kind: EntityType, context: str = "", *, always: bool = True, capitals: bool = False
+    presidio: Any,
+    kind: EntityType,
+    context: str = "",
+    *,
+    always: bool = True,
+    capitals: bool = False,
+    unless: str = "",
 ) -> Recogniser:
     words = re.compile(context, re.IGNORECASE) if context else None
-    return Recogniser(presidio.name, kind, _guarded(presidio), words, always, capitals)
+    others = re.compile(unless, re.IGNORECASE) if unless else None
+    return Recogniser(presidio.name, kind, _guarded(presidio), words, always, capitals, others)
 
 
 def _guarded(presidio: Any) -> Any:

@@ -46,15 +46,20 @@ def digits_of(value: str) -> str:
 
 
 def labelled(label: str, value: str) -> re.Pattern[str]:
-    """A pattern for a value after what it is called, as in `Passport no.: X123`; the label's case does not matter."""
+    """A pattern for a value after what it is called, as in `Passport no.: X123`; the label's case does not matter.
+
+    A blank in the label may be an underscore or a dash, as in keys of fields. Labels are read without accents.
+    """
+    spaced = label.replace("[ -]", " ").replace(" ", "[ _-]")
     filler = (
-        r"(?:\s+(?:card|number|numbers|no|nr|num|id|code)\b\.?){0,2}[\s:#=.(\u2013-]{0,6}(?:(?:is|was)\b[\s:]{1,3})?"
+        r"(?:[\s_-]+(?:card|number|numbers|numero|nummer|no|nr|num|id|code|номер)\b\.?){0,2}[\s:#=.(|\"'>;,-]{0,8}"
+        r"(?:(?:is|was|lautet|ist|est|es|e|to|это)\b[\s:][\s:\"'-]{0,2}(?:le\s)?)?"
     )
-    return re.compile(rf"(?i:\b(?:{label}){filler})(?P<value>{value})")
+    return re.compile(rf"(?i:\b(?:{spaced}){filler})(?P<value>{value})")
 
 
 CODE = (
     r"(?:[A-Z]{1,3}[ -])?(?=[A-Za-z]{0,19}\d)[A-Za-z0-9]{1,20}"
-    r"(?:[ ./-](?=[A-Za-z]{0,11}\d)[A-Za-z0-9]{1,12}\b|[ -][A-Z]\b){0,8}"
+    r"(?:[ ./_-](?=[A-Za-z]{0,11}\d)[A-Za-z0-9]{1,12}\b|[ -][A-Z]\b){0,14}"
 )
 """A code of groups that each hold a digit, possibly between letters: `AB 12 34 56 C`, `X1234567`."""

@@ -64,6 +64,9 @@ def _ends_line(text: str, cut: int) -> bool:
 
 
 def _ends_sentence(text: str, stop: int, cut: int) -> bool:
+    # A number goes on over its full stop, as when a line ends there.
+    if text[stop] == "." and text[cut].isdigit() and text[stop - 1 : stop].isdigit() and "\n" in text[stop + 1 : cut]:
+        return False
     return not text[cut].islower() and not (text[stop] == "." and _ABBREVIATED.search(text[max(0, stop - 12) : stop]))
 
 

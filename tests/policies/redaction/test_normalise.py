@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.redaction.normalise import View, normalise, prose, without_addresses, without_links
+from policies.redaction.normalise import View, codes, joined, normalise, prose, seen, without_addresses, without_links
 
 
 def original(text: str, view: View, part: str) -> str:
@@ -39,6 +39,35 @@ def test_every_character_knows_its_place() -> None:
     assert len(view.text) == len(view.starts) == len(view.ends)
     assert all(0 <= start < end <= len(text) for start, end in zip(view.starts, view.ends, strict=True))
     assert list(view.starts) == sorted(view.starts)
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "stands"),
+    [
+        ("is <b>4111</b> 1111.", "4111 1111", "4111</b> 1111"),
+        ("is &#52;1&#x31;1&nbsp;1111.", "4111 1111", "&#52;1&#x31;1&nbsp;1111"),
+        ("is \u0664\u0661\u0661\u0661.", "4111", "\u0664\u0661\u0661\u0661"),
+        ("is \u2779\u2778.", "43", "\u2779\u2778"),
+        ("is 4\u03361\u0336.", "41", "4\u03361"),
+        ("is 12\u201334\u00b756.", "12-34.56", "12\u201334\u00b756"),
+        ("key gh\u0301o\u0335_a1_\u0336b2", "gho_a1_b2", "gh\u0301o\u0335_a1_\u0336b2"),
+        ("NINO \u0410\u0412 12 34 56 \u0421", "AB 12 34 56 C", "\u0410\u0412 12 34 56 \u0421"),
+        ("rodn\u00e9 \u010d\u00edslo", "rodne cislo", "rodn\u00e9 \u010d\u00edslo"),
+        ("\u0418\u041d\u041d: 77", "\u0418\u041d\u041d: 77", "\u0418\u041d\u041d: 77"),
+        ("write <ada@example.com>", "<ada@example.com>", "<ada@example.com>"),
+    ],
+)
+def test_codes_are_read_without_dress_and_offsets_lead_back(text: str, read: str, stands: str) -> None:
+    view = codes(seen(text))
+    assert original(text, view, read) == stands
+    assert len(view.text) == len(view.starts) == len(view.ends)
+
+
+def test_cells_stay_apart_and_lines_join() -> None:
+    assert codes(seen("<tr><td>12</td><td>34</td></tr>")).text.split() == ["12", "34"]
+    text = "ghp_ab12\n  cd34 and"
+    view = joined(codes(seen(text)))
+    assert original(text, view, "ghp_ab12cd34") == "ghp_ab12\n  cd34"
 
 
 def test_prose_has_no_links_tags_or_code() -> None:

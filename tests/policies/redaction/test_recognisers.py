@@ -29,13 +29,8 @@ def found(loaded: dict[str, Sequence[Recogniser]], text: str) -> list[tuple[str,
         ("mail ada@files.corp today", "ada@files.corp", EntityType.EMAIL_ADDRESS),
         ("from 203.0.113.7 port", "203.0.113.7", EntityType.IP_ADDRESS),
         ("from 2001:db8::8a2e:370:7334 now", "2001:db8::8a2e:370:7334", EntityType.IP_ADDRESS),
+        ("PAN ABCPE1234F", "ABCPE1234F", EntityType.NATIONAL_ID),
         ("pay 1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT", EntityType.CRYPTO),
-        ("it is 536-90-4399", "536-90-4399", EntityType.NATIONAL_ID),
-        ("NINO AB 12 34 56 C", "AB 12 34 56 C", EntityType.NATIONAL_ID),
-        ("RSSMRA85T10A562S", "RSSMRA85T10A562S", EntityType.NATIONAL_ID),
-        ("131052-308T", "131052-308T", EntityType.NATIONAL_ID),
-        ("PESEL 44051401359", "44051401359", EntityType.NATIONAL_ID),
-        ("NHS number 943 476 5919", "943 476 5919", EntityType.NATIONAL_ID),
     ],
 )
 def test_identifiers_are_found(
@@ -50,11 +45,10 @@ def test_identifiers_are_found(
         "git@github.com:a/b",
         "a@b",
         "127.0.0.1",
+        "upgrade to version 17.30.20.4",
         "10.0.0.0/8",
         "0.0.0.0",
         "255.255.255.0",
-        "call 943 476 5919",
-        "44051401359",
     ],
 )
 def test_what_identifies_nobody_is_left_alone(loaded: dict[str, Sequence[Recogniser]], text: str) -> None:

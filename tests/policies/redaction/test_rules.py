@@ -1,14 +1,16 @@
 """Structured data: found with their checks, left alone without, and never slow."""
 
+import random
 import time
 
 import pytest
 
 from policies.personal_data import EntityType
-from policies.redaction import addresses, checksums, credentials, identifiers, phones
+from policies.redaction import addresses, checksums, credentials, identifiers, numbers, phones
+from policies.redaction.national import NUMBERS
 from policies.redaction.rules import Rule, apply
 
-RULES = (*identifiers.RULES, *credentials.RULES, credentials.ENCODED, *addresses.RULES)
+RULES = (*identifiers.RULES, *credentials.RULES, *credentials.OUTSIDE_LINKS, *addresses.RULES)
 
 FOUND = [
     ("pay with 4111 1111 1111 1111 now", "4111 1111 1111 1111", EntityType.CREDIT_CARD),
@@ -28,6 +30,15 @@ FOUND = [
     ("id 11010519491231002X ok", "11010519491231002X", EntityType.NATIONAL_ID),
     ("112-233-445 95", "112-233-445 95", EntityType.NATIONAL_ID),
     ("DNI 12345678Z", "12345678Z", EntityType.NATIONAL_ID),
+    ("it is 536-90-4399", "536-90-4399", EntityType.NATIONAL_ID),
+    ("NINO AB 12 34 56 C", "AB 12 34 56 C", EntityType.NATIONAL_ID),
+    ("RSSMRA85T10A562S", "RSSMRA85T10A562S", EntityType.NATIONAL_ID),
+    ("131052-308T", "131052-308T", EntityType.NATIONAL_ID),
+    ("PESEL 44051401359", "44051401359", EntityType.NATIONAL_ID),
+    ("NHS number 943 476 5919", "943 476 5919", EntityType.NATIONAL_ID),
+    ("ИНН 7707083893", "7707083893", EntityType.NATIONAL_ID),
+    ("паспорт серия 4512 номер 345678", "4512 номер 345678", EntityType.NATIONAL_ID),
+    ("MAC 3c:70:39:09:d3:5d up", "3c:70:39:09:d3:5d", EntityType.IDENTIFIER),
     ("employee ID: E-20417", "E-20417", EntityType.IDENTIFIER),
     ("licence plate B MW 1234", "B MW 1234", EntityType.IDENTIFIER),
     ("born on 12 March 1984 in Bern", "12 March 1984", EntityType.BIRTH_DATE),
@@ -50,6 +61,10 @@ FOUND = [
 
 NOT_FOUND = [
     "order 4111 1111 1111 1112",
+    "from 2023-01-15 2024-02-20 on",
+    "call 943 476 5919",
+    "rows 3828 6577 2791 7278 2302 1468 3412",
+    "api_key = os.environ['API_KEY']",
     "ISBN 978-3-16-148410-0",
     "version 10.2.3.4567",
     "commit 3f786850e387550fdab836ed7e6dc881de23001b",
@@ -67,7 +82,8 @@ NOT_FOUND = [
 
 
 def found(text: str) -> list[tuple[str, EntityType]]:
-    return [(text[span.start : span.end], span.type) for span in apply(RULES, text, 0)]
+    spans = [*apply(RULES, text, 0), *numbers.find_numbers(text, 0)]
+    return [(text[span.start : span.end], span.type) for span in spans]
 
 
 @pytest.mark.parametrize(("text", "value", "kind"), FOUND)
@@ -142,6 +158,15 @@ def test_what_stands_before_the_segment_is_context_only() -> None:
     assert list(apply(RULES, text, len(text))) == []
 
 
+def test_no_check_fails_on_what_has_the_form_of_its_number() -> None:
+    source = random.Random(5)
+    pools = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcxyz"}
+    for number in NUMBERS:
+        for form in number.forms:
+            for _ in range(200):
+                assert number.check("".join(source.choice(pools[sign]) for sign in form)) in (True, False)
+
+
 HOSTILE = [
     "a." * 250,
     "1 " * 250,
@@ -178,6 +203,9 @@ def test_no_rule_is_slow_on_hostile_segments() -> None:
     for text in HOSTILE:
         began = time.process_time()
         list(phones.find_phones(text, 0))
+        assert (time.process_time() - began) * 1000 < LONGEST_MS
+        began = time.process_time()
+        list(numbers.find_numbers("tax id " + text, 0))
         assert (time.process_time() - began) * 1000 < LONGEST_MS
 
 
