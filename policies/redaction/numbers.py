@@ -29,6 +29,8 @@ _LONGEST_FORM = max(len(form) for number in NUMBERS for form in number.forms)
 _SHORTEST_FORM = min(len(form) for number in NUMBERS for form in number.forms)
 _FEW_GROUPS, _MANY_GROUPS = 7, 20
 """Groups tried from any place, and from where a run of digits, or of single signs, begins."""
+_LONGEST_TELEPHONE = 15
+"""Digits (ITU-T E.164)."""
 _LOOK_BACK_CHARS, _LOOK_ON_CHARS = 100, 40
 _TO_FORM = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "9" * 10 + "A" * 52)
 _DATE = re.compile(
@@ -70,6 +72,8 @@ def find_numbers(text: str, begin: int) -> Iterator[Span]:
         for first, last in _windows(run):
             start, end = run.groups[first][0], run.groups[last][1]
             if end <= begin or (_FIRST_WORD.match(text, start) and _is_number(run, first + 1, last)):
+                continue
+            if _goes_on_a_telephone_number(text, run, first, last):
                 continue
             if not names:  # Where names stand is looked up once, and only in text with something to name.
                 names = {label: [match.span() for match in label.finditer(text)] for label in _LABELS}
@@ -135,6 +139,15 @@ def _is_number(run: _Run, first: int, last: int) -> bool:
     """Whether some of the groups are a number by themselves, so that what stands before is a word."""
     begin, end = run.at[first], run.at[last + 1]
     return any(number.check(run.joined[begin:end]) for number in _BY_FORM.get(run.form[begin:end], ()))
+
+
+def _goes_on_a_telephone_number(text: str, run: _Run, first: int, last: int) -> bool:
+    """Whether a plus sign and a country code stand before, with no more digits in all than telephone numbers have."""
+    for at in range(first - 1, -1, -1):
+        start = run.groups[at][0]
+        if start and text[start - 1] == "+":
+            return run.at[last + 1] - run.at[at] <= _LONGEST_TELEPHONE
+    return False
 
 
 def _stands_alone(text: str, run: _Run, first: int, last: int, number: Number) -> bool:
