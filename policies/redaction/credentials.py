@@ -13,8 +13,10 @@ _NAMED = (
     r"|connection[ _-]?string|passwort|kennwort|geheimnis|mot[ _]de[ _]passe|contrasena|clave|wachtwoord|haslo"
     r"|senha|парол[ья]"
 )
-_PASSWORDS = r"pass(?:word|wd|phrase|code)|pwd|passwort|kennwort|mot[ _]de[ _]passe|contrasena|clave|wachtwoord"
-r"|haslo|senha|парол[ья]"
+_PASSWORDS = (
+    r"pass(?:word|wd|phrase|code)|pwd|passwort|kennwort|mot[ _]de[ _]passe|contrasena|clave|wachtwoord"
+    r"|haslo|senha|парол[ья]"
+)
 # What documentation writes where a secret would stand.
 _PLACEHOLDER = re.compile(
     r"[<\[{($%*.…]|x{3,}|\.\.\.|your|my|the|example|changeme|none|null|true|false|redacted|required|optional|string"
@@ -123,7 +125,7 @@ OUTSIDE_LINKS = (
         EntityType.SECRET,
         re.compile(
             rf"(?i:(?<![^\W_])(?:{_PASSWORDS})(?![^\W\d_])).{{0,60}}?(?<![^\s\"'`|;,:=>(])"
-            r"(?P<value>(?=[^\s\"'`|;,<>]{0,60}[0-9])(?=[^\s\"'`|;,<>]{0,60}[a-z])(?=[^\s\"'`|;,<>]{0,60}[A-Z])[^\s\"'`|;,<>]{8,128}[^\s\"'`|;,<>.:)])",
+            r"(?P<value>(?=[^\s\"'`|;,<>]{0,60}[0-9])(?=[^\s\"'`|;,<>]{0,60}[a-z])(?=[^\s\"'`|;,<>]{0,60}[A-Z])[^\s\"'`|;,<>(][^\s\"'`|;,<>]{7,127}[^\s\"'`|;,<>.:)])",
             re.DOTALL,
         ),
         0.7,

@@ -65,8 +65,10 @@ _FULL_DATE = (
     r"(?:(?:19|20)\d\d[./ -]\s?\d{1,2}[./ -]\s?\d{1,2}\b|\d{1,2}[./ -]\s?\d{1,2}[./ -]\s?(?:19|20)\d\d\b"
     rf"|\d{{1,2}}\.?\s(?i:{_MONTH})\s(?:19|20)\d\d\b|(?i:{_MONTH})\s\d{{1,2}},\s(?:19|20)\d\d\b)"
 )
-_AFTER = r"born\b|date of birth|d\.?o\.?b\b|birthday|birth ?date|geburtsdatum|date de naissance"
-r"|fecha de nacimiento|data di nascita"
+_AFTER = (
+    r"born\b|date of birth|d\.?o\.?b\b|birthday|birth ?date|geburtsdatum|date de naissance"
+    r"|fecha de nacimiento|data di nascita"
+)
 _BORN = (
     r"born|birth[ _]?date|date[ _]of[ _]birth|birthday|d\.?o\.?b\b\.?|geburtsdatum|geb\.|geboren|geburtstag"
     r"|date[ _]de[ _]naissance|ne(?:\(?e\)?)?[ _]le\b|fecha[ _]de[ _]nacimiento|nacid[oa]\b"
