@@ -19,7 +19,7 @@ from gateway.app import create_app
 from gateway.chat.service import Chats
 from policies.errors import RedactionFailedError
 from policies.personal_data import EntityType
-from policies.redaction.engine import Redactor
+from policies.redaction.isolated import IsolatedRedactor
 from tests.fakes.scripted_model import prompt_of
 from tests.gateway.canaries import CANARIES, SENTENCES, VALUES, found_in, spread
 from tests.gateway.conftest import World, build_home, client_of, open_services, question, until_ready
@@ -43,9 +43,10 @@ class Everything:
 
 
 @pytest.fixture(scope="module")
-def redactor(model_path: Callable[[str], Path]) -> Redactor:
-    """In this process, so that its errors and what it logs are seen here."""
-    return Redactor(model_path("en-core-web-sm-3.8.0"))
+def redactor(model_path: Callable[[str], Path]) -> Iterator[IsolatedRedactor]:
+    made = IsolatedRedactor(model_path("en-core-web-sm-3.8.0"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def planted(tmp_path: Path, scratch: Path, redactor: Redactor) -> Iterator[World]:
+def planted(tmp_path: Path, scratch: Path, redactor: IsolatedRedactor) -> Iterator[World]:
     """An installation whose documents, one of them unreadable, hold every canary, some in their names too."""
     model = GatedModel()
 
@@ -192,7 +193,7 @@ def test_there_are_fifty_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize(("kind", "value"), CANARIES)
-def test_each_is_recognised(redactor: Redactor, kind: EntityType, value: str) -> None:
+def test_each_is_recognised(redactor: IsolatedRedactor, kind: EntityType, value: str) -> None:
     text = SENTENCES[kind].format(value)
     assert any(
         text[span.start : span.end] in value or value in text[span.start : span.end] for span in redactor.find(text)
