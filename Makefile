@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "A C and C++ compiler is needed to build llama.cpp. On Debian: apt install build-essential"; exit 1; }
 	@test -e /usr/include/ldap.h -a -e /usr/include/sasl/sasl.h \
 	  || echo "If python-ldap does not build: on Debian, apt install python3-dev libldap-dev libsasl2-dev"
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
