@@ -106,6 +106,8 @@ def test_the_guard_notes_whoever_calls_out(tmp_path: Path, way: str) -> None:
         ("socket.connect", (None, ("::ffff:10.0.0.1", 80, 0, 0)), "::ffff:10.0.0.1"),
         ("socket.getaddrinfo", ("localhost", 80, 0, 0, 0), ""),
         ("socket.getaddrinfo", (b"hub.example", 443, 0, 0, 0), "hub.example"),
+        ("socket.getaddrinfo", ("169.254.169.254", 80, 0, 0, 0), ""),
+        ("socket.getaddrinfo", ("2852039166", 80, 0, 0, 0), ""),
         ("socket.gethostbyname", ("hub.example",), "hub.example"),
         ("socket.sendto", (None, ("192.0.2.1", 53)), "192.0.2.1"),
         ("socket.bind", (None, ("0.0.0.0", 0)), ""),

@@ -79,6 +79,7 @@ def planted(tmp_path: Path, scratch: Path, redactor: IsolatedRedactor) -> Iterat
     (documents / "odd.bin").write_bytes(b"\x00\xff" + VALUES[EntityType.SECRET][0].encode())
     home, keys = build_home(tmp_path / "planted", "[audit]\ndeadline_seconds = 60\n", opened)  # type: ignore[arg-type]
     with opened(home) as services:  # type: ignore[attr-defined]
+        redactor.load()
         yield World(services, keys, model)
 
 

@@ -1,6 +1,8 @@
 """Python imports this at its start wherever the folder is on its path: the guard comes before everything else."""
 
+import contextlib
 import os
+import socket
 import sys
 
 VARIABLE = "MUNIMENT_ATTEMPTS"
@@ -20,10 +22,22 @@ def is_here(host: object) -> bool:
     return name in _HERE or name.startswith(("127.", "::ffff:127."))
 
 
+def is_number(host: str) -> bool:
+    """Whether a host is an address in some spelling, which nobody is asked about."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, host.partition("%")[0])
+            return True
+    with contextlib.suppress(OSError, ValueError):
+        socket.inet_aton(host)
+        return True
+    return False
+
+
 def outside(event: str, arguments: tuple[object, ...]) -> str:
     """What an audited event tries to reach outside of this machine; empty where it does not."""
     if event in _LOOK_UPS:
-        return "" if is_here(arguments[0]) else text_of(arguments[0])
+        return "" if is_here(arguments[0]) or is_number(text_of(arguments[0])) else text_of(arguments[0])
     if event in _CONNECTIONS:
         address = arguments[1]
         if isinstance(address, tuple) and address and not is_here(address[0]):

@@ -121,6 +121,10 @@ def disable_everybody(commands: Commands) -> None:
     commands.succeed("users", "disable", "bob")
 
 
+def name_metadata_service(commands: Commands) -> None:
+    (commands.home / "muniment.toml").write_text('[models]\nmirror = "https://[::ffff:169.254.169.254]/models/"\n')
+
+
 def listen_to_all(commands: Commands) -> None:
     (commands.home / "muniment.toml").write_text('[server]\nhost = "0.0.0.0"\n')
 
@@ -165,6 +169,7 @@ def lose_client_secret(commands: Commands) -> None:
         (join_roles, "users", "fail"),
         (lose_client_secret, "sign-in", "fail"),
         (listen_to_all, "network", "warn"),
+        (name_metadata_service, "network", "fail"),
         (lose_checkpoints, "trail", "fail"),
     ],
 )

@@ -645,3 +645,13 @@ class _Relay:
                 other.sendall(some)
         except OSError:
             return
+
+
+def test_an_address_that_nothing_connects_to_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    certificates = tmp_path / "certificates.pem"
+    certificates.touch()
+    urls = ("ldaps://[::ffff:169.254.169.254]", "ldaps://127.0.0.1:1")
+    options = LdapOptions(urls=urls, user_base="dc=harbour,dc=example", ca_file=str(certificates))
+    with pytest.raises(DirectoryUnavailableError, match="nothing connects to") as raised:
+        LdapDirectory(options, tmp_path).read()
+    assert raised.value.reason == "never-connected"
