@@ -75,9 +75,9 @@ def forms(value: str) -> Iterator[bytes]:
             yield raw
             yield raw.hex().encode()
             yield raw.hex().upper().encode()
-            for shift in range(3):  # Wherever in a stream of base64 it begins; its ends depend on what stands beside.
+            for shift in range(3):  # Wherever in a stream of base64 it begins, the letters that it alone decides.
                 encoded = base64.b64encode(b"\0" * shift + raw)
-                yield encoded[(0, 2, 3)[shift] : len(encoded) // 4 * 4 - 4]
+                yield encoded[-(-8 * shift // 6) : 8 * (shift + len(raw)) // 6]
         yield urllib.parse.quote(text).encode()
         yield urllib.parse.quote_plus(text).encode()
         yield json.dumps(text)[1:-1].encode()
