@@ -47,8 +47,10 @@ def environment() -> dict[str, str]:
     return libraries | alone | {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(_ROOT)}
 
 
-def start(module: str, arguments: Iterable[str], seconds: float) -> Process:
+def start(module: str, arguments: Iterable[str], seconds: float, told: bytes = b"") -> Process:
     """Start a module of ours as a process and wait until it is ready.
+
+    `told` is sent to it first: every user of the machine can read the arguments of a process.
 
     Raises:
         NotStartedError: It did not get ready within so many seconds.
@@ -66,9 +68,9 @@ def start(module: str, arguments: Iterable[str], seconds: float) -> Process:
     except OSError as error:
         message = f"does not start: {error.strerror}; free memory or end other processes"
         raise NotStartedError(message) from error
-    if ask(process, (), seconds=seconds, longest_reply_bytes=len(READY)) != READY:
+    if ask(process, (told,) if told else (), seconds=seconds, longest_reply_bytes=len(READY)) != READY:
         end(process)
-        message = f"ended at its start with code {process.returncode}; to see why, run: {' '.join(command)}"
+        message = f"ended at its start with code {process.returncode}; to see why, run: {' '.join(command)} </dev/null"
         raise NotStartedError(message)
     return process
 

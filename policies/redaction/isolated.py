@@ -53,7 +53,8 @@ class IsolatedRedactor:
         self.types: KnownTypes = read_site(options, home).types
         """The kinds of personal data that are looked for."""
         folders = (str(folder.absolute()) if folder else "" for folder in (model_folder, russian_folder, home))
-        self._arguments = (*folders, str(memory_bytes), msgspec.json.encode(options).decode())
+        self._arguments = (*folders, str(memory_bytes))
+        self._told = msgspec.json.encode(options) + b"\n"  # What a site calls confidential is in no list of processes.
         self._cpu_seconds = options.cpu_seconds
         self._idle: list[isolated.Process] = []
         self._lock = threading.Lock()
@@ -166,7 +167,7 @@ class IsolatedRedactor:
 
     def _start(self) -> isolated.Process:
         try:
-            return isolated.start("policies.redaction.worker", self._arguments, _START_SECONDS)
+            return isolated.start("policies.redaction.worker", self._arguments, _START_SECONDS, self._told)
         except isolated.NotStartedError as error:
             message = (
                 f"The process that finds personal data {error}. If the model {self._arguments[0]} is missing or "

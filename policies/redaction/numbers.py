@@ -73,8 +73,6 @@ def find_numbers(text: str, begin: int) -> Iterator[Span]:
             start, end = run.groups[first][0], run.groups[last][1]
             if end <= begin or (_FIRST_WORD.match(text, start) and _is_number(run, first + 1, last)):
                 continue
-            if _goes_on_a_telephone_number(text, run, first, last):
-                continue
             if not names:  # Where names stand is looked up once, and only in text with something to name.
                 names = {label: [match.span() for match in label.finditer(text)] for label in _LABELS}
             compact = run.joined[run.at[first] : run.at[last + 1]]
@@ -83,7 +81,9 @@ def find_numbers(text: str, begin: int) -> Iterator[Span]:
                 if not named and not (number.whole or number.written):
                     continue
                 if number.check(compact) and (named or _stands_alone(text, run, first, last, number)):
-                    yield Span(max(start, begin), end, number.type, 0.95, number.name)
+                    called = _goes_on_a_telephone_number(text, run, first, last)
+                    kind = EntityType.PHONE_NUMBER if called else number.type
+                    yield Span(max(start, begin), end, kind, 0.95, number.name)
                     break
 
 

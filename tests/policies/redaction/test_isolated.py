@@ -173,6 +173,13 @@ def real(recogniser_model: Path, russian_model: Path) -> Iterator[IsolatedRedact
     made.close()
 
 
+def test_what_a_site_calls_confidential_is_in_no_list_of_processes(real: IsolatedRedactor) -> None:
+    real.load()
+    (process,) = real._idle
+    assert "Sourcewell" not in Path(f"/proc/{process.pid}/cmdline").read_text()
+    assert real.find("Sourcewell called.") == []
+
+
 HOSTILE = [
     "<div>" * 3_000,
     "a at b dot c " * 200,
