@@ -1,7 +1,7 @@
 """Presidio's recognisers as we use them: offline, in time, and failing closed."""
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from policies.errors import RedactionFailedError
 from policies.personal_data import EntityType
 from policies.redaction import recognisers
 from policies.redaction.recognisers import Recogniser, load_recognisers
+from tests.timing import cpu_seconds
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,4 @@ def test_presidio_alone_would_let_the_text_pass() -> None:
 
 def test_hostile_text_takes_no_time(loaded: dict[str, Sequence[Recogniser]]) -> None:
     for text in ("a." * 250 + "@", "1." * 250, "a@" * 250, ":" * 500, "0:" * 250, "A1" * 250):
-        began = time.process_time()
-        found(loaded, text)
-        assert time.process_time() - began < 0.5
+        assert cpu_seconds(partial(found, loaded, text)) < 0.5
