@@ -5,7 +5,7 @@ Only the owner's requests open them. The vault holds the conversation's placehol
 
 import secrets
 from base64 import b32encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -16,9 +16,12 @@ from gateway.errors import ConflictError, NotFoundError
 from models.engine import Speaker
 from policies.keys import Keys
 from policies.redaction.placeholders import Pseudonyms
-from policies.redaction.vault import seal, unseal
+from policies.redaction.vault import Place, seal, unseal
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
+
+_VAULT = "vault"
+"""The record of a conversation that holds its placeholders; its messages are called by their numbers."""
 
 
 class ConversationRow(SQLModel, table=True):
@@ -75,8 +78,8 @@ class Conversations:
         with Session(self._database) as session:
             row = _owned(session, user_id, conversation_id)
             query = select(MessageRow).where(MessageRow.conversation_id == row.id).order_by(col(MessageRow.ordinal))
-            messages = tuple(self._message(message) for message in session.exec(query))
-            vault = msgspec.json.decode(self._unseal(row.id, "vault", row.vault))
+            messages = tuple(self._message(user_id, message) for message in session.exec(query))
+            vault = msgspec.json.decode(unseal(self._keys, Place(user_id, row.id, _VAULT), row.vault))
         return Conversation(row.id, messages, Pseudonyms.load(vault))
 
     def listed(self, user_id: str) -> list[tuple[str, datetime]]:
@@ -93,7 +96,8 @@ class Conversations:
         Raises:
             ConflictError: It went on since it was read, in another process; nothing is stored over that.
         """
-        vault = self._seal(conversation.id, "vault", msgspec.json.encode(conversation.pseudonyms.dump()))
+        place = Place(user_id, conversation.id, _VAULT)
+        vault = seal(self._keys, place, msgspec.json.encode(conversation.pseudonyms.dump()))
         with writing(self._database) as session:
             row = session.get(ConversationRow, conversation.id)
             if row is None:
@@ -108,20 +112,15 @@ class Conversations:
                 problem = "This conversation went on elsewhere while the question was answered. Ask again."
                 raise ConflictError(problem)
             for ordinal, message in enumerate(added, start=count):
-                sealed = self._seal(conversation.id, str(ordinal), msgspec.json.encode(message))
+                sealed = seal(self._keys, replace(place, record=str(ordinal)), msgspec.json.encode(message))
                 session.add(
                     MessageRow(conversation_id=conversation.id, ordinal=ordinal, speaker=message.speaker, sealed=sealed)
                 )
             session.commit()
 
-    def _message(self, row: MessageRow) -> Message:
-        return msgspec.json.decode(self._unseal(row.conversation_id, str(row.ordinal), row.sealed), type=Message)
-
-    def _seal(self, conversation_id: str, what: str, plain: bytes) -> bytes:
-        return seal(self._keys, f"{conversation_id}/{what}", plain)
-
-    def _unseal(self, conversation_id: str, what: str, sealed: bytes) -> bytes:
-        return unseal(self._keys, f"{conversation_id}/{what}", sealed)
+    def _message(self, user_id: str, row: MessageRow) -> Message:
+        place = Place(user_id, row.conversation_id, str(row.ordinal))
+        return msgspec.json.decode(unseal(self._keys, place, row.sealed), type=Message)
 
 
 def new_conversation() -> Conversation:

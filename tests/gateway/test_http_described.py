@@ -29,10 +29,12 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from sqlmodel import Session
 
 import gateway.chat.store
 from gateway.app import create_app
-from gateway.chat.store import ConversationRow, Message, new_conversation
+from gateway.chat.store import ConversationRow, Conversations, Message, new_conversation
+from gateway.services import Services
 from gateway.sources.schemas import SourceOwners
 from models.engine import Speaker
 from policies.actions import Action
@@ -309,6 +311,11 @@ async def test_a_route_that_is_not_guarded_is_noticed(planted: Planted) -> None:
     assert {label for label, status in explored.statuses if status != 401} - OPEN == {"GET /unguarded"}
 
 
+def owner_of(services: Services, conversation: str) -> str:
+    with Session(services.database) as session:
+        return session.get_one(ConversationRow, conversation).user_id
+
+
 @get("/unguarded", sync_to_thread=False)
 def unguarded() -> SourceOwners:
     return SourceOwners()
@@ -326,7 +333,10 @@ async def test_a_route_that_shows_what_is_anothers_is_noticed(
     conversation = "/conversations/{conversation_id}"
     assert await leaks("bob", conversation) == set()
     with monkeypatch.context() as broken:
+        opened = Conversations.open
         broken.setattr(gateway.chat.store, "_owned", lambda session, _user, id_: session.get_one(ConversationRow, id_))
+        # Its records open for their owner alone, so whoever forgets to ask must forget that, too.
+        broken.setattr(Conversations, "open", lambda self, _user, id_: opened(self, owner_of(services, id_), id_))
         assert "conversation of somebody else" in await leaks("bob", conversation)
     with monkeypatch.context() as broken:
         everything = list(services.owners.all())
