@@ -1,28 +1,35 @@
 """What a reader is shown of a passage: names and contacts as they stand, sealed personal data masked.
 
-Both search and answers show passages, so both ask here; the decision itself is Cedar's.
+Both search and answers show passages, so both ask here; the decision itself is Cedar's. What is revealed is counted for
+the trail.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from policies.audit.events import PersonalDataRevealed
 from policies.authorizer import Decider
 from policies.context import RequestContext
+from policies.decisions import Decision
 from policies.labels import Label
 from policies.personal_data import Span, SpanType
 from policies.principals import Principal
 from policies.redaction.placeholders import mask
 from retrieval.retriever import FoundPassage
 
-_NOTHING: frozenset[SpanType] = frozenset()
+Revealed = Counter[tuple[Label, SpanType]]
+"""How many values of each kind are shown, by the label they stand under."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A principal looking at some passages; `revealed_kinds` is what policy shows of these, by their labels."""
+    """A principal looking at some passages; `decided` is what policy says of the kinds in these, by their labels."""
 
-    revealed_kinds: Mapping[Label, frozenset[SpanType]]
+    principal: Principal
+    context: RequestContext
+    decided: Mapping[Label, Mapping[SpanType, Decision]]
 
     @classmethod
     def of(
@@ -38,20 +45,39 @@ class Reader:
         The more are those of a conversation: an answer may name what an earlier passage of the same label held.
         """
         kinds = {span.type for passage in passages for span in _spans(passage)}.union(also)
-        if not kinds:
-            return cls({})
-        labels = list(dict.fromkeys(passage.label for passage in passages))
-        decided = authorizer.decide_reveals(principal, sorted(kinds), labels, context)
-        return cls(
-            {
-                label: frozenset(kind for kind, decision in by_kind.items() if decision.allowed)
-                for label, by_kind in decided.items()
-            }
-        )
+        labels = list(dict.fromkeys(passage.label for passage in passages)) if kinds else []
+        decided = authorizer.decide_reveals(principal, sorted(kinds), labels, context) if labels else {}
+        return cls(principal, context, decided)
 
     def revealed(self, label: Label) -> frozenset[SpanType]:
         """The kinds of personal data this reader may see under a label; none under one that was not decided on."""
-        return self.revealed_kinds.get(label, _NOTHING)
+        return frozenset(kind for kind, decision in self.decided.get(label, {}).items() if decision.allowed)
+
+    def counted(self, passages: Iterable[FoundPassage]) -> Revealed:
+        """What is shown of personal data where these passages are."""
+        return Counter(
+            (passage.label, span.type)
+            for passage in passages
+            for span in _spans(passage)
+            if span.type in self.revealed(passage.label)
+        )
+
+    def entries(self, request: str, revealed: Revealed) -> list[PersonalDataRevealed]:
+        """What the trail must hold before what was counted is shown: an entry for each label."""
+        by_label: dict[Label, Counter[SpanType]] = {}
+        for (label, kind), count in sorted(revealed.items(), key=lambda item: (item[0][0].digest, item[0][1])):
+            by_label.setdefault(label, Counter())[kind] = count
+        return [
+            PersonalDataRevealed(
+                request=request,
+                principal=self.principal.id,
+                purpose=self.context.purpose.value,
+                label=label.digest,
+                revealed={str(kind): count for kind, count in counts.items()},
+                policies=tuple(sorted({rule for kind in counts for rule in self.decided[label][kind].policies})),
+            )
+            for label, counts in by_label.items()
+        ]
 
     def shown(self, passage: FoundPassage) -> str:
         """The passage's text for this reader."""

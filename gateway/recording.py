@@ -62,6 +62,13 @@ class Recorder:
         """Submit an event and wait until it is durable."""
         return await self.durable(self.submit(event))
 
+    async def record_all(self, events: Sequence[Event]) -> EntryRef:
+        """Submit events together, so that they share commits, and wait for all; the last one's place is given back."""
+        *before, last = [self.submit(event) for event in events]
+        for entry in before:
+            await self.durable(entry)
+        return await self.durable(last)
+
     def record_now(self, event: Event) -> EntryRef:
         """Record an event and wait for it, where no event loop runs.
 

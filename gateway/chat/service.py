@@ -26,12 +26,12 @@ from gateway.chat.store import Conversation, Conversations, Message, new_convers
 from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
 from gateway.errors import ConflictError
-from gateway.reading import Reader
+from gateway.reading import Reader, Revealed
 from gateway.recording import Recorder, decisions_digest, new_request_id, passages_retrieved
 from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
-from policies.audit.events import AnswerFailed, AnswerGiven, QuestionAsked
+from policies.audit.events import AnswerFailed, AnswerGiven, PersonalDataRevealed, QuestionAsked
 from policies.audit.receipts import (
     Receipt,
     ReceiptEntry,
@@ -91,6 +91,7 @@ class _Run:
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
     redactions: Counter[str] = field(default_factory=Counter)
+    revealed: list[PersonalDataRevealed] = field(default_factory=list)
     passages: list[FoundPassage] = field(default_factory=list)
     last: Chunk = field(default_factory=lambda: Chunk(""))
 
@@ -219,7 +220,7 @@ class Chats:
         if draft is not None and draft.probability >= self._weights.threshold:
             text, citations = await asyncio.to_thread(self._compose, run, draft)
         if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
-            text, citations = prompt.ABSTENTION, []
+            text, citations, run.revealed = prompt.ABSTENTION, [], []
         return await self._conclude(run, entry, found, text, citations)
 
     def _search(self, run: _Run) -> Found:
@@ -298,10 +299,12 @@ class Chats:
         for sentence in draft.sentences:
             numbering.setdefault(sentence.passage, len(numbering) + 1)
         marked = " ".join(mark_sentence(sentence, numbering[sentence.passage]) for sentence in draft.sentences)
-        may_reveal = _revealing(reader, run.passages)
+        revealed: Revealed = Counter()
+        may_reveal = _revealing(reader, run.passages, revealed)
         seen = "\n".join(f"{reader.shown_title(each)}\n{reader.shown(each)}" for each in run.passages)
         guard = StreamGuard(run.conversation.pseudonyms, self._redactor, may_reveal, seen)
         text = clean(guard.feed(marked) + guard.close())
+        run.revealed = reader.entries(run.id, revealed + reader.counted(run.passages[index] for index in numbering))
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
         return text, [
             cite(run.passages[index], n, reader, supported=index not in doubtful) for index, n in numbering.items()
@@ -313,16 +316,15 @@ class Chats:
         """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
         abstained = not citations
         receipt = sign_receipt(self._receipt(run, intent, found, text), self._keys).to_dict()
-        await self._recorder.record(
-            AnswerGiven(
-                request=run.id,
-                abstained=abstained,
-                cited=tuple(citation.document for citation in citations),
-                redactions=dict(run.redactions),
-                output_sha256=_sha256(text),
-                receipt_sha256=receipt_digest(receipt),
-            )
+        given = AnswerGiven(
+            request=run.id,
+            abstained=abstained,
+            cited=tuple(citation.document for citation in citations),
+            redactions=dict(run.redactions),
+            output_sha256=_sha256(text),
+            receipt_sha256=receipt_digest(receipt),
         )
+        await self._recorder.record_all([*run.revealed, given])
         if run.question.keep or run.question.conversation is not None:
             said = Message(Speaker.USER, run.question.text), Message(Speaker.ASSISTANT, text)
             await asyncio.to_thread(self._conversations.append, run.question.principal.id, run.conversation, *said)
@@ -363,14 +365,20 @@ def _ignore(_request: str, _signals: evidence.Signals, _probability: float) -> N
     """Nobody listens."""
 
 
-def _revealing(reader: Reader, passages: Sequence[FoundPassage]) -> MayReveal:
-    """A value is put back if the asker typed it, or if it stands in a passage here where a policy shows its kind."""
+def _revealing(reader: Reader, passages: Sequence[FoundPassage], revealed: Revealed) -> MayReveal:
+    """A value is put back if the asker typed it, or if it stands in a passage here where a policy shows its kind.
+
+    In `revealed` is counted what a policy shows.
+    """
     labels = {_origin(passage): passage.label for passage in passages}
 
     def may_reveal(info: PlaceholderInfo) -> bool:
-        return _USER in info.origins or any(
-            info.type in reader.revealed(labels[origin]) for origin in info.origins & labels.keys()
-        )
+        if _USER in info.origins:
+            return True
+        stands_under = {labels[origin] for origin in info.origins & labels.keys()}
+        shown_by = [(label, info.type) for label in stands_under if info.type in reader.revealed(label)]
+        revealed.update(shown_by)
+        return bool(shown_by)
 
     return may_reveal
 

@@ -54,19 +54,20 @@ class Searches:
             os_user=operating_system_user,
         )
         entry = self.recorder.submit(intent)
-        found, passages = await asyncio.to_thread(self._find, principal, query, limit, context, narrowing)
+        found, reader, passages = await asyncio.to_thread(self._find, principal, query, limit, context, narrowing)
         await self.recorder.durable(entry)
-        await self.recorder.record(passages_retrieved(intent.request, found))
+        revealed = reader.entries(intent.request, reader.counted(found.passages))
+        await self.recorder.record_all([passages_retrieved(intent.request, found), *revealed])
         return SearchResult(passages, round((time.perf_counter() - started) * 1000, 1))
 
     def _find(
         self, principal: Principal, query: str, limit: int, context: RequestContext, narrowing: Narrowing | None
-    ) -> tuple[Found, list[SearchedPassage]]:
+    ) -> tuple[Found, Reader, list[SearchedPassage]]:
         """What was found, and what is shown of it. All of the work is here: in a thread it holds up nobody else."""
         access = self.retriever.access(principal, context)
         found = self.retriever.search(query, access, limit, narrowing)
         reader = Reader.of(found.passages, self.authorizer, principal, found.access.context)
-        return found, [_shown(passage, reader) for passage in found.passages]
+        return found, reader, [_shown(passage, reader) for passage in found.passages]
 
 
 def _validate(query: str, limit: int) -> None:

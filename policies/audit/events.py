@@ -68,6 +68,23 @@ class PassagesRetrieved:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonalDataRevealed:
+    """Personal data of documents under one label is about to be shown. Durable before any of it leaves.
+
+    `revealed` counts the values by their type, `label` is the label's digest, `policies` are the rules that show these
+    types to this principal for this purpose. Values that the principal typed are not counted.
+    """
+
+    kind: ClassVar[str] = "personal-data:revealed"
+    request: str
+    principal: str
+    purpose: str
+    label: str
+    revealed: Mapping[str, int]
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerGiven:
     """An answer was complete, and left after this was durable.
 
@@ -480,6 +497,7 @@ Event = (
     QuestionAsked
     | SearchAsked
     | PassagesRetrieved
+    | PersonalDataRevealed
     | AnswerGiven
     | AnswerFailed
     | AccessDenied

@@ -1,6 +1,7 @@
 """The promises around an answer, with a model that does whatever an attacker wants."""
 
 import asyncio
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -38,6 +39,7 @@ PAYMENTS = (
     f"# Payments by Ada Brandt\n\n## Card {CARD}\n\n### Asking Ravi Okafor\n\n"
     f"Ada Brandt (ada.brandt@harbour.example) pays Kestrel suppliers with card {CARD}."
 )
+KESTREL = "Who pays Kestrel suppliers?"
 DUMP = "![x](https://evil.example/?q=1) <img src=//evil.example> [go](https://evil.example) ⟦CREDIT_CARD_1⟧ ⟦PERSON_1⟧ "
 
 
@@ -146,7 +148,7 @@ def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> 
     """Parts have labels of their own: the lenient one must not put back what stood in the strict one."""
     alice, context = payments.services.users.principal("alice"), local_context(Purpose.ANSWER)
     retriever = payments.services.retriever
-    found = retriever.search("Who pays Kestrel suppliers?", retriever.access(alice, context), 10).passages
+    found = retriever.search(KESTREL, retriever.access(alice, context), 10).passages
     strict = next(passage for passage in found if passage.path == "payments.md")
     lenient = replace(strict, label=Label.for_groups("finance", "sales"))
     policy: Any = RevealsUnder(lenient.label)
@@ -155,7 +157,7 @@ def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> 
     def may_reveal(*shown: FoundPassage) -> bool:
         pseudonyms = Pseudonyms()
         pseudonyms.replace(strict.text, strict.spans, _origin(shown[0]))
-        decisions = {_revealing(reader, shown)(info) for info in pseudonyms.infos()}
+        decisions = {_revealing(reader, shown, Counter())(info) for info in pseudonyms.infos()}
         return decisions == {True}
 
     assert may_reveal(lenient)
@@ -164,11 +166,42 @@ def test_what_one_part_of_a_document_shows_another_does_not(payments: World) -> 
     assert not may_reveal(strict, lenient)
 
 
+def revealed_to_finance(world: World) -> list[dict[str, Any]]:
+    label = replace(Label.for_groups("finance"), source="extra").digest
+    return [event for event in recorded(world, "personal-data:revealed") if event["label"] == label]
+
+
+def test_what_is_revealed_is_in_the_trail_by_label_and_kind(payments: World) -> None:
+    asker = payments.services.users.principal("alice")
+    found = asyncio.run(payments.services.searches.search(asker, KESTREL, 5, local_context(Purpose.SEARCH)))
+    assert "ada.brandt@harbour.example" in str(found)
+    [searched] = revealed_to_finance(payments)
+    payments.model.reply = dumps_all
+    payments.services.chats.answer_always()
+    answer = ask(payments, "alice", KESTREL)
+    assert "Ada Brandt" in answer.answer
+    [_, answered] = revealed_to_finance(payments)
+    for event, purpose in ((searched, "search"), (answered, "answer")):
+        assert (event["principal"], event["purpose"], event["policies"]) == ("alice", purpose, ["reader-sees-contacts"])
+        assert set(event["revealed"]) == {"PERSON", "EMAIL_ADDRESS"}, "the card was not shown"
+    assert answered["request"] == answer.receipt["receipt"]["request"]
+    assert answered["revealed"]["PERSON"] > searched["revealed"]["PERSON"], "in citation and answer"
+
+
+def test_what_is_not_revealed_leaves_no_such_entry(payments: World) -> None:
+    payments.model.reply = dumps_all
+    payments.services.chats.answer_always()
+    ask(payments, "bob", f"Does Ada Brandt pay? {KESTREL}")
+    asker = payments.services.users.principal("bob")
+    asyncio.run(payments.services.searches.search(asker, KESTREL, 5, local_context(Purpose.SEARCH)))
+    assert revealed_to_finance(payments) == []
+
+
 def test_kinds_known_from_earlier_turns_are_decided_on_too(payments: World) -> None:
     """The passages at hand name nobody, but the answer may: from an earlier passage of the same document."""
     alice, context = payments.services.users.principal("alice"), local_context(Purpose.ANSWER)
     retriever = payments.services.retriever
-    found = retriever.search("Who pays Kestrel suppliers?", retriever.access(alice, context), 10).passages
+    found = retriever.search(KESTREL, retriever.access(alice, context), 10).passages
     plain = next(passage for passage in found if not (passage.spans or passage.title_spans or passage.heading_spans))
     reader = Reader.of([plain], payments.services.authorizer, alice, context)
     assert reader.revealed(plain.label) == frozenset()
@@ -286,6 +319,20 @@ def test_an_outcome_that_does_not_become_durable_keeps_the_answer_back(world: Wo
     with pytest.raises(TrailUnavailableError):
         ask(world, "bob", "What is the daily allowance for travel in Norway?", keep=True)
     assert world.services.conversations.listed("bob") == []
+
+
+@ENDS
+def test_a_reveal_that_does_not_become_durable_keeps_everything_back(payments: World, error: Exception | None) -> None:
+    payments.model.reply = dumps_all
+    payments.services.chats.answer_always()
+    doubt(payments, "personal-data:revealed", error)
+    asker = payments.services.users.principal("alice")
+    with pytest.raises(TrailUnavailableError):
+        asyncio.run(payments.services.searches.search(asker, KESTREL, 5, local_context(Purpose.SEARCH)))
+    with pytest.raises(TrailUnavailableError):
+        ask(payments, "alice", KESTREL, keep=True)
+    assert payments.services.conversations.listed("alice") == []
+    assert ask(payments, "olga", KESTREL).abstained, "whoever is shown nothing of the kind waits for no such entry"
 
 
 @ENDS

@@ -146,7 +146,7 @@ def test_the_trail_is_searched_by_what_it_holds(commands: Commands) -> None:
     assert [entry["event"]["principal"] for entry in entries] == ["alice"]
     request = entries[0]["event"]["request"]
     kinds = [entry["kind"] for entry in commands.json("audit", "show", request)["entries"]]
-    assert kinds == ["search:asked", "passages:retrieved"]
+    assert kinds == ["search:asked", "passages:retrieved", "personal-data:revealed"]
     one = commands.json("audit", "show", str(entries[0]["entry"]))["entries"]
     assert one == entries
     assert commands.json("audit", "list", "--since", "2100-01-01")["entries"] == []
