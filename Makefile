@@ -61,7 +61,7 @@ ifneq ($(SERVE),0)
 endif
 
 test: models
-	$(BIN)/python -m pytest -m "not deep" --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-deep: models
 	$(BIN)/python -m pytest -m deep --timeout=3600
