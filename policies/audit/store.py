@@ -29,6 +29,8 @@ _MOST_TOGETHER = 512
 """Entries in one commit; beyond this the disk's latency is no longer what costs."""
 _SEAL_SECONDS = 1.0
 """The longest that entries stay without a signature while the process lives."""
+_QUIET_SECONDS = 3600.0
+"""After so long without entries a checkpoint says that there were none: a trail that stays silent is missed."""
 _CLOSE_SECONDS = 15.0
 """How long closing waits for the disk; longer than a wait for another process's lock."""
 
@@ -51,7 +53,9 @@ class _Waiting:
 class Trail:
     """An open audit trail. Safe across threads; other processes may write to the same file."""
 
-    def __init__(self, writer: ChainWriter, most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(
+        self, writer: ChainWriter, most_waiting: int = _MOST_WAITING, quiet_seconds: float = _QUIET_SECONDS
+    ) -> None:
         self._writer = writer
         self._most_waiting = most_waiting
         self._changed = threading.Condition()
@@ -59,6 +63,8 @@ class Trail:
         self._closing = False
         # What a process before this one left without a signature or a copy is made up for within a second.
         self._unsealed_since: float | None = time.monotonic()
+        self._quiet_seconds = quiet_seconds
+        self._sealed_at = time.monotonic()
         self._append_problem = ""
         self._refused_at = 0.0
         self._seal_problem = ""
@@ -146,7 +152,8 @@ class Trail:
         with self._changed:
             if not self._waiting and not self._closing:
                 idle = self._unsealed_since is None and not self._append_problem
-                self._changed.wait(None if idle else _SEAL_SECONDS)
+                quiet_left = self._sealed_at + self._quiet_seconds - time.monotonic()
+                self._changed.wait(max(0.0, quiet_left) if idle else _SEAL_SECONDS)
             batch, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
             return None if self._closing and not batch else batch
 
@@ -173,6 +180,8 @@ class Trail:
                 self._recover()
         elif self._unsealed_since is not None and now - self._unsealed_since >= _SEAL_SECONDS:
             self._seal()
+        elif self._unsealed_since is None and now - self._sealed_at >= self._quiet_seconds:
+            self._seal(though_quiet=True)
 
     def _recover(self) -> None:
         """Let the health say how it is; that it is well again is announced only by an entry that is taken."""
@@ -184,9 +193,10 @@ class Trail:
         else:
             self._append_problem = ""
 
-    def _seal(self) -> None:
+    def _seal(self, *, though_quiet: bool = False) -> None:
+        self._sealed_at = time.monotonic()
         try:
-            self._writer.seal()
+            self._writer.seal(though_quiet=though_quiet)
         except Exception as error:  # noqa: BLE001 - entries are durable without; the next second tries again
             self._seal_problem, self._unsealed_since = str(error), time.monotonic()
         else:
