@@ -1,5 +1,6 @@
 """`audit`: what is in the trail, and whether it is what was written."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,16 +124,87 @@ def verify(
         raise typer.Exit(_FINDINGS)
 
 
+@_group.command()
+def prove(
+    context: typer.Context,
+    receipt: Annotated[
+        Path,
+        typer.Argument(metavar="RECEIPT", help="A receipt, or a whole answer of `ask --json` or of the API, as JSON."),
+    ],
+    *,
+    answer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The answer's text, where RECEIPT does not hold it.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write the evidence, for whoever checks it without this machine."),
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option("--public-key", metavar="FILE", help="The public key, as kept elsewhere.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a receipt to the trail: signature, entries, and that checkpoints sign these. The exit code is 1 if not."""
+    signed, text = _receipt(receipt)
+    pem = _text(public_key) if public_key else product.open_keys(home_of(context).keys).public_key_pem()
+    shown = _content(answer).decode(errors="replace") if answer else text
+    with opened(context) as services:
+        found = product.evidence(services.home.trail, signed, pem, shown)
+        _record_reading(services, "prove", len(found.proofs))
+    if out:
+        try:
+            out.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="ascii")
+        except OSError as error:
+            message = f"The evidence cannot be written to {out}: {error.strerror}."
+            raise BadRequestError(message) from error
+    entries = [(proof.id, proof.kind, proof.checkpoint.checkpoint.number) for proof in found.proofs]
+    if as_json:
+        show_json({"ok": not found.problems, "problems": list(found.problems), **found.to_dict()})
+    else:
+        show_table(("entry", "kind", "signed by checkpoint"), entries, empty="The trail holds nothing of it.")
+        for problem in found.problems:
+            show(problem, "red")
+        if not found.problems:
+            shown_too = "" if shown is None else " Its text is the one that was given."
+            show(f"The receipt is ours, and the trail says the same.{shown_too}", "green")
+    if found.problems:
+        raise typer.Exit(_FINDINGS)
+
+
+def _receipt(file: Path) -> tuple[dict[str, Any], str | None]:
+    """The signed receipt in a file, and the text of its answer where the file holds the whole answer."""
+    try:
+        given = json.loads(_content(file))
+        if "choices" in given:
+            return given["muniment"]["receipt"], given["choices"][0]["message"]["content"]
+        return (given, None) if "signature" in given else (given["receipt"], given.get("answer"))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        message = f"{file} holds no receipt. Give what `muniment ask --json` printed, or the `receipt` in it."
+        raise BadRequestError(message) from error
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        message = f"{file} cannot be read: {error.strerror}."
+        raise BadRequestError(message) from error
+
+
 def _read(context: typer.Context, query: "EntryQuery", operation: str) -> list["Entry"]:
     with opened(context) as services:
         entries = product.read_entries(services.home.trail, query)
-        try:
-            by = operating_system_user()
-            services.recorder.record_now(product.TrailRead(by=by, operation=operation, entries=len(entries)))
-        except TrailUnavailableError as error:
-            # Fails open, knowingly: whoever is here can read the file anyway, and may be here to find out what ails it.
-            tell(f"That the trail was read could not be recorded. {error}", "yellow")
+        _record_reading(services, operation, len(entries))
     return entries
+
+
+def _record_reading(services: "product.Services", operation: str, entries: int) -> None:
+    try:
+        by = operating_system_user()
+        services.recorder.record_now(product.TrailRead(by=by, operation=operation, entries=entries))
+    except TrailUnavailableError as error:
+        # Fails open, knowingly: whoever is here can read the file anyway, and may be here to find out what ails it.
+        tell(f"That the trail was read could not be recorded. {error}", "yellow")
 
 
 def _kept(file: Path | None, context: typer.Context, *, own: bool) -> "product.SignedCheckpoint | None":

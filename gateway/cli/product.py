@@ -26,6 +26,7 @@ from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import TrailRead as TrailRead
+from policies.audit.proofs import evidence as evidence
 from policies.audit.reader import Entry as Entry
 from policies.audit.reader import EntryQuery as EntryQuery
 from policies.audit.reader import read_entries as read_entries

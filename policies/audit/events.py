@@ -485,7 +485,7 @@ class PolicyRefused:
 
 @dataclass(frozen=True, slots=True)
 class TrailRead:
-    """Somebody looked into the trail itself; `operation` is `list`, `show`, `simulate`, `verify` or `export`."""
+    """Somebody looked into the trail; `operation` is `list`, `show`, `prove`, `simulate`, `verify` or `export`."""
 
     kind: ClassVar[str] = "trail:read"
     by: str

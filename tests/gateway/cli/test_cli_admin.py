@@ -162,6 +162,31 @@ def test_the_trail_reads_well(commands: Commands) -> None:
     assert commands.json("audit", "show", asked["hash"])["entries"] == [asked]
 
 
+def test_an_answer_is_proved_by_its_receipt(commands: Commands, tmp_path: Path) -> None:
+    answer = commands.json("ask", "What is the Kestrel budget for 2027?", "--as", "alice")
+    file, out = tmp_path / "answer.json", tmp_path / "evidence.json"
+    file.write_text(json.dumps(answer))
+    told = commands.json("audit", "prove", str(file), "--out", str(out))
+    assert (told["ok"], told["problems"]) == (True, [])
+    assert json.loads(out.read_text())["receipt"] == answer["receipt"]
+    assert commands.recorded("trail:read")[-1]["operation"] == "prove"
+    file.write_text(json.dumps(answer["receipt"]))
+    assert "ours" in commands.succeed("audit", "prove", str(file))
+    (tmp_path / "text").write_text("Another answer.")
+    refused = commands("audit", "prove", str(file), "--answer", str(tmp_path / "text"))
+    assert (refused.exit_code, "not the one" in refused.stdout) == (1, True)
+    completion = {"choices": [{"message": {"content": answer["answer"]}}], "muniment": answer}
+    file.write_text(json.dumps(completion))
+    assert "Its text is the one" in commands.succeed("audit", "prove", str(file))
+    forged = answer["receipt"] | {"receipt": answer["receipt"]["receipt"] | {"principal": "bob"}}
+    file.write_text(json.dumps(forged))
+    assert commands("audit", "prove", str(file)).exit_code == 1
+    for noise in ("{", "[]", "{}", '"x"', '{"choices": []}'):
+        file.write_text(noise)
+        commands.fail("audit", "prove", str(file), exit_code=2)
+    commands.fail("audit", "prove", str(tmp_path / "none"), exit_code=2)
+
+
 def test_that_the_trail_was_read_is_in_the_trail(commands: Commands) -> None:
     commands.succeed("audit", "list", "-n", "3")
     assert commands.recorded("trail:read")[0]["operation"] == "list"
