@@ -113,8 +113,12 @@ class Remembering(Redactor):
             def patterns(self, view: Any, before: str) -> Any:
                 return remembered((view.text, before), lambda: recognition.patterns(view, before))
 
-            def russian_names(self, reading: Any) -> Any:
-                return remembered(("russian", reading.prose.text), lambda: recognition.russian_names(reading))
+            def russian(self, readings: Any) -> Any:
+                return {each.prose.text: self.russian_of(each) for each in readings}
+
+            def russian_of(self, reading: Any) -> Any:
+                text = reading.prose.text
+                return remembered(("russian", text), lambda: recognition.russian([reading]).get(text, []))
 
         self._recognition = Kept(
             recognition._nlp, recognition.lexicon, recognition._presidio, recognition.site, recognition._russian
