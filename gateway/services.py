@@ -255,13 +255,12 @@ class Services:
     @cached_property
     def redactor(self) -> Finder:
         """No process runs yet."""
-        _ = self.site_redaction  # What cannot be used is told here, not by a process that does not start.
         chosen = self.config.models
         return IsolatedRedactor(
             self.models.path(chosen.recogniser),
             self.models.path(chosen.russian_recogniser) if chosen.russian_recogniser else None,
             self.config.redaction,
-            self.home.folder,
+            self.site_redaction,  # What cannot be used is told here, not by a process that does not start.
         )
 
     @cached_property

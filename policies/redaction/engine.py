@@ -202,8 +202,8 @@ class Scanner:
         """
         return _closed(lambda: self._find(segment))
 
-    def judge(self, reading: _Reading, entities: Sequence[Entity]) -> list[Span]:
-        """The spans of a segment, given what the entity recogniser says of its prose."""
+    def judge(self, reading: _Reading, entities: Sequence[Entity], russian: Sequence[Name]) -> list[Span]:
+        """The spans of a segment, given what the entity recogniser says of its prose, and the Russian names in it."""
         lexicon = self._recognition.lexicon
         if reading.encoded:
             self._before = self._codes_before = ""
@@ -219,7 +219,8 @@ class Scanner:
             for name in self._recognition.without_clear(names, reading.prose.text):
                 self._known |= name.family
                 found.append(_person(name, reading.prose))
-        found += [_person(name, reading.prose) for name in self._recognition.russian_names(reading)]
+        for name in self._recognition.without_clear(russian, reading.prose.text):
+            found.append(_person(name, reading.prose))
         self._before = (self._before + reading.view.text)[-_LOOK_BACK_CHARS:]
         self._codes_before = (self._codes_before + reading.codes.text)[-_LOOK_BACK_CHARS:]
         types = self._recognition.site.types
@@ -241,7 +242,9 @@ class Scanner:
     def _find(self, segment: str) -> list[Span]:
         reading = self._recognition.read(segment, in_link=self._in_link)
         self._in_link = reading.in_link
-        return self.judge(reading, self._recognition.entities([reading]).get(reading.prose.text, []))
+        text = reading.prose.text
+        entities, russian = self._recognition.entities([reading]), self._recognition.russian([reading])
+        return self.judge(reading, entities.get(text, []), russian.get(text, []))
 
 
 class _Recognition:
@@ -304,11 +307,12 @@ class _Recognition:
         clear = list(self.site.clear_phrases.find(text)) if names else []
         return [name for name in names if not any(start <= name.start and name.end <= end for start, end in clear)]
 
-    def russian_names(self, reading: _Reading) -> list[Name]:
-        """The names in the Russian part of a segment."""
-        text = reading.prose.text
-        names = self._russian.find(text) if self._russian is not None and has_russian(text) else []
-        return self.without_clear(names, text)
+    def russian(self, readings: Sequence[_Reading]) -> dict[str, list[Name]]:
+        """The names in each distinct prose that holds Russian."""
+        if self._russian is None:
+            return {}
+        texts = list(dict.fromkeys(reading.prose.text for reading in readings if has_russian(reading.prose.text)))
+        return dict(zip(texts, self._russian.find_many(texts), strict=True))
 
     def patterns(self, view: View, before: str) -> list[Span]:
         """What rules and Presidio find in a segment after `before`; offsets are those of the view."""
@@ -378,11 +382,15 @@ def _find_many(recognition: _Recognition, texts: Sequence[str]) -> list[list[Spa
     readings = [
         recognition.read_all(text[start:end] for start, end in ends) for text, ends in zip(texts, cuts, strict=True)
     ]
-    entities = recognition.entities([reading for of_text in readings for reading in of_text])
+    together = [reading for of_text in readings for reading in of_text]
+    entities, russian = recognition.entities(together), recognition.russian(together)
     found = []
     for ends, of_text in zip(cuts, readings, strict=True):
         scanner = Scanner(recognition)
-        judged = (scanner.judge(reading, entities.get(reading.prose.text, [])) for reading in of_text)
+        judged = (
+            scanner.judge(reading, entities.get(reading.prose.text, []), russian.get(reading.prose.text, []))
+            for reading in of_text
+        )
         found.append([_shifted(span, start) for (start, _), spans in zip(ends, judged, strict=True) for span in spans])
     return found
 

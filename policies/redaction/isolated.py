@@ -19,7 +19,7 @@ from policies.personal_data import KnownTypes, Span, SpanRecord
 from policies.redaction.engine import Memory, require_length
 from policies.redaction.messages import Reply, Request, to_bytes
 from policies.redaction.options import RedactionOptions
-from policies.redaction.site import read_site
+from policies.redaction.site import SiteRedaction, read_site
 
 MEMORY_BYTES = 1_500_000_000
 """Of address space. Libraries and model take 0.3 GB of it, 0.5 GB while 3.9 million characters of names are read."""
@@ -36,7 +36,8 @@ _LONGEST_REPLY_BYTES = 500_000_000
 class IsolatedRedactor:
     """Finds personal data as `engine.Redactor` does, in up to `options.workers` processes; threads may share one.
 
-    `russian_folder` is as for `engine.Redactor`, `options` and `home` are as for `site.read_site`.
+    `russian_folder` is as for `engine.Redactor`. `site` is what `site.read_site` made of the options; where these name
+    no files, it may be left out.
 
     The processes are started when there is something to do for them, and replaced when they end. They see no
     environment and no network; what they reply is read as data.
@@ -47,14 +48,15 @@ class IsolatedRedactor:
         model_folder: Path,
         russian_folder: Path | None = None,
         options: RedactionOptions = _USUAL,
-        home: Path = Path(),
+        site: SiteRedaction | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
-        self.types: KnownTypes = read_site(options, home).types
+        site = read_site(options, Path()) if site is None else site
+        self.types: KnownTypes = site.types
         """The kinds of personal data that are looked for."""
-        folders = (str(folder.absolute()) if folder else "" for folder in (model_folder, russian_folder, home))
+        folders = (str(folder.absolute()) if folder else "" for folder in (model_folder, russian_folder))
         self._arguments = (*folders, str(memory_bytes))
-        self._told = msgspec.json.encode(options) + b"\n"  # What a site calls confidential is in no list of processes.
+        self._told = msgspec.json.encode(site.told) + b"\n"  # What is confidential is in no list of processes.
         self._cpu_seconds = options.cpu_seconds
         self._idle: list[isolated.Process] = []
         self._lock = threading.Lock()

@@ -7,12 +7,13 @@ service never starts with a rule that quietly finds nothing.
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from policies.errors import RedactionSettingsError
 from policies.personal_data import EntityType, KnownTypes, Sensitivity, SiteType, Span
@@ -29,6 +30,7 @@ _MOST_TYPES = 100
 _MOST_WORDS = 100_000
 _LARGEST_FILE_BYTES = 10_000_000
 _FEWEST_DIGITS = 2
+_NOTHING = RedactionOptions()
 
 
 def _of_digits(check: Callable[[str], bool]) -> Callable[[str], bool]:
@@ -76,11 +78,15 @@ class SiteRecogniser:
 
 @dataclass(frozen=True)
 class SiteRedaction:
-    """What a site adds. `digest` changes with all of it, and is empty where nothing is added."""
+    """What a site adds. `digest` changes with all of it, and is empty where nothing is added.
+
+    `told` is what it was made of, with the words of files in their place: who is told it need not read files again.
+    """
 
     clear_words: tuple[str, ...] = ()
     recognisers: tuple[SiteRecogniser, ...] = ()
     digest: str = field(default="", compare=False)
+    told: RedactionOptions = field(default=_NOTHING, compare=False)
 
     @cached_property
     def types(self) -> KnownTypes:
@@ -108,16 +114,21 @@ def read_site(options: RedactionOptions, home: Path) -> SiteRedaction:
         raise RedactionSettingsError(message)
     digest = hashlib.sha256(msgspec.json.encode((options.clear_words, options.types), order="deterministic"))
     recognisers: list[SiteRecogniser] = []
+    told: list[TypeOptions] = []
     for number, each in enumerate(options.types):
         _require_name(number, each.name, {earlier.name for earlier in options.types[:number]})
         from_file = _file_words(each, home) if each.words_file else ()
         digest.update("\n".join(("", *from_file)).encode())
-        recognisers += _recognisers(each, (*each.words, *from_file))
-    return SiteRedaction(options.clear_words, tuple(recognisers), digest.hexdigest())
+        told.append(structs.replace(each, words=(*each.words, *from_file), words_file=""))
+        recognisers += _recognisers(told[-1])
+    return SiteRedaction(
+        options.clear_words, tuple(recognisers), digest.hexdigest(), structs.replace(options, types=tuple(told))
+    )
 
 
-def _recognisers(options: TypeOptions, words: Sequence[str]) -> list[SiteRecogniser]:
-    if not options.pattern and not options.words and not options.words_file:
+def _recognisers(options: TypeOptions) -> list[SiteRecogniser]:
+    words = options.words
+    if not options.pattern and not words:
         raise _wrong(options, "pattern", "there is neither a pattern nor words nor a words_file. Add one of them")
     if not 0 < options.score <= 1 or math.isnan(options.score):
         raise _wrong(options, "score", f"{options.score} is no score. Write one above 0 and up to 1")
