@@ -3,9 +3,11 @@
 Both search and answers show passages, so both ask here; the decision itself is Cedar's.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 from policies.authorizer import Decider
 from policies.context import RequestContext
@@ -15,6 +17,11 @@ from policies.principals import Principal
 from policies.redaction.placeholders import mask
 from retrieval.retriever import FoundPassage
 
+_MOST_URL_CHARACTERS = 2048
+# Browsers drop line ends and tabs, take backslashes for slashes, and read what stands before an at-sign as a user.
+_WEB_ADDRESS = re.compile(
+    r"https?://[^\s/?#@\\<>\"'`\x00-\x20\x7f-\x9f]+(?:[/?#][^\s\\<>\"'`\x00-\x20\x7f-\x9f]*)?", re.IGNORECASE
+)
 _NOTHING: frozenset[SpanType] = frozenset()
 
 
@@ -61,6 +68,13 @@ class Reader:
         """The document's path for this reader: as it is in the source, unless sealed personal data stands in it."""
         return self._shown(passage.path, passage.path_spans, passage.label)
 
+    def shown_url(self, passage: FoundPassage) -> str:
+        """Where this reader may open the document on the web; empty where that is no plain web address.
+
+        An address usually holds the path, so there is none where sealed personal data stands in that.
+        """
+        return web_address(passage.url) if self.shown_path(passage) == passage.path else ""
+
     def shown_title(self, passage: FoundPassage) -> str:
         """The document's title for this reader."""
         return self._shown(passage.title, passage.title_spans, passage.label)
@@ -72,6 +86,20 @@ class Reader:
     def _shown(self, text: str, spans: tuple[Span, ...], label: Label) -> str:
         revealed = self.revealed(label)
         return mask(text, spans, lambda span: span.type in revealed)
+
+
+def web_address(url: str) -> str:
+    """An address that can be followed without harm: http or https, a host, no user name or password, nothing unseen.
+
+    A connector gives addresses of its source; an author may have had a part in them.
+    """
+    if len(url) > _MOST_URL_CHARACTERS or not _WEB_ADDRESS.fullmatch(url):
+        return ""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return ""
+    return url if host else ""
 
 
 def _spans(passage: FoundPassage) -> tuple[Span, ...]:
