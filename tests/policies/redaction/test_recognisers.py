@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
