@@ -315,7 +315,8 @@ class _Recognition:
             # A lock per batch lets a question in between while documents are read; the zone frees what the batch
             # added to spaCy's string store, which otherwise grows for ever.
             with self._lock, self._nlp.memory_zone():
-                for text, document in zip(batch, self._nlp.pipe(batch), strict=True):
+                whole = [text.encode("utf-8", "replace").decode() for text in batch]  # Half characters fail spaCy.
+                for text, document in zip(batch, self._nlp.pipe(whole), strict=True):
                     found[text] = [
                         Entity(entity.start_char, entity.end_char, entity.label_) for entity in document.ents
                     ]

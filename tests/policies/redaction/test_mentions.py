@@ -72,6 +72,12 @@ def test_mentions_take_nothing_from_personal_data(redactor: Redactor) -> None:
     assert all(left.end <= right.start for left, right in pairwise(every))
 
 
+def test_half_characters_do_not_matter(redactor: Redactor) -> None:
+    text = "\ud800 Maria Gutierrez moved to Norway \udfff"
+    assert [text[span.start : span.end] for span in redactor.find(text)] == ["Maria Gutierrez"]
+    assert ("Norway", "LOCATION") in mentions(redactor, text)
+
+
 class Counting:
     """A recogniser that counts the texts which it is asked about."""
 
