@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from policies.personal_data import EntityType, Span
+from policies.personal_data import Span, SpanType
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Rule:
     """
 
     name: str
-    type: EntityType
+    type: SpanType
     pattern: re.Pattern[str]
     score: float
     accepts: Callable[[str], bool] = bool

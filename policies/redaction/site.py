@@ -16,7 +16,7 @@ import msgspec
 from msgspec import structs
 
 from policies.errors import RedactionSettingsError
-from policies.personal_data import EntityType, KnownTypes, Sensitivity, SiteType, Span
+from policies.personal_data import EntityType, KnownTypes, MentionType, Sensitivity, SiteType, Span
 from policies.redaction import checksums
 from policies.redaction.options import RedactionOptions, TypeOptions
 from policies.redaction.phrases import Phrases, words_of_phrase
@@ -85,13 +85,16 @@ class SiteRedaction:
 
     clear_words: tuple[str, ...] = ()
     recognisers: tuple[SiteRecogniser, ...] = ()
+    also: frozenset[MentionType] = frozenset()
     digest: str = field(default="", compare=False)
     told: RedactionOptions = field(default=_NOTHING, compare=False)
 
     @cached_property
     def types(self) -> KnownTypes:
         """The kinds of personal data there are with these."""
-        return KnownTypes(tuple({each.type: (each.type, each.sensitivity) for each in self.recognisers}.values()))
+        own = {each.type: each.sensitivity for each in self.recognisers}
+        also = {SiteType(kind.value): Sensitivity.CONTACT for kind in sorted(self.also)}
+        return KnownTypes(tuple((own | also).items()))
 
     @cached_property
     def clear_phrases(self) -> Phrases:
@@ -105,14 +108,16 @@ def read_site(options: RedactionOptions, home: Path) -> SiteRedaction:
     Raises:
         RedactionSettingsError: A setting cannot be used; the text says which, why, and what to do.
     """
-    if not options.clear_words and not options.types:
+    if not options.clear_words and not options.types and not options.also:
         return SiteRedaction()
     for word in options.clear_words:
         _require_word("redaction.clear_words", word)
     if len(options.types) > _MOST_TYPES:
         message = f"redaction.types: there are more than {_MOST_TYPES} types. Put alike ones into one."
         raise RedactionSettingsError(message)
-    digest = hashlib.sha256(msgspec.json.encode((options.clear_words, options.types), order="deterministic"))
+    digest = hashlib.sha256(
+        msgspec.json.encode((options.clear_words, options.types, sorted(set(options.also))), order="deterministic")
+    )
     recognisers: list[SiteRecogniser] = []
     told: list[TypeOptions] = []
     for number, each in enumerate(options.types):
@@ -122,7 +127,11 @@ def read_site(options: RedactionOptions, home: Path) -> SiteRedaction:
         told.append(structs.replace(each, words=(*each.words, *from_file), words_file=""))
         recognisers += _recognisers(told[-1])
     return SiteRedaction(
-        options.clear_words, tuple(recognisers), digest.hexdigest(), structs.replace(options, types=tuple(told))
+        options.clear_words,
+        tuple(recognisers),
+        frozenset(options.also),
+        digest.hexdigest(),
+        structs.replace(options, types=tuple(told)),
     )
 
 
@@ -185,7 +194,7 @@ def _require_name(number: int, name: str, earlier: set[str]) -> None:
     wrong = ""
     if not _NAME.fullmatch(name):
         wrong = "is no name of a type. Write 2 to 40 capital letters, digits and _, a letter first"
-    elif name in set(EntityType):
+    elif name in {*EntityType, *MentionType}:
         wrong = "is a built-in type, which cannot be changed. Choose another name"
     elif name in earlier:
         wrong = "stands there twice. Put both into one: a type may have a pattern and words"

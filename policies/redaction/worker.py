@@ -59,14 +59,14 @@ def _serve(redactor: Redactor) -> None:
         request = decode(line)
         texts = [to_text(sys.stdin.buffer.read(size)) for size in request.sizes]
         with processor_time(request.seconds):
-            reply = _find(redactor, texts, request.memory)
+            reply = _find(redactor, texts, request.memory, everything=request.everything)
         send(msgspec.json.encode(reply) + b"\n")
 
 
-def _find(redactor: Redactor, texts: list[str], memory: Memory | None) -> Reply:
+def _find(redactor: Redactor, texts: list[str], memory: Memory | None, *, everything: bool) -> Reply:
     try:
         if memory is None:
-            return Reply(to_records(redactor.find_many(texts)))
+            return Reply(to_records(redactor.recognise(texts) if everything else redactor.find_many(texts)))
         scanner = redactor.scanner(memory)
         return Reply(to_records([scanner.find(texts[0])]), scanner.memory)
     except RedactionFailedError as error:

@@ -198,6 +198,7 @@ HOSTILE = [
 def test_it_finds_what_the_engine_finds(real: IsolatedRedactor, redactor: Redactor) -> None:
     texts = [*HOSTILE, *(f"{canary} for Maria Gomez of Sourcewell." for canary in CANARIES.values()), "", " \n"]
     assert real.find_many(texts) == redactor.find_many(texts)
+    assert real.recognise(texts) == redactor.recognise(texts)
     whole = " ".join(texts[len(HOSTILE) :])
     there, here = real.scanner(), redactor.scanner()
     cut = [whole[start:end] for start, end in segments(whole)]

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from policies.personal_data import EntityType, Span
-from policies.redaction import addresses, checksums, credentials, identifiers, numbers, phones
+from policies.redaction import addresses, checksums, credentials, identifiers, mentions, numbers, phones
 from policies.redaction.national import NUMBERS
 from policies.redaction.rules import Rule, apply, holds
 from tests.policies.redaction.identifier_texts import cases
@@ -250,6 +250,7 @@ def slowest_ms(rules: tuple[Rule, ...]) -> float:
 
 def test_no_rule_is_slow_on_hostile_segments() -> None:
     assert slowest_ms(RULES) < LONGEST_MS
+    assert slowest_ms(mentions.RULES) < LONGEST_MS
     for text in HOSTILE:
         assert cpu_seconds(partial(all_of, phones.find_phones, text, 0)) * 1000 < LONGEST_MS
         assert cpu_seconds(partial(all_of, numbers.find_numbers, "tax id " + text, 0)) * 1000 < LONGEST_MS
