@@ -16,6 +16,7 @@ from sqlmodel import Session, col, delete, select, update
 from connectors.contract import Skip, Upsert
 from policies.personal_data import Span
 from retrieval.chunks import Chunk
+from retrieval.flags import Flag, write_flags
 from retrieval.labels import intern_label
 from retrieval.parsing import ParsedDocument
 from retrieval.parts import Matched, document_label, passage_label
@@ -26,7 +27,10 @@ from retrieval.tables import DocumentRow, PassageRow, SkipRow
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """A document as a connector gave it, parsed and cut; `parts` are the parts each chunk stands in."""
+    """A document as a connector gave it, parsed and cut.
+
+    `parts` are the parts each chunk stands in, `flags` what is odd about each.
+    """
 
     id: str
     upsert: Upsert
@@ -35,6 +39,12 @@ class ReadDocument:
     title: str
     chunks: list[Chunk]
     parts: list[Matched]
+    flags: list[frozenset[Flag]]
+
+    @property
+    def text_digest(self) -> str:
+        """The digest of what people read of it."""
+        return hashlib.sha256(f"{self.title}\0{self.document.text}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,7 @@ def write_document(
     upsert = read.upsert
     session.exec(delete(PassageRow).where(col(PassageRow.document_id) == read.id))
     label = document_label(replace(upsert.label, source=source), upsert.parts, set(chain(*read.parts)))
+    before = session.get(DocumentRow, read.id)
     session.merge(
         DocumentRow(
             id=read.id,
@@ -75,6 +86,7 @@ def write_document(
             modified=upsert.modified,
             label_id=intern_label(session, label),
             content_digest=read.digest,
+            released=before.released if before and before.released == read.text_digest else "",
             epoch=epoch,
             deleted=False,
         )
@@ -83,8 +95,8 @@ def write_document(
     numbers = {
         matched: intern_label(session, passage_label(label, upsert.parts, matched)) for matched in set(read.parts)
     }
-    for ordinal, (piece, matched, heading, vector) in enumerate(
-        zip(read.chunks, read.parts, found.headings, vectors, strict=True)
+    for ordinal, (piece, matched, flags, heading, vector) in enumerate(
+        zip(read.chunks, read.parts, read.flags, found.headings, vectors, strict=True)
     ):
         session.add(
             PassageRow(
@@ -96,6 +108,7 @@ def write_document(
                 heading_spans=write_spans(heading),
                 text=read.document.text[piece.start : piece.end],
                 spans=write_spans(spans_within(found.text, piece.start, piece.end)),
+                flags=write_flags(flags),
                 start=piece.start,
                 end=piece.end,
                 page=piece.page,
@@ -126,7 +139,7 @@ def remove_document(session: Session, id_: str, epoch: int) -> bool:
     if row is None or row.deleted:
         return False
     session.exec(delete(PassageRow).where(col(PassageRow.document_id) == row.id))
-    row.title = row.url = row.author = row.content_digest = ""
+    row.title = row.url = row.author = row.content_digest = row.released = ""
     row.title_spans = "[]"
     row.deleted, row.epoch = True, epoch
     session.add(row)

@@ -146,6 +146,31 @@ def test_documents_of_the_first_version_keep_their_readers(tmp_path: Path) -> No
     database.dispose()
 
 
+def test_passages_of_before_flags_have_none_and_nothing_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "muniment.db"
+    path.touch()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0007")
+        for statement in (
+            "INSERT INTO corpus VALUES (1, 7, 'stamp')",
+            "INSERT INTO label VALUES (1, 'digest', '{}')",
+            "INSERT INTO document (id, source, external_id, path, path_spans, title, title_spans, url, author, media_type,"
+            " label_id, content_digest, epoch, deleted)"
+            " VALUES ('d', 'hr', 'x', 'x', '[]', '', '[]', '', '', '', 1, '', 7, 0)",
+            'INSERT INTO passage (document_id, ordinal, label_id, parts, heading, heading_spans, text, spans, start, "end",'
+            " vector) VALUES ('d', 0, 1, '', '', '[]', 'text', '[]', 0, 4, x'00')",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    database = open_database(path)
+    with Session(database) as session:
+        assert session.exec(select(retrieval.tables.PassageRow.flags)).all() == [""]
+        assert session.exec(select(retrieval.tables.DocumentRow.released)).all() == [""]
+        assert retrieval.labels.corpus_state(session).epoch == 7
+    database.dispose()
+
+
 def test_a_full_disk_is_not_called_damage(tmp_path: Path) -> None:
     """Whoever moved a sound database away for want of room would lose users and keys."""
     database = open_database(tmp_path / "muniment.db")
