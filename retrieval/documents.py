@@ -43,8 +43,9 @@ class ReadDocument:
 
     @property
     def text_digest(self) -> str:
-        """The digest of what people read of it."""
-        return hashlib.sha256(f"{self.title}\0{self.document.text}".encode()).hexdigest()
+        """As `text_digest` of its row will be."""
+        text = self.document.text
+        return _digest(self.title, ((piece.heading, text[piece.start : piece.end]) for piece in self.chunks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,17 @@ def write_document(
                 vector=vector,
             )
         )
+
+
+def text_digest(session: Session, document: DocumentRow) -> str:
+    """The digest of all that may be found of a stored document: another text has another one."""
+    of_document = col(PassageRow.document_id) == document.id
+    query = select(PassageRow.heading, PassageRow.text).where(of_document).order_by(col(PassageRow.ordinal))
+    return _digest(document.title, session.exec(query))
+
+
+def _digest(title: str, passages: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256("\0".join([title, *chain.from_iterable(passages)]).encode()).hexdigest()
 
 
 def relabel_document(session: Session, id_: str, source: str, upsert: Upsert, epoch: int) -> None:

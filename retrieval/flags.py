@@ -33,7 +33,7 @@ class Flag(StrEnum):
     """It spells control tokens, placeholders, the marks around passages, or turns of a conversation with a model."""
 
 
-QUARANTINED = (Flag.INSTRUCTIONS, Flag.INVISIBLE, Flag.SMUGGLED)
+QUARANTINED = (Flag.INSTRUCTIONS, Flag.INVISIBLE)
 """What is not found unless settings say otherwise; `docs/decisions/0015-hidden-instructions.md` says why these."""
 
 _JOINERS = "\u200c\u200d"

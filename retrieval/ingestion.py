@@ -53,8 +53,8 @@ class SyncReport:
     """What a run did; it is also its progress while it runs.
 
     `seen` counts the documents the source named so far, `done` those of them that need no more work, `again` those that
-    failed in a way that may pass, and which the next run tries again. `flags` counts passages that are odd, of those
-    that were new or changed.
+    failed in a way that may pass, and which the next run tries again. `flags` counts new and
+    changed passages by what is odd about them.
     """
 
     source: str

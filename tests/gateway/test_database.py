@@ -150,18 +150,20 @@ def test_passages_of_before_flags_have_none_and_nothing_is_released(tmp_path: Pa
     path = tmp_path / "muniment.db"
     path.touch()
     engine = create_engine(f"sqlite:///{path}")
+    document = dict.fromkeys(("title", "url", "author", "media_type", "content_digest"), "")
+    document |= {"id": "d", "source": "hr", "external_id": "x", "path": "x", "path_spans": "[]", "title_spans": "[]"}
+    passage = {"document_id": "d", "ordinal": 0, "label_id": 1, "parts": "", "heading": "", "heading_spans": "[]"}
+    rows: dict[str, dict[str, object]] = {
+        "corpus": {"id": 1, "epoch": 7, "stamp": "stamp"},
+        "label": {"id": 1, "digest": "digest", "canonical": "{}"},
+        "document": document | {"label_id": 1, "epoch": 7, "deleted": 0},
+        "passage": passage | {"text": "text", "spans": "[]", "start": 0, "end": 4, "vector": b"x"},
+    }
     with engine.begin() as connection:
         command.upgrade(_alembic(connection), "0007")
-        for statement in (
-            "INSERT INTO corpus VALUES (1, 7, 'stamp')",
-            "INSERT INTO label VALUES (1, 'digest', '{}')",
-            "INSERT INTO document (id, source, external_id, path, path_spans, title, title_spans, url, author, media_type,"
-            " label_id, content_digest, epoch, deleted)"
-            " VALUES ('d', 'hr', 'x', 'x', '[]', '', '[]', '', '', '', 1, '', 7, 0)",
-            'INSERT INTO passage (document_id, ordinal, label_id, parts, heading, heading_spans, text, spans, start, "end",'
-            " vector) VALUES ('d', 0, 1, '', '', '[]', 'text', '[]', 0, 4, x'00')",
-        ):
-            connection.exec_driver_sql(statement)
+        for table, row in rows.items():
+            names, places = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+            connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(row.values()))
     engine.dispose()
     database = open_database(path)
     with Session(database) as session:
