@@ -123,6 +123,7 @@ class Chats:
         conversations: Conversations,
         keys: Keys,
         options: AnswerOptions,
+        author_share: float,
         model: Artefact,
     ) -> None:
         self._retriever = retriever
@@ -135,6 +136,7 @@ class Chats:
         self._mark_key = keys.derive("passage-marks")
         self._revision_key = revision_key(keys)
         self._options = options
+        self._author_share = author_share
         self._model = model
         self._weights = evidence.weights_of(model.id)
         self._open: set[tuple[str, str]] = set()
@@ -214,7 +216,8 @@ class Chats:
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
         await self._recorder.record(passages_retrieved(run.id, found))
-        run.passages = cut(found.passages, self._options.passages, self._options.passage_tokens)
+        most, most_tokens = self._options.passages, self._options.passage_tokens
+        run.passages = cut(found.passages, most, most_tokens, self._author_share)
         draft = await self._draft(run) if run.passages else None
         run.mark("answered")
         text, citations = prompt.ABSTENTION, list[Citation]()
