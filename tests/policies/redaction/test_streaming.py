@@ -103,12 +103,12 @@ class Remembering(Redactor):
             def read(self, segment: str, *, in_link: int) -> Any:
                 return remembered((segment, in_link), lambda: recognition.read(segment, in_link=in_link))
 
-            def entities(self, readings: Any) -> Any:
-                return {each.prose.text: self.entities_of(each) for each in readings}
+            def entities(self, readings: Any, also: Any) -> Any:
+                return {each.prose.text: self.entities_of(each, also) for each in readings}
 
-            def entities_of(self, reading: Any) -> Any:
+            def entities_of(self, reading: Any, also: Any) -> Any:
                 text = reading.prose.text
-                return remembered(text, lambda: recognition.entities([reading]).get(text, []))
+                return remembered(text, lambda: recognition.entities([reading], also).get(text, []))
 
             def patterns(self, view: Any, before: str) -> Any:
                 return remembered((view.text, before), lambda: recognition.patterns(view, before))
