@@ -15,15 +15,16 @@ from policies.errors import RedactionFailedError, TextTooLongError
 from policies.offline import switch_off
 from policies.personal_data import EntityType, KnownTypes, MentionType, Span
 from policies.redaction import addresses, credentials, identifiers, mentions, numbers, phones, rules
+from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import Lexicon
-from policies.redaction.names import Entity, Name, find_names, may_hold_names
+from policies.redaction.names import Name, find_names, may_hold_names
 from policies.redaction.normalise import View, codes, joined, normalise, prose, seen, without_addresses, without_links
 from policies.redaction.placeholders import placeholders_of
 from policies.redaction.russian import RussianNames, has_russian
 from policies.redaction.segments import segments
 from policies.redaction.site import SiteRedaction
 from policies.redaction.spans import union
-from policies.redaction.words import Word, words_of
+from policies.redaction.words import Word, usual_case, words_of
 
 MAX_TEXT_CHARS = 4_000_000
 """A longer text is refused, since it would take minutes; a long book has about a million characters."""
@@ -298,6 +299,10 @@ class _Recognition:
         code = view if view.text.isascii() and "<" not in view.text else codes(seen(segment))
         read = prose(view)
         words = words_of(read.text, self.lexicon)
+        cased = usual_case(read.text, words)
+        if cased != read.text:
+            read = View(cased, read.starts, read.ends)
+            words = words_of(cased, self.lexicon)
         nameable = may_hold_names(read.text, words)
         return _Reading(segment, view, code, read, words, nameable=nameable, encoded=False, in_link=links)
 

@@ -61,7 +61,7 @@ class Lexicon:
             (Kind.FAMILY, LISTS["family"] - frozenset(dictionary)),
         )
         self._site = frozenset(fold(word) for word in clear_words)
-        self._words = frozenset(dictionary) | LISTS["known_words"] | LISTS["titles"]
+        self._words = frozenset(dictionary) | LISTS["known_words"] | LISTS["titles"] | LISTS["roles"]
         self._endings = tuple(LISTS["family_endings"])
         self.kind: Callable[[str], Kind] = functools.lru_cache(maxsize=65_536)(self._kind)
 

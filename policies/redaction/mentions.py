@@ -8,8 +8,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from policies.personal_data import MentionType, SiteType, Span
+from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import LISTS, Kind, Lexicon, fold
-from policies.redaction.names import Entity
 from policies.redaction.rules import Rule, apply
 from policies.redaction.words import Word
 
