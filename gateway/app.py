@@ -46,6 +46,7 @@ from gateway.security import (
 )
 from gateway.services import Services
 from gateway.sources.routes import (
+    list_flags,
     list_labels,
     list_skipped,
     list_sources,
@@ -62,6 +63,7 @@ _ROUTES = (
     complete,
     explain,
     list_conversations,
+    list_flags,
     list_labels,
     list_models,
     list_overshared,

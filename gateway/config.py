@@ -17,6 +17,7 @@ from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, Sign
 from policies.errors import RedactionSettingsError
 from policies.redaction.options import RedactionOptions
 from policies.redaction.site import SiteRedaction, read_site
+from retrieval.options import RetrievalOptions
 
 CONFIG_NAME = "muniment.toml"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -99,6 +100,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerOptions = ServerOptions()
     models: ModelOptions = ModelOptions()
     answers: AnswerOptions = AnswerOptions()
+    retrieval: RetrievalOptions = RetrievalOptions()
     redaction: RedactionOptions = RedactionOptions()
     audit: AuditOptions = AuditOptions()
     sign_in: SignInOptions = SignInOptions()

@@ -4,10 +4,12 @@ Both search and answers show passages, so both ask here; the decision itself is 
 the trail.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 from policies.audit.events import PersonalDataRevealed
 from policies.authorizer import Decider
@@ -21,6 +23,12 @@ from retrieval.retriever import FoundPassage
 
 Revealed = Counter[tuple[Label, SpanType]]
 """How many values of each kind are shown, by the label they stand under."""
+
+_MOST_URL_CHARACTERS = 2048
+# Browsers drop line ends and tabs, take backslashes for slashes, and read what stands before an at-sign as a user.
+_WEB_ADDRESS = re.compile(
+    r"https?://[^\s/?#@\\<>\"'`\x00-\x20\x7f-\x9f]+(?:[/?#][^\s\\<>\"'`\x00-\x20\x7f-\x9f]*)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,13 @@ class Reader:
         """The document's path for this reader: as it is in the source, unless sealed personal data stands in it."""
         return self._shown(passage.path, passage.path_spans, passage.label)
 
+    def shown_url(self, passage: FoundPassage) -> str:
+        """Where this reader may open the document on the web; empty where that is no plain web address.
+
+        An address usually holds the path, so there is none where sealed personal data stands in that.
+        """
+        return web_address(passage.url) if self.shown_path(passage) == passage.path else ""
+
     def shown_title(self, passage: FoundPassage) -> str:
         """The document's title for this reader."""
         return self._shown(passage.title, passage.title_spans, passage.label)
@@ -98,6 +113,20 @@ class Reader:
     def _shown(self, text: str, spans: tuple[Span, ...], label: Label) -> str:
         revealed = self.revealed(label)
         return mask(text, spans, lambda span: span.type in revealed)
+
+
+def web_address(url: str) -> str:
+    """An address that can be followed without harm: http or https, a host, no user name or password, nothing unseen.
+
+    A connector gives addresses of its source; an author may have had a part in them.
+    """
+    if len(url) > _MOST_URL_CHARACTERS or not _WEB_ADDRESS.fullmatch(url):
+        return ""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return ""
+    return url if host else ""
 
 
 def _spans(passage: FoundPassage) -> tuple[Span, ...]:

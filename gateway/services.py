@@ -61,6 +61,7 @@ from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
 from retrieval.parsing import IsolatedParser, Parser
+from retrieval.quarantine import Quarantine
 from retrieval.retriever import Retriever
 from retrieval.segment_files import IndexFiles
 from retrieval.self_test import check_filter
@@ -255,19 +256,25 @@ class Services:
     @cached_property
     def redactor(self) -> Finder:
         """No process runs yet."""
-        _ = self.site_redaction  # What cannot be used is told here, not by a process that does not start.
         chosen = self.config.models
         return IsolatedRedactor(
             self.models.path(chosen.recogniser),
             self.models.path(chosen.russian_recogniser) if chosen.russian_recogniser else None,
             self.config.redaction,
-            self.home.folder,
+            self.site_redaction,  # What cannot be used is told here, not by a process that does not start.
         )
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """Which passages are not found."""
+        return Quarantine(frozenset(self.config.retrieval.quarantine))
 
     @cached_property
     def index(self) -> PassageIndex:
         self.embedder.load()
-        index = PassageIndex(self.database, self.embedder.dimensions, self.embedder.id, self.index_files)
+        index = PassageIndex(
+            self.database, self.embedder.dimensions, self.embedder.id, self.index_files, self.quarantine
+        )
         if not index.restore(self.first_state):
             index.rebuild()
             self.save_index(index)
@@ -295,7 +302,13 @@ class Services:
     @cached_property
     def retriever(self) -> Retriever:
         return Retriever(
-            self.database, self.index, self.embedder, self.authorizer, AccessFilters(self.authorizer), self.clock
+            self.database,
+            self.index,
+            self.embedder,
+            self.authorizer,
+            AccessFilters(self.authorizer),
+            self.clock,
+            self.config.retrieval,
         )
 
     @cached_property
@@ -371,6 +384,7 @@ class Services:
             conversations=self.conversations,
             keys=self.keys,
             options=self.config.answers,
+            author_share=self.config.retrieval.author_share,
             model=self.generator,
         )
 

@@ -1,7 +1,8 @@
 """The kinds of personal data, and the spans where they stand in a text.
 
 Finding them is the work of `policies/redaction`; this module is the vocabulary that storage and policy share. Kinds
-are the built-in ones and those that a site's settings add; what is stored may also name kinds that a site once had.
+are the built-in ones and those that a site's settings add, of its own or of `MentionType`; what is stored may also name
+kinds that a site once had.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,20 @@ class EntityType(StrEnum):
     PERSON = "PERSON"
     PHONE_NUMBER = "PHONE_NUMBER"
     SECRET = "SECRET"  # noqa: S105 - the name of a category, not a credential
+
+
+class MentionType(StrEnum):
+    """What is recognised and by policy no personal data: listed on request, masked where a site's settings say so."""
+
+    AGE = "AGE"
+    DATE_TIME = "DATE_TIME"
+    LOCATION = "LOCATION"
+    NRP = "NRP"
+    """Nationalities, religions and political groups, as Presidio calls them."""
+    ORGANIZATION = "ORGANIZATION"
+    TITLE = "TITLE"
+    """Forms of address and occupations."""
+    URL = "URL"
 
 
 class Sensitivity(StrEnum):
@@ -57,7 +72,7 @@ SENSITIVITY: dict[EntityType, Sensitivity] = {
 
 
 SiteType = NewType("SiteType", str)
-"""A kind that a site's settings add, or added once: its name."""
+"""A kind that a site's settings add, or added once: its name. A `MentionType` is one where a site masks it."""
 SpanType: TypeAlias = EntityType | SiteType
 """Any kind of personal data; all of them are texts."""
 

@@ -16,6 +16,7 @@ from sqlmodel import Session, col, delete, select, update
 from connectors.contract import Skip, Upsert
 from policies.personal_data import Span
 from retrieval.chunks import Chunk
+from retrieval.flags import Flag, write_flags
 from retrieval.labels import intern_label
 from retrieval.parsing import ParsedDocument
 from retrieval.parts import Matched, document_label, passage_label
@@ -26,7 +27,10 @@ from retrieval.tables import DocumentRow, PassageRow, SkipRow
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """A document as a connector gave it, parsed and cut; `parts` are the parts each chunk stands in."""
+    """A document as a connector gave it, parsed and cut.
+
+    `parts` are the parts each chunk stands in, `flags` what is odd about each.
+    """
 
     id: str
     upsert: Upsert
@@ -35,6 +39,13 @@ class ReadDocument:
     title: str
     chunks: list[Chunk]
     parts: list[Matched]
+    flags: list[frozenset[Flag]]
+
+    @property
+    def text_digest(self) -> str:
+        """As `text_digest` of its row will be."""
+        text = self.document.text
+        return _digest(self.title, ((piece.heading, text[piece.start : piece.end]) for piece in self.chunks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ def write_document(
     upsert = read.upsert
     session.exec(delete(PassageRow).where(col(PassageRow.document_id) == read.id))
     label = document_label(replace(upsert.label, source=source), upsert.parts, set(chain(*read.parts)))
+    before = session.get(DocumentRow, read.id)
     session.merge(
         DocumentRow(
             id=read.id,
@@ -75,6 +87,7 @@ def write_document(
             modified=upsert.modified,
             label_id=intern_label(session, label),
             content_digest=read.digest,
+            released=before.released if before and before.released == read.text_digest else "",
             epoch=epoch,
             deleted=False,
         )
@@ -83,8 +96,8 @@ def write_document(
     numbers = {
         matched: intern_label(session, passage_label(label, upsert.parts, matched)) for matched in set(read.parts)
     }
-    for ordinal, (piece, matched, heading, vector) in enumerate(
-        zip(read.chunks, read.parts, found.headings, vectors, strict=True)
+    for ordinal, (piece, matched, flags, heading, vector) in enumerate(
+        zip(read.chunks, read.parts, read.flags, found.headings, vectors, strict=True)
     ):
         session.add(
             PassageRow(
@@ -96,12 +109,24 @@ def write_document(
                 heading_spans=write_spans(heading),
                 text=read.document.text[piece.start : piece.end],
                 spans=write_spans(spans_within(found.text, piece.start, piece.end)),
+                flags=write_flags(flags),
                 start=piece.start,
                 end=piece.end,
                 page=piece.page,
                 vector=vector,
             )
         )
+
+
+def text_digest(session: Session, document: DocumentRow) -> str:
+    """The digest of all that may be found of a stored document: another text has another one."""
+    of_document = col(PassageRow.document_id) == document.id
+    query = select(PassageRow.heading, PassageRow.text).where(of_document).order_by(col(PassageRow.ordinal))
+    return _digest(document.title, session.exec(query))
+
+
+def _digest(title: str, passages: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256("\0".join([title, *chain.from_iterable(passages)]).encode()).hexdigest()
 
 
 def relabel_document(session: Session, id_: str, source: str, upsert: Upsert, epoch: int) -> None:
@@ -126,7 +151,7 @@ def remove_document(session: Session, id_: str, epoch: int) -> bool:
     if row is None or row.deleted:
         return False
     session.exec(delete(PassageRow).where(col(PassageRow.document_id) == row.id))
-    row.title = row.url = row.author = row.content_digest = ""
+    row.title = row.url = row.author = row.content_digest = row.released = ""
     row.title_spans = "[]"
     row.deleted, row.epoch = True, epoch
     session.add(row)

@@ -20,6 +20,7 @@ from retrieval.building import Entry, Merged, merge, segment_of
 from retrieval.chunks import index_text
 from retrieval.labels import CorpusState, corpus_state
 from retrieval.layers import Layer, whole
+from retrieval.quarantine import Quarantine
 from retrieval.ranking import Candidate, rank
 from retrieval.segment_files import IndexFiles
 from retrieval.segments import Rows, Vectors
@@ -52,15 +53,24 @@ class _Document(NamedTuple):
     id: str
     title: str
     deleted: bool
+    released: str
 
 
 class PassageIndex:
     """Every passage, searchable within a set of labels. Safe across threads; a search never waits for a change."""
 
-    def __init__(self, database: Engine, dimensions: int, embedder: str, files: IndexFiles | None = None) -> None:
+    def __init__(
+        self,
+        database: Engine,
+        dimensions: int,
+        embedder: str,
+        files: IndexFiles | None = None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
         self._database = database
         self._dimensions = dimensions
-        self._embedder = embedder
+        self._quarantine = quarantine or Quarantine()
+        self._made_with = f"{embedder}/{self._quarantine.name}"
         self._files = files
         self._snapshot = _Snapshot(_NOTHING, ())
         self._changing = threading.RLock()  # Held while a snapshot is made from the one before it.
@@ -106,7 +116,8 @@ class PassageIndex:
                 shown, layers = _NOTHING, ()
             changed = _documents(session, since=shown.epoch)
             layers = tuple(left for layer in layers if len(left := layer.without_documents(changed)))
-            entries = _entries(session, {id_: row for id_, row in changed.items() if not row.deleted})
+            living = {id_: row for id_, row in changed.items() if not row.deleted}
+            entries = _entries(session, living, self._quarantine)
             while batch := list(islice(entries, _BATCH_PASSAGES)):
                 layers = self._with(layers, whole(segment_of(batch, self._dimensions)))
             self._snapshot = _Snapshot(state, layers)
@@ -161,7 +172,7 @@ class PassageIndex:
         state, layers = self._snapshot
         with Session(self._database) as session:
             if self._files is not None and corpus_state(session) == state:
-                self._files.write(state, self._embedder, self._dimensions, layers)
+                self._files.write(state, self._made_with, self._dimensions, layers)
 
     def _merge_quietly(self) -> None:
         """In the background: what fails is tried again later, and costs only room and time meanwhile."""
@@ -193,7 +204,7 @@ class PassageIndex:
         """
         with self._changing, Session(self._database) as session:
             states = {corpus_state(session)} | ({ancestor} if ancestor else set())
-            kept = self._files.read(states, self._embedder, self._dimensions) if self._files else None
+            kept = self._files.read(states, self._made_with, self._dimensions) if self._files else None
             self._snapshot = _Snapshot(_NOTHING, ()) if kept is None else _Snapshot(kept[0], tuple(kept[1]))
             return kept is not None
 
@@ -226,19 +237,21 @@ def _died(now: Layer | None, new_rows: Rows) -> Rows:
 
 
 def _documents(session: Session, since: int) -> dict[str, _Document]:
-    query = select(DocumentRow.id, DocumentRow.title, DocumentRow.deleted)
+    query = select(DocumentRow.id, DocumentRow.title, DocumentRow.deleted, DocumentRow.released)
     return {row[0]: _Document(*row) for row in session.exec(query.where(col(DocumentRow.epoch) > since))}
 
 
-def _entries(session: Session, documents: Mapping[str, _Document]) -> Iterator[Entry]:
-    """The passages of documents, in batches that SQLite takes as parameters."""
+def _entries(session: Session, documents: Mapping[str, _Document], quarantine: Quarantine) -> Iterator[Entry]:
+    """The passages of documents that may be found, in batches that SQLite takes as parameters."""
     wanted = (
         PassageRow.document_id, PassageRow.ordinal, PassageRow.label_id, PassageRow.heading, PassageRow.text,
-        PassageRow.vector,
+        PassageRow.flags, PassageRow.vector,
     )  # fmt: skip
     query = select(PassageRow).options(load_only(*wanted))  # type: ignore[arg-type]
     for some in batched(list(documents)):
         for row in session.exec(query.where(col(PassageRow.document_id).in_(some))):
             document = documents[row.document_id]
+            if quarantine.holds(row.flags, document.released):
+                continue
             counts = term_counts(index_text(document.title, row.heading, row.text))
             yield Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, row.vector)

@@ -6,7 +6,9 @@ become visible together, under a new epoch. A run that breaks off goes on from t
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -34,8 +36,9 @@ from retrieval.documents import (
 )
 from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
+from retrieval.flags import RULES, Flag, passage_flags
 from retrieval.labels import next_epoch
-from retrieval.parsing import Parser, UnparsableError, UnparsableNowError
+from retrieval.parsing import ParsedDocument, Parser, UnparsableError, UnparsableNowError
 from retrieval.parts import Matched, cut_by_parts, part_keys
 from retrieval.paths import sealed_spans
 from retrieval.sessions import batched, writing
@@ -50,7 +53,8 @@ class SyncReport:
     """What a run did; it is also its progress while it runs.
 
     `seen` counts the documents the source named so far, `done` those of them that need no more work, `again` those that
-    failed in a way that may pass, and which the next run tries again.
+    failed in a way that may pass, and which the next run tries again. `flags` counts new and
+    changed passages by what is odd about them.
     """
 
     source: str
@@ -62,6 +66,7 @@ class SyncReport:
     skipped: int = 0
     again: int = 0
     passages: int = 0
+    flags: Counter[Flag] = field(default_factory=Counter)
     epoch: int = 0
     took_seconds: float = 0.0
     doing: str = ""
@@ -133,7 +138,7 @@ class Ingestion:
         self._identity_key = identity_key
         self._locks = locks
         self._new_parser = new_parser
-        self._read_with = f"{_PIPELINE}/{models}"
+        self._read_with = f"{_PIPELINE}/{RULES}/{models}"
 
     def sync(
         self, source: str, connector: Connector, on_progress: Callable[[SyncReport], None] = lambda _: None
@@ -204,6 +209,7 @@ class Ingestion:
         report.relabelled += len(relabelled)
         report.skipped += len(batch.skips)
         report.passages += sum(len(item.vectors) for item in prepared)
+        report.flags.update(flag for item in prepared for flags in item.read.flags for flag in flags)
         report.done = report.seen
         run.on_progress(report)
 
@@ -275,14 +281,16 @@ class Ingestion:
 
     def _parse(self, parser: Parser, source: str, upsert: Upsert, digest: str) -> ReadDocument:
         document = parser.parse(upsert.content, upsert.media_type, upsert.path)
+        title = upsert.title or document.title
         chunks: list[Chunk] = []
         parts: list[Matched] = []
+        flags: list[frozenset[Flag]] = []
         for matched, stretch in cut_by_parts(document, part_keys(upsert.parts)):
             pieces = chunk(stretch, self._embedder.count_tokens)
             chunks += pieces
             parts += [matched] * len(pieces)
-        title = upsert.title or document.title
-        return ReadDocument(self._id(source, upsert.id), upsert, digest, document, title, chunks, parts)
+            flags += _flags(stretch, title, pieces)
+        return ReadDocument(self._id(source, upsert.id), upsert, digest, document, title, chunks, parts, flags)
 
     def _prepare(self, run: _Run, parsed: list[ReadDocument], batch: _Batch) -> list[_Prepared]:
         """Find personal data and embed, side by side: the one is Python's work, the other is torch's."""
@@ -340,6 +348,24 @@ class Ingestion:
             session.exec(delete(SourceRow).where(col(SourceRow.name) == source))
             session.commit()
             return removed
+
+
+def _flags(stretch: ParsedDocument, title: str, pieces: Sequence[Chunk]) -> list[frozenset[Flag]]:
+    """What is odd about each piece of one part of a document; of other parts nothing is said."""
+    beside = {_beside(place, pieces) for place in stretch.hidden if _holds(stretch, place)}
+    return [
+        passage_flags(stretch.text[piece.start : piece.end], piece.heading, title, beside_hidden=number in beside)
+        for number, piece in enumerate(pieces)
+    ]
+
+
+def _holds(stretch: ParsedDocument, place: int) -> bool:
+    return bool(stretch.blocks) and stretch.blocks[0].start <= place < stretch.blocks[-1].end
+
+
+def _beside(place: int, pieces: Sequence[Chunk]) -> int:
+    """Which piece a place in the text belongs to: the first that ends after it, else the last."""
+    return min(bisect_right(pieces, place, key=lambda piece: piece.end), len(pieces) - 1)
 
 
 def _translated(source: str, changes: Iterator[Change]) -> Iterator[Change]:

@@ -22,8 +22,11 @@ from policies.filters import AccessFilter, AccessFilters, is_stale
 from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
+from retrieval.authors import author_key, take
 from retrieval.index import PassageIndex
 from retrieval.labels import all_labels, corpus_state, stale_sources
+from retrieval.options import RetrievalOptions
+from retrieval.quarantine import Quarantine
 from retrieval.ranking import Candidate
 from retrieval.spans import read_spans
 from retrieval.tables import DocumentRow, PassageRow
@@ -99,6 +102,7 @@ class Retriever:
         authorizer: Decider,
         filters: AccessFilters,
         clock: SteadyClock | None = None,
+        options: RetrievalOptions | None = None,
     ) -> None:
         self._database = database
         self._index = index
@@ -106,6 +110,9 @@ class Retriever:
         self._authorizer = authorizer
         self._filters = filters
         self._clock = clock or SteadyClock()
+        options = options or RetrievalOptions()
+        self._quarantine = Quarantine(frozenset(options.quarantine))
+        self._author_share = options.author_share
         self._stale: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._labels: tuple[object, dict[int, Label]] = (None, {})
@@ -172,7 +179,10 @@ class Retriever:
             return set(session.exec(query))
 
     def _admit(self, candidates: Sequence[Candidate], access: AccessFilter, limit: int) -> tuple[FoundPassage, ...]:
-        """Read the candidates as they are now, and decide on each of them a second time."""
+        """Read the candidates as they are now, and decide on each of them a second time.
+
+        An index that was made before a passage was flagged may still propose it.
+        """
         with Session(self._database) as session:
             rows = self._rows(session, [candidate.passage_id for candidate in candidates])
             labels = all_labels(session)
@@ -180,7 +190,7 @@ class Retriever:
         ids = {passage.label_id for passage, _ in rows.values()} & access.label_ids & labels.keys()
         ids = {id_ for id_ in ids if not is_stale(labels[id_], stale)}
         decisions = self._authorizer.decide_labels(access.principal, {id_: labels[id_] for id_ in ids}, access.context)
-        admitted: list[FoundPassage] = []
+        admitted: list[tuple[Candidate, PassageRow, DocumentRow]] = []
         for candidate in candidates:
             row = rows.get(candidate.passage_id)
             if row is None or row[1].deleted:
@@ -189,10 +199,13 @@ class Retriever:
             if decision is None or not decision.allowed:
                 _log.error("passage_refused_by_second_check passage=%s label=%s", candidate.passage_id, row[0].label_id)
                 continue
-            admitted.append(_found(len(admitted) + 1, candidate, *row, labels[row[0].label_id]))
-            if len(admitted) == limit:
-                break
-        return tuple(admitted)
+            if not self._quarantine.holds(row[0].flags, row[1].released):
+                admitted.append((candidate, *row))
+        taken = take(admitted, limit, self._author_share, lambda each: author_key(each[2].source, each[2].author))
+        return tuple(
+            _found(rank, candidate, passage, document, labels[passage.label_id])
+            for rank, (candidate, passage, document) in enumerate(taken, start=1)
+        )
 
     def _rows(self, session: Session, passage_ids: Collection[int]) -> dict[int, tuple[PassageRow, DocumentRow]]:
         query = (

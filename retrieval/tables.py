@@ -60,7 +60,10 @@ class SourceRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """A document as last read. A deleted one stays as a bare row, so that every process hears of it."""
+    """A document as last read. A deleted one stays as a bare row, so that every process hears of it.
+
+    `released` is the digest of the text that somebody released from quarantine; another text is not released.
+    """
 
     __tablename__ = "document"
     id: str = Field(primary_key=True)
@@ -76,6 +79,7 @@ class DocumentRow(SQLModel, table=True):
     modified: datetime | None = None
     label_id: int = Field(index=True, foreign_key="label.id")
     content_digest: str = ""
+    released: str = ""
     epoch: int = Field(index=True)
     deleted: bool = False
 
@@ -84,7 +88,7 @@ class PassageRow(SQLModel, table=True):
     """A retrievable piece of a document; `start` and `end` are code points of the document's parsed text.
 
     Its label is the document's, or a narrower one where it stands in one of the document's restricted `parts` (the
-    keys of `retrieval/parts.py`, one a line).
+    keys of `retrieval/parts.py`, one a line). `flags` says what is odd about it (`retrieval/flags.py`).
     """
 
     __tablename__ = "passage"
@@ -97,6 +101,7 @@ class PassageRow(SQLModel, table=True):
     heading_spans: str = "[]"
     text: str
     spans: str = "[]"
+    flags: str = ""
     start: int
     end: int
     page: int | None = None

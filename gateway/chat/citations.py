@@ -43,7 +43,7 @@ def cite(passage: FoundPassage, number: int, reader: Reader, *, supported: bool)
         document=passage.document,
         path=reader.shown_path(passage),
         title=reader.shown_title(passage),
-        url=passage.url,
+        url=reader.shown_url(passage),
         heading=reader.shown_heading(passage),
         page=passage.page,
         modified=passage.modified,

@@ -13,6 +13,8 @@ _AT_LENGTH = re.compile(
 )
 _WORDS_A_SENTENCE = 20
 """Of plain English prose; the model is told sentences, since small ones cannot count words."""
+_CHARACTERS_A_WORD = 60
+"""Ten times that of English: enough for long compounds and for scripts that put no space between words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Length:
 
     words: int
     sentences: str
+
+    @property
+    def characters(self) -> int:
+        """The most characters, whatever the model takes for a word."""
+        return self.words * _CHARACTERS_A_WORD
 
 
 def wanted_length(question: str, options: AnswerOptions) -> Length:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from retrieval.authors import author_key, take
 from retrieval.retriever import FoundPassage
 from retrieval.terms import terms
 
@@ -11,21 +12,22 @@ _SAME = 0.9
 """Share of common terms above which one passage repeats another."""
 
 
-def cut(found: Sequence[FoundPassage], most: int, most_tokens: int) -> list[FoundPassage]:
-    """The first passages that say something new, at most so many and so long; the best one always stays."""
-    kept: list[FoundPassage] = []
-    tokens = 0.0
-    for passage in found:
-        tokens_of_it = len(passage.text) / _CHARACTERS_PER_TOKEN
+def cut(found: Sequence[FoundPassage], most: int, most_tokens: int, author_share: float = 1.0) -> list[FoundPassage]:
+    """The first passages that say something new, at most so many and so long; the best one always stays.
+
+    Of one author at most `author_share` of `most`, as long as others have something to say.
+    """
+
+    def fits(passage: FoundPassage, kept: Sequence[FoundPassage]) -> bool:
         if any(_repeats(passage.text, other.text) for other in kept):
-            continue
-        if kept and tokens + tokens_of_it > most_tokens:
-            continue
-        kept.append(passage)
-        tokens += tokens_of_it
-        if len(kept) == most:
-            break
-    return kept
+            return False
+        return not kept or _tokens([*kept, passage]) <= most_tokens
+
+    return take(found, most, author_share, lambda passage: author_key(passage.source, passage.author), fits)
+
+
+def _tokens(passages: Sequence[FoundPassage]) -> float:
+    return sum(len(passage.text) for passage in passages) / _CHARACTERS_PER_TOKEN
 
 
 def _repeats(text: str, other: str) -> bool:

@@ -106,6 +106,7 @@ class _Draft:
     text: str
     sentences: list[SupportedSentence]
     probability: float
+    mark: str
 
 
 class Chats:
@@ -122,6 +123,7 @@ class Chats:
         conversations: Conversations,
         keys: Keys,
         options: AnswerOptions,
+        author_share: float,
         model: Artefact,
     ) -> None:
         self._retriever = retriever
@@ -134,6 +136,7 @@ class Chats:
         self._mark_key = keys.derive("passage-marks")
         self._revision_key = revision_key(keys)
         self._options = options
+        self._author_share = author_share
         self._model = model
         self._weights = evidence.weights_of(model.id)
         self._open: set[tuple[str, str]] = set()
@@ -213,7 +216,8 @@ class Chats:
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
         await self._recorder.record(passages_retrieved(run.id, found))
-        run.passages = cut(found.passages, self._options.passages, self._options.passage_tokens)
+        most, most_tokens = self._options.passages, self._options.passage_tokens
+        run.passages = cut(found.passages, most, most_tokens, self._author_share)
         draft = await self._draft(run) if run.passages else None
         run.mark("answered")
         text, citations = prompt.ABSTENTION, list[Citation]()
@@ -232,7 +236,8 @@ class Chats:
         """Let the model answer over pseudonymised passages, and weigh the evidence for what it wrote."""
         asked, history, passages = await asyncio.to_thread(self._pseudonymise, run)
         domain = f"user/{run.question.principal.id}"
-        context = prompt.context_parts(passages, prompt.passage_mark(self._mark_key, domain))
+        mark = prompt.passage_mark(self._mark_key, domain)
+        context = prompt.context_parts(passages, mark)
         turns = prompt.answer_turns(context, history, asked, run.length.sentences)
         text = await self._generate(run, turns, domain)
         stands = await self._odds(prompt.stands_in_turns(turns, text), domain)
@@ -243,7 +248,7 @@ class Chats:
         signals = evidence.measure(sentences, similarity=similarity, holds=holds, stands=stands)
         probability = evidence.probability(signals, self._weights)
         self.observe(run.id, signals, probability)
-        return _Draft(text, sentences, probability)
+        return _Draft(text, sentences, probability, mark)
 
     def _pseudonymise(self, run: _Run) -> tuple[str, str, list[prompt.PromptPassage]]:
         """Question, history and passages as the model may see them, all with the conversation's placeholders.
@@ -303,7 +308,7 @@ class Chats:
         may_reveal = _revealing(reader, run.passages, revealed)
         seen = "\n".join(f"{reader.shown_title(each)}\n{reader.shown(each)}" for each in run.passages)
         guard = StreamGuard(run.conversation.pseudonyms, self._redactor, may_reveal, seen)
-        text = clean(guard.feed(marked) + guard.close())
+        text = clean(guard.feed(marked) + guard.close(), [draft.mark], run.length.characters)
         run.revealed = reader.entries(run.id, revealed + reader.counted(run.passages[index] for index in numbering))
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
         return text, [

@@ -28,8 +28,8 @@ _ONLY_BLANK = b" \t\r\n"
 class Finder(Protocol):
     """Whoever finds personal data in texts."""
 
-    def find_many(self, texts: Sequence[str]) -> list[list[Span]]:
-        """The personal data in each text."""
+    def recognise(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Everything that is recognised in each text, masked or not."""
 
 
 class TextLine(msgspec.Struct):
@@ -40,10 +40,10 @@ class TextLine(msgspec.Struct):
 
 
 class FoundSpan(msgspec.Struct, frozen=True):
-    """Personal data at `text[start:end]`, in code points.
+    """What was recognised at `text[start:end]`, in code points.
 
-    `masked` says whether a placeholder stands for it in what the model sees. That is so for all that is found; what a
-    reader may see is put back afterwards, for that reader.
+    `masked` says whether a placeholder stands for it in what the model sees; what a reader may see is put back
+    afterwards, for that reader. Not masked is what is no personal data by policy and by the settings.
     """
 
     start: int
@@ -51,7 +51,7 @@ class FoundSpan(msgspec.Struct, frozen=True):
     type: str
     score: float
     recogniser: str
-    masked: bool = True
+    masked: bool
 
 
 class FoundLine(msgspec.Struct, frozen=True):
@@ -112,12 +112,12 @@ def found_in(
         RedactionFailedError: In a line it could not be looked for; those before it were given.
     """
     try:
-        found = finder.find_many([line.text for _, line in batch])
+        found = finder.recognise([line.text for _, line in batch])
     except RedactionFailedError:
         # In which of them? One by one, those before it are good.
         for number, line in batch:
             try:
-                yield line, finder.find_many([line.text])[0]
+                yield line, finder.recognise([line.text])[0]
             except RedactionFailedError as error:
                 message = f"Line {number} of {file}: {error}"
                 raise RedactionFailedError(message) from error

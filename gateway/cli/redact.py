@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.cli.product import Services
 
 _AROUND_CHARS = 24
+_NOT_MASKED = Decision(True, "Not masked at all; name its type in `redaction.also` to mask it.")
 
 
 def register(app: typer.Typer) -> None:
@@ -53,8 +54,9 @@ def redact(
         return
     text = _read(file)
     with opened(context) as services, messages().status("Looking ..."):
-        spans = services.redactor.find(text)
-        decided = _decided(services, spans) if explain else {}
+        (spans,) = services.redactor.recognise([text]) if explain else services.redactor.find_many([text])
+        masked = [span for span in spans if span.type in services.redactor.types]
+        decided = _decided(services, masked) if explain else {}
     if explain:
         _explain(text, spans, decided, as_json=as_json)
         return
@@ -71,7 +73,8 @@ def _redact_lines(services: "Services", file: str) -> None:
     with opened_bytes(file) as stream:
         for batch in batches(stream, file):
             for line, spans in found_in(batch, services.redactor, file):
-                write_line(FoundLine(line.id, line.text, [_found(span) for span in spans]))
+                found = [_found(span, masked=span.type in services.redactor.types) for span in spans]
+                write_line(FoundLine(line.id, line.text, found))
             sys.stdout.flush()
 
 
@@ -80,20 +83,20 @@ def _decided(services: "Services", found: Iterable[Span]) -> Mapping[SpanType, D
     return product.shown_to_ordinary_readers(services.authorizer, {each.type for each in found})
 
 
-def _found(span: Span) -> FoundSpan:
-    return FoundSpan(span.start, span.end, str(span.type), span.score, span.recogniser)
+def _found(span: Span, *, masked: bool) -> FoundSpan:
+    return FoundSpan(span.start, span.end, str(span.type), span.score, span.recogniser, masked)
 
 
 def _explain(text: str, spans: Sequence[Span], decided: Mapping[SpanType, Decision], *, as_json: bool) -> None:
-    found = [_found(span) for span in spans]
+    found = [_found(span, masked=span.type in decided) for span in spans]
     if as_json:
         told = [
             {
                 **msgspec.structs.asdict(each),
                 "text": text[each.start : each.end],
-                "shown_to_readers": decided[span.type].allowed,
-                "rules": list(decided[span.type].policies),
-                "reason": decided[span.type].reason,
+                "shown_to_readers": _why(span, decided).allowed,
+                "rules": list(_why(span, decided).policies),
+                "reason": _why(span, decided).reason,
             }
             for span, each in zip(spans, found, strict=True)
         ]
@@ -106,17 +109,22 @@ def _explain(text: str, spans: Sequence[Span], decided: Mapping[SpanType, Decisi
             _around(text, each),
             each.recogniser,
             each.score,
-            "shown" if decided[span.type].allowed else "masked",
-            ", ".join(decided[span.type].policies) or decided[span.type].reason,
+            "shown" if _why(span, decided).allowed else "masked",
+            ", ".join(_why(span, decided).policies) or _why(span, decided).reason,
         )
         for span, each in zip(spans, found, strict=True)
     ]
     columns = ("at", "type", "found", "recogniser", "score", "to readers", "rule")
     show_table(columns, rows, empty="No personal data and no secrets were found.")
-    if found:
-        _tell_counts(spans, decided)
+    if personal := [span for span in spans if span.type in decided]:
+        _tell_counts(personal, decided)
     if languages := unsupported(text):
         tell(f"Names of people are not looked for in every sentence: some are {', '.join(sorted(languages))}.")
+
+
+def _why(span: Span, decided: Mapping[SpanType, Decision]) -> Decision:
+    """Whether a reader sees it, and why; what is not among the masked types is nobody's to hide."""
+    return decided.get(span.type, _NOT_MASKED)
 
 
 def _tell_counts(found: Sequence[Span], decided: Mapping[SpanType, Decision]) -> None:

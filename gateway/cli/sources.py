@@ -15,6 +15,8 @@ from gateway.cli.opening import opened, operating_system_user
 from gateway.cli.options import Json
 from gateway.cli.output import messages, printable, show, show_json, show_table, tell
 from gateway.errors import BadRequestError, translate
+from gateway.sources.flags import FlaggedPassage, source_flags
+from gateway.sources.flags import release as release_document
 from policies.principals import Role
 from retrieval.errors import RetrievalError
 
@@ -128,6 +130,51 @@ def skipped(
         show_json([{"path": path, "reason": reason} for path, reason in rows])
         return
     show_table(("path", "reason"), rows, empty=f"Nothing of {name} was skipped.")
+
+
+@_group.command()
+def flags(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The source.")],
+    *,
+    offset: Annotated[int, typer.Option(min=0, help="How many passages to pass over first.")] = 0,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many at most.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """List passages that stand out: hidden text, orders to a model, forgeries. Where and why, never their text."""
+    with opened(context) as services:
+        found = source_flags(services.database, name, services.quarantine, offset, limit)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (one.path, one.page or "", f"{one.start}-{one.end}", ", ".join(one.flags), _state(one))
+        for one in found.passages
+    ]
+    columns = ("path", "page", "characters", "flags", "")
+    show_table(columns, rows, empty=f"No passage of {name} stands out.")
+    if found.total:
+        shown = f"{len(rows)} of {found.total} passages; {found.quarantined} of all are in quarantine, so not found."
+        tell(shown, "yellow" if found.quarantined else "")
+
+
+def _state(passage: FlaggedPassage) -> str:
+    return "quarantined" if passage.quarantined else "released" if passage.released else ""
+
+
+@_group.command()
+def release(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The source.")],
+    path: Annotated[str, typer.Argument(help="The document's path in the source, or its id.")],
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Put it into quarantine again.")] = False,
+) -> None:
+    """Let a document out of quarantine, as its text is now; once that changes, it is judged anew."""
+    with opened(context) as services:
+        by = operating_system_user()
+        count = release_document(services.database, services.recorder, name, path, by, released=not undo)
+    show(f"{'Put back' if undo else 'Released'} {path} of {name}, with {count} flagged passages.")
 
 
 @_group.command()
@@ -265,6 +312,13 @@ def _show_reports(reports: list["SyncReport"], reasons: dict[str, Counter[str]])
     show_table(columns, rows, empty="Nothing was read. `muniment sources list` shows what there is.")
     for source, counted in reasons.items():
         _show_reasons(source, counted)
+    for report in reports:
+        if report.flags:
+            counts = ", ".join(f"{flag.value} {count}" for flag, count in sorted(report.flags.items()))
+            tell(
+                f"Passages of {report.source} that stand out: {counts} (muniment sources flags {report.source})",
+                "yellow",
+            )
 
 
 def _show_reasons(source: str, counted: Counter[str]) -> None:
@@ -277,7 +331,8 @@ def _show_reasons(source: str, counted: Counter[str]) -> None:
 
 def _report_object(report: "SyncReport", reasons: Counter[str]) -> dict[str, object]:
     fields = ("source", "upserted", "relabelled", "deleted", "skipped", "passages", "took_seconds")
-    return {field: getattr(report, field) for field in fields} | {"not_readable": dict(reasons)}
+    flags = {flag.value: count for flag, count in sorted(report.flags.items())}
+    return {field: getattr(report, field) for field in fields} | {"flags": flags, "not_readable": dict(reasons)}
 
 
 def _error_object(source: str, error: Exception) -> dict[str, object]:

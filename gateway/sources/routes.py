@@ -5,21 +5,30 @@ like what does not exist.
 """
 
 import asyncio
+from typing import Annotated
 
 import msgspec
 from litestar import get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from gateway.errors import NotFoundError
 from gateway.http_errors import error_responses, require_no_body
 from gateway.services import Services
 from gateway.sources.access import NO_SUCH_SOURCE
+from gateway.sources.flags import SourceFlags, source_flags
 from gateway.sources.labels import SourceLabels, source_labels
 from gateway.sources.schemas import Source, SourceOwners
 from policies.actions import Action
 from policies.context import RequestContext
 from policies.principals import Principal
+
+_MOST_LISTED = 1000
+_MOST_PASSED_OVER = 10_000_000
+_Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_MOST_LISTED, description="How many at most.")]
+_Offset = Annotated[
+    int, QueryParameter(name="offset", ge=0, le=_MOST_PASSED_OVER, description="How many to pass over first.")
+]
 
 
 class SourceList(msgspec.Struct, frozen=True):
@@ -103,6 +112,26 @@ def list_skipped(
     """List what the last runs over a source could not read: paths and reasons, never text."""
     services.source_access.require(principal, Action.SOURCES_READ, context, source)
     return SkippedList(source, [Skipped(path, reason) for path, reason in services.sources.skipped(source)])
+
+
+@get(
+    "/api/v1/sources/{source:str}/flags",
+    opt={"action": Action.SOURCES_READ},
+    tags=["sources"],
+    responses=error_responses(404),
+    sync_to_thread=True,
+)
+def list_flags(
+    services: NamedDependency[Services],
+    principal: NamedDependency[Principal],
+    context: NamedDependency[RequestContext],
+    source: FromPath[str],
+    offset: _Offset = 0,
+    limit: _Limit = 100,
+) -> SourceFlags:
+    """List the passages of a source that stand out, such as hidden instructions: where and why, never text."""
+    services.source_access.require(principal, Action.SOURCES_READ, context, source)
+    return source_flags(services.database, source, services.quarantine, offset, limit)
 
 
 @get(

@@ -22,6 +22,7 @@ from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFi
 from policies.clock import SteadyClock
 from policies.sources import OwnedSource
 from retrieval.errors import SyncBusyError
+from retrieval.flags import Flag
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import stale_sources
 from retrieval.sessions import writing
@@ -148,6 +149,7 @@ class Sources:
                 deleted=report.deleted,
                 skipped=report.skipped,
                 epoch=report.epoch,
+                flags=_by_name(report.flags),
             )
         )
         return report
@@ -189,6 +191,10 @@ class Sources:
     def _row(self, name: str) -> SourceRow:
         with Session(self._database) as session:
             return require_source(session, name)
+
+
+def _by_name(flags: Mapping[Flag, int]) -> dict[str, int]:
+    return {flag.value: count for flag, count in sorted(flags.items())}
 
 
 def _is_ours(error: BaseException) -> bool:

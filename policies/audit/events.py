@@ -246,7 +246,10 @@ class SyncStarted:
 
 @dataclass(frozen=True, slots=True)
 class SyncFinished:
-    """A run over a source ended; counts are of documents, `epoch` is the state that it left."""
+    """A run over a source ended; counts are of documents, `epoch` is the state that it left.
+
+    `flags` counts the passages that are odd, of those that were new or changed, by what is odd about them.
+    """
 
     kind: ClassVar[str] = "sync:finished"
     by: str
@@ -256,6 +259,7 @@ class SyncFinished:
     deleted: int
     skipped: int
     epoch: int
+    flags: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +270,17 @@ class SyncFailed:
     by: str
     source: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineChanged:
+    """A document is found from now on whatever is odd about it (`released`), or not any more; by its id."""
+
+    kind: ClassVar[str] = "quarantine:changed"
+    by: str
+    source: str
+    document: str
+    released: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -513,6 +528,7 @@ Event = (
     | SyncStarted
     | SyncFinished
     | SyncFailed
+    | QuarantineChanged
     | UserAdded
     | GroupsChanged
     | GroupNested

@@ -1,10 +1,11 @@
 """Secrets: keys and tokens by their shapes, passwords by what stands before them."""
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 
 from policies.personal_data import EntityType
-from policies.redaction.rules import Rule
+from policies.redaction.rules import Rule, holds
 
 _NAMED = (
     r"pass(?:word|wd|phrase|code)?|pwd|pin(?: code)?|secret(?:[ _-]?(?:key|access[ _-]?key))?|(?:api|access|auth"
@@ -53,8 +54,8 @@ def _is_blob(value: str) -> bool:
     return all(kinds) and changes >= 4 and value.count("/") <= len(value) // 10  # noqa: PLR2004 - digits in two places
 
 
-def _secret(name: str, pattern: str, score: float = 0.95) -> Rule:
-    return Rule(name, EntityType.SECRET, re.compile(pattern), score)
+def _secret(name: str, pattern: str, score: float = 0.95, needs: Callable[[str], object] = bool) -> Rule:
+    return Rule(name, EntityType.SECRET, re.compile(pattern), score, needs=needs)
 
 
 PREFIXED = (
@@ -63,38 +64,62 @@ PREFIXED = (
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s:,-]{0,400}?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----"
         r"|\Z)",
         1.0,
+        holds("PRIVATE KEY-----"),
     ),
     _secret(
         "end of a private key",
         r"(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{1,80}+\s{1,2}){0,6}-----END [A-Z ]{0,30}PRIVATE KEY-----",
         1.0,
+        holds("PRIVATE KEY-----"),
     ),
-    _secret("access key of AWS", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AGPA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
-    _secret("token of GitHub", r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})"),
-    _secret("token of GitLab", r"(?<![A-Za-z0-9])gl(?:pat|dt|rt)-[A-Za-z0-9_-]{20,64}"),
+    _secret(
+        "access key of AWS",
+        r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AGPA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])",
+        needs=holds("AKIA", "ASIA", "AGPA", "AROA", "AIDA"),
+    ),
+    _secret(
+        "token of GitHub",
+        r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})",
+        needs=holds("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    ),
+    _secret(
+        "token of GitLab",
+        r"(?<![A-Za-z0-9])gl(?:pat|dt|rt)-[A-Za-z0-9_-]{20,64}",
+        needs=holds("glpat-", "gldt-", "glrt-"),
+    ),
     _secret(
         "token of Slack",
         r"(?<![A-Za-z0-9])xox[abeoprs]-[A-Za-z0-9-]{10,250}|hooks\.slack\.com/services/[A-Za-z0-9/]{20,100}",
+        needs=holds("xox", "hooks.slack.com/"),
     ),
-    _secret("key of Stripe", r"(?<![A-Za-z0-9])(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{10,250}"),
-    _secret("key of Google", r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}"),
     _secret(
-        "key of a model provider", r"(?<![A-Za-z0-9])(?:sk-(?:ant-|proj-)?[A-Za-z0-9_-]{20,250}|hf_[A-Za-z0-9]{30,60})"
+        "key of Stripe",
+        r"(?<![A-Za-z0-9])(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{10,250}",
+        needs=holds("k_live_", "k_test_"),
+    ),
+    _secret("key of Google", r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}", needs=holds("AIza")),
+    _secret(
+        "key of a model provider",
+        r"(?<![A-Za-z0-9])(?:sk-(?:ant-|proj-)?[A-Za-z0-9_-]{20,250}|hf_[A-Za-z0-9]{30,60})",
+        needs=holds("sk-", "hf_"),
     ),
     _secret(
         "other prefixed token",
         r"(?<![A-Za-z0-9])(?:npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,250}"
         r"|SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}|sgp_[A-Za-z0-9_]{30,80}|dop_v1_[a-f0-9]{64})",
+        needs=holds("npm_", "pypi-", "SG.", "sgp_", "dop_v1_"),
     ),
     _secret(
-        "JSON web token", r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,400}\.[A-Za-z0-9_-]{8,400}(?:\.[A-Za-z0-9_-]{0,400})?"
+        "JSON web token",
+        r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,400}\.[A-Za-z0-9_-]{8,400}(?:\.[A-Za-z0-9_-]{0,400})?",
+        needs=holds("eyJ"),
     ),
 )
 """Rules for keys and tokens that tell themselves by how they begin."""
 
 RULES = (
     *PREFIXED,
-    _secret("credentials in a URL", r"(?<=://)[^\s/@:]{0,64}:[^\s/@]{1,128}(?=@)"),
+    _secret("credentials in a URL", r"(?<=://)[^\s/@:]{0,64}:[^\s/@]{1,128}(?=@)", needs=holds("://")),
     _secret(
         "authorization header", r"(?i:\b(?:bearer|basic))\s+(?=[A-Za-z+/_.-]{0,40}\d)[A-Za-z0-9+/_.=-]{16,400}", 0.9
     ),

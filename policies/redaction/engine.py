@@ -13,17 +13,18 @@ from typing import Any, TypeVar
 
 from policies.errors import RedactionFailedError, TextTooLongError
 from policies.offline import switch_off
-from policies.personal_data import EntityType, KnownTypes, Span
-from policies.redaction import addresses, credentials, identifiers, numbers, phones, rules
+from policies.personal_data import EntityType, KnownTypes, MentionType, Span
+from policies.redaction import addresses, credentials, identifiers, mentions, numbers, phones, rules
+from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import Lexicon
-from policies.redaction.names import Entity, Name, find_names, may_hold_names
+from policies.redaction.names import Name, find_names, may_hold_names
 from policies.redaction.normalise import View, codes, joined, normalise, prose, seen, without_addresses, without_links
 from policies.redaction.placeholders import placeholders_of
 from policies.redaction.russian import RussianNames, has_russian
 from policies.redaction.segments import segments
 from policies.redaction.site import SiteRedaction
 from policies.redaction.spans import union
-from policies.redaction.words import Word, words_of
+from policies.redaction.words import Word, usual_case, words_of
 
 MAX_TEXT_CHARS = 4_000_000
 """A longer text is refused, since it would take minutes; a long book has about a million characters."""
@@ -140,7 +141,17 @@ class Redactor:
         """
         require_length(texts)
         recognition = self._loaded()
-        return _closed(lambda: _find_many(recognition, texts))
+        return _closed(lambda: _find_many(recognition, texts, recognition.site.also))
+
+    def recognise(self, texts: Sequence[str]) -> list[list[Span]]:
+        """`find_many`, and all of `MentionType` too, whose types are not among `types` where they are not masked.
+
+        Raises:
+            RedactionFailedError: In one of them it could not be looked for.
+        """
+        require_length(texts)
+        recognition = self._loaded()
+        return _closed(lambda: _find_many(recognition, texts, frozenset(MentionType)))
 
     def close(self) -> None:
         """Let go of the model."""
@@ -184,8 +195,11 @@ def require_length(texts: Sequence[str]) -> None:
 class Scanner:
     """Reads one text segment by segment, remembering what later segments are judged by."""
 
-    def __init__(self, recognition: "_Recognition", memory: Memory = Memory()) -> None:
+    def __init__(
+        self, recognition: "_Recognition", memory: Memory = Memory(), also: frozenset[MentionType] | None = None
+    ) -> None:
         self._recognition = recognition
+        self._also = recognition.site.also if also is None else also
         self._before, self._known, self._in_link = memory.before, memory.known, memory.in_link
         self._codes_before, self._cut_short = memory.codes_before, memory.cut_short
 
@@ -202,8 +216,8 @@ class Scanner:
         """
         return _closed(lambda: self._find(segment))
 
-    def judge(self, reading: _Reading, entities: Sequence[Entity]) -> list[Span]:
-        """The spans of a segment, given what the entity recogniser says of its prose."""
+    def judge(self, reading: _Reading, entities: Sequence[Entity], russian: Sequence[Name]) -> list[Span]:
+        """The spans of a segment, given what the entity recogniser says of its prose, and the Russian names in it."""
         lexicon = self._recognition.lexicon
         if reading.encoded:
             self._before = self._codes_before = ""
@@ -219,7 +233,10 @@ class Scanner:
             for name in self._recognition.without_clear(names, reading.prose.text):
                 self._known |= name.family
                 found.append(_person(name, reading.prose))
-        found += [_person(name, reading.prose) for name in self._recognition.russian_names(reading)]
+        for name in self._recognition.without_clear(russian, reading.prose.text):
+            found.append(_person(name, reading.prose))
+        if self._also:
+            found += self._mentions(reading, entities)
         self._before = (self._before + reading.view.text)[-_LOOK_BACK_CHARS:]
         self._codes_before = (self._codes_before + reading.codes.text)[-_LOOK_BACK_CHARS:]
         types = self._recognition.site.types
@@ -238,10 +255,18 @@ class Scanner:
             found += [span for span in across if _goes_on(reading.text, ends, span, found)]
         return found
 
+    def _mentions(self, reading: _Reading, entities: Sequence[Entity]) -> list[Span]:
+        by_rules = mentions.by_rules(reading.view.text, self._before, self._recognition.lexicon, self._also)
+        by_entities = mentions.by_entities(reading.prose.text, reading.words, entities, self._also)
+        return [_moved(span, reading.view) for span in by_rules] + [_moved(span, reading.prose) for span in by_entities]
+
     def _find(self, segment: str) -> list[Span]:
         reading = self._recognition.read(segment, in_link=self._in_link)
         self._in_link = reading.in_link
-        return self.judge(reading, self._recognition.entities([reading]).get(reading.prose.text, []))
+        text = reading.prose.text
+        entities = self._recognition.entities([reading], self._also)
+        russian = self._recognition.russian([reading])
+        return self.judge(reading, entities.get(text, []), russian.get(text, []))
 
 
 class _Recognition:
@@ -274,6 +299,10 @@ class _Recognition:
         code = view if view.text.isascii() and "<" not in view.text else codes(seen(segment))
         read = prose(view)
         words = words_of(read.text, self.lexicon)
+        cased = usual_case(read.text, words)
+        if cased != read.text:
+            read = View(cased, read.starts, read.ends)
+            words = words_of(cased, self.lexicon)
         nameable = may_hold_names(read.text, words)
         return _Reading(segment, view, code, read, words, nameable=nameable, encoded=False, in_link=links)
 
@@ -284,16 +313,18 @@ class _Recognition:
             readings.append(self.read(segment, in_link=readings[-1].in_link if readings else 0))
         return readings
 
-    def entities(self, readings: Sequence[_Reading]) -> dict[str, list[Entity]]:
-        """What the entity recogniser says of each distinct prose in which a name may stand."""
-        texts = sorted({reading.prose.text for reading in readings if reading.nameable}, key=len)
+    def entities(self, readings: Sequence[_Reading], also: frozenset[MentionType]) -> dict[str, list[Entity]]:
+        """What the entity recogniser says of each distinct prose in which a name may stand, or one of `also`."""
+        every = not also.isdisjoint(mentions.ENTITY_KINDS)
+        texts = sorted({reading.prose.text for reading in readings if reading.nameable or every}, key=len)
         found: dict[str, list[Entity]] = {}
         while texts:
             batch, texts = texts[:_BATCH], texts[_BATCH:]
             # A lock per batch lets a question in between while documents are read; the zone frees what the batch
             # added to spaCy's string store, which otherwise grows for ever.
             with self._lock, self._nlp.memory_zone():
-                for text, document in zip(batch, self._nlp.pipe(batch), strict=True):
+                whole = [text.encode("utf-8", "replace").decode() for text in batch]  # Half characters fail spaCy.
+                for text, document in zip(batch, self._nlp.pipe(whole), strict=True):
                     found[text] = [
                         Entity(entity.start_char, entity.end_char, entity.label_) for entity in document.ents
                     ]
@@ -304,11 +335,12 @@ class _Recognition:
         clear = list(self.site.clear_phrases.find(text)) if names else []
         return [name for name in names if not any(start <= name.start and name.end <= end for start, end in clear)]
 
-    def russian_names(self, reading: _Reading) -> list[Name]:
-        """The names in the Russian part of a segment."""
-        text = reading.prose.text
-        names = self._russian.find(text) if self._russian is not None and has_russian(text) else []
-        return self.without_clear(names, text)
+    def russian(self, readings: Sequence[_Reading]) -> dict[str, list[Name]]:
+        """The names in each distinct prose that holds Russian."""
+        if self._russian is None:
+            return {}
+        texts = list(dict.fromkeys(reading.prose.text for reading in readings if has_russian(reading.prose.text)))
+        return dict(zip(texts, self._russian.find_many(texts), strict=True))
 
     def patterns(self, view: View, before: str) -> list[Span]:
         """What rules and Presidio find in a segment after `before`; offsets are those of the view."""
@@ -373,16 +405,20 @@ def _load(folder: Path, russian_folder: Path | None, site: SiteRedaction) -> _Re
     return _Recognition(nlp, lexicon, load_recognisers(), site, russian)
 
 
-def _find_many(recognition: _Recognition, texts: Sequence[str]) -> list[list[Span]]:
+def _find_many(recognition: _Recognition, texts: Sequence[str], also: frozenset[MentionType]) -> list[list[Span]]:
     cuts = [list(segments(text)) for text in texts]
     readings = [
         recognition.read_all(text[start:end] for start, end in ends) for text, ends in zip(texts, cuts, strict=True)
     ]
-    entities = recognition.entities([reading for of_text in readings for reading in of_text])
+    together = [reading for of_text in readings for reading in of_text]
+    entities, russian = recognition.entities(together, also), recognition.russian(together)
     found = []
     for ends, of_text in zip(cuts, readings, strict=True):
-        scanner = Scanner(recognition)
-        judged = (scanner.judge(reading, entities.get(reading.prose.text, [])) for reading in of_text)
+        scanner = Scanner(recognition, also=also)
+        judged = (
+            scanner.judge(reading, entities.get(reading.prose.text, []), russian.get(reading.prose.text, []))
+            for reading in of_text
+        )
         found.append([_shifted(span, start) for (start, _), spans in zip(ends, judged, strict=True) for span in spans])
     return found
 

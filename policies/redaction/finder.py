@@ -47,6 +47,13 @@ class Finder(Protocol):
             RedactionFailedError: In one of them it could not be looked for.
         """
 
+    def recognise(self, texts: Sequence[str]) -> list[list[Span]]:
+        """`find_many`, and all of `MentionType` too, whose types are not among `types` where they are not masked.
+
+        Raises:
+            RedactionFailedError: In one of them it could not be looked for.
+        """
+
     def close(self) -> None:
         """Let go of what `load` made ready; what is asked later makes it ready again."""
 

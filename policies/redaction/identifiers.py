@@ -202,6 +202,7 @@ RULES = (
         EntityType.BIRTH_DATE,
         re.compile(rf"\b(?P<value>{_DATE})(?:\s*[(,:-]\s*|\s(?:as|is|was)\s(?:the|his|her|their)\s)(?i:{_AFTER})"),
         0.85,
+        needs=re.compile(_AFTER, re.IGNORECASE).search,
     ),
 )
 """Rules for text that holds a digit."""

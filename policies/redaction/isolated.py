@@ -7,7 +7,7 @@ text finds another process. Nothing is ever given back for a text that was not r
 import contextlib
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,11 +15,11 @@ import msgspec
 
 from policies import isolated
 from policies.errors import RedactionFailedError
-from policies.personal_data import KnownTypes, Span, SpanRecord
+from policies.personal_data import KnownTypes, MentionType, Span, SpanRecord
 from policies.redaction.engine import Memory, require_length
 from policies.redaction.messages import Reply, Request, to_bytes
 from policies.redaction.options import RedactionOptions
-from policies.redaction.site import read_site
+from policies.redaction.site import SiteRedaction, read_site
 
 MEMORY_BYTES = 1_500_000_000
 """Of address space. Libraries and model take 0.3 GB of it, 0.5 GB while 3.9 million characters of names are read."""
@@ -36,7 +36,8 @@ _LONGEST_REPLY_BYTES = 500_000_000
 class IsolatedRedactor:
     """Finds personal data as `engine.Redactor` does, in up to `options.workers` processes; threads may share one.
 
-    `russian_folder` is as for `engine.Redactor`, `options` and `home` are as for `site.read_site`.
+    `russian_folder` is as for `engine.Redactor`. `site` is what `site.read_site` made of the options; where these name
+    no files, it may be left out.
 
     The processes are started when there is something to do for them, and replaced when they end. They see no
     environment and no network; what they reply is read as data.
@@ -47,14 +48,15 @@ class IsolatedRedactor:
         model_folder: Path,
         russian_folder: Path | None = None,
         options: RedactionOptions = _USUAL,
-        home: Path = Path(),
+        site: SiteRedaction | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
-        self.types: KnownTypes = read_site(options, home).types
+        site = read_site(options, Path()) if site is None else site
+        self.types: KnownTypes = site.types
         """The kinds of personal data that are looked for."""
-        folders = (str(folder.absolute()) if folder else "" for folder in (model_folder, russian_folder, home))
+        folders = (str(folder.absolute()) if folder else "" for folder in (model_folder, russian_folder))
         self._arguments = (*folders, str(memory_bytes))
-        self._told = msgspec.json.encode(options) + b"\n"  # What a site calls confidential is in no list of processes.
+        self._told = msgspec.json.encode(site.told) + b"\n"  # What is confidential is in no list of processes.
         self._cpu_seconds = options.cpu_seconds
         self._idle: list[isolated.Process] = []
         self._lock = threading.Lock()
@@ -88,6 +90,15 @@ class IsolatedRedactor:
         require_length(texts)
         return self._asked(texts, None)[0]
 
+    def recognise(self, texts: Sequence[str]) -> list[list[Span]]:
+        """`find_many`, and all of `MentionType` too, whose types are not among `types` where they are not masked.
+
+        Raises:
+            RedactionFailedError: In one of them it could not be looked for.
+        """
+        require_length(texts)
+        return self._asked(texts, None, everything=True)[0]
+
     def scanner(self) -> "IsolatedScanner":
         """A scanner for one text that arrives segment by segment. No process is asked yet."""
         return IsolatedScanner(self)
@@ -111,26 +122,31 @@ class IsolatedRedactor:
         for process in idle:
             isolated.end(process)
 
-    def _asked(self, texts: Sequence[str], memory: Memory | None) -> tuple[list[list[Span]], Memory | None]:
+    def _asked(
+        self, texts: Sequence[str], memory: Memory | None, *, everything: bool = False
+    ) -> tuple[list[list[Span]], Memory | None]:
         chars = sum(map(len, texts))
+        types = {*self.types, *(MentionType if everything else ())}
         with self._long if chars > _LONG_CHARS else contextlib.nullcontext(), self._worker() as process:
-            reply = self._ask(process, texts, memory, self._cpu_seconds * math.ceil((chars + 1) / _BLOCK_CHARS))
+            seconds = self._cpu_seconds * math.ceil((chars + 1) / _BLOCK_CHARS)
+            request = Request([], seconds, memory, everything)
+            reply = self._ask(process, texts, request)
             if reply.failed:
                 raise RedactionFailedError(reply.failed)
-            if reply.found is None or not _is_sound(reply.found, texts, self.types):
+            if reply.found is None or not _is_sound(reply.found, texts, types):
                 isolated.end(process)  # Its content has come to run in that process, or a recogniser is at fault.
                 raise RedactionFailedError(_NONSENSE)
             return [[record.span() for record in records] for records in reply.found], reply.memory
 
-    def _ask(self, process: isolated.Process, texts: Sequence[str], memory: Memory | None, seconds: float) -> Reply:
+    def _ask(self, process: isolated.Process, texts: Sequence[str], request: Request) -> Reply:
         contents = [to_bytes(text) for text in texts]
-        request = msgspec.json.encode(Request([len(content) for content in contents], seconds, memory))
-        parts = request + b"\n", *contents
-        wall = seconds * _WALL_FACTOR
+        announced = msgspec.structs.replace(request, sizes=[len(content) for content in contents])
+        parts = msgspec.json.encode(announced) + b"\n", *contents
+        wall = request.seconds * _WALL_FACTOR
         line = isolated.ask(process, parts, seconds=wall, longest_reply_bytes=_LONGEST_REPLY_BYTES)
         if not line.endswith(b"\n"):
             isolated.end(process)
-            raise RedactionFailedError(_ended(process.returncode, seconds))
+            raise RedactionFailedError(_ended(process.returncode, request.seconds))
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             return self._decode(line)
         return Reply()
@@ -196,7 +212,7 @@ class IsolatedScanner:
 _NONSENSE = "What was said of the personal data in a text made no sense, so the text was not used. Try again."
 
 
-def _is_sound(found: Sequence[Sequence[SpanRecord]], texts: Sequence[str], types: KnownTypes) -> bool:
+def _is_sound(found: Sequence[Sequence[SpanRecord]], texts: Sequence[str], types: Collection[str]) -> bool:
     """Whether there are spans of known kinds for each text, which lie in it, in order and apart."""
     return len(found) == len(texts) and all(
         all(0 <= span.start < span.end <= len(text) and 0 <= span.score <= 1 and span.type in types for span in spans)

@@ -61,7 +61,7 @@ class Lexicon:
             (Kind.FAMILY, LISTS["family"] - frozenset(dictionary)),
         )
         self._site = frozenset(fold(word) for word in clear_words)
-        self._words = frozenset(dictionary) | LISTS["known_words"] | LISTS["titles"]
+        self._words = frozenset(dictionary) | LISTS["known_words"] | LISTS["titles"] | LISTS["roles"]
         self._endings = tuple(LISTS["family_endings"])
         self.kind: Callable[[str], Kind] = functools.lru_cache(maxsize=65_536)(self._kind)
 
@@ -76,8 +76,10 @@ class Lexicon:
         return any(folded[:cut] in self._words and self._is_word(folded[cut:]) for cut in cuts)
 
     def _kind(self, word: str) -> Kind:
+        if self._latin_only and _CYRILLIC.search(word):
+            return Kind.CLEAR
         folded = fold(word)
-        if folded in self._site or (self._latin_only and _CYRILLIC.search(word)):
+        if folded in self._site:
             return Kind.CLEAR
         if "-" in folded:
             return self._kind_of_joined(word)

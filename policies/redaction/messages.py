@@ -11,12 +11,13 @@ from policies.redaction.engine import Memory
 class Request(msgspec.Struct, frozen=True):
     """A line that announces texts of so many bytes each, which follow it, and the processor time they may take.
 
-    With a `memory` there is one text, the next segment of a longer one.
+    With a `memory` there is one text, the next segment of a longer one. `everything` asks for what `recognise` gives.
     """
 
     sizes: list[int]
     seconds: float
     memory: Memory | None = None
+    everything: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True):

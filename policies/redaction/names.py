@@ -9,57 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from policies.redaction import cues
+from policies.redaction.candidates import Candidate, Entity, is_mixed_case
 from policies.redaction.lexicon import LISTS, Kind, Lexicon, fold
 from policies.redaction.words import Run, Word, is_small, runs_of
 
-_LOOK_BACK_CHARS = 60
 _SHORTEST_SMALL_NAME = 4
-_TITLE = re.compile(
-    r"\b(?:m[rsx]|mrs|dr|prof)\.\s+$"
-    r"|\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Dame|Lord|Lady|Herr|Frau|Mme|Madame|Monsieur|Mlle|Señora?|Sra?"
-    r"|Signora?|Pan[ií]|Rev|Capt|Captain|Sgt|Sergeant|Lt|Judge|Senator|President)\.?\s+$"
-)
 _TITLED = re.compile(
     r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof)\.?\s"
     r"(?P<name>(?:(?:van|von|de|der|den|del|della|di|da|du|la|le|al|el|bin|ibn|ter|ten)\s){0,3}[^\W\da-z_][\w'\u2019-]+)"
 )
-_LIST_START = re.compile(r"(?:\A|[:;\n])\s*\Z")
-_NAMED = re.compile(r"\b(?:name (?:is|was)|call(?:s|ed)? (?:me|him|her))\s+[\"'\u201c]?$", re.IGNORECASE)
-_PERHAPS_NAMED = re.compile(
-    r"(?:\bnames?\s?:|\bname on \w+ \w+ is|\bnamed(?: (?:him|her|it|them))?|\bknown as)\s+[\"'\u201c]?$", re.IGNORECASE
-)
-_ADDRESSED = re.compile(
-    r"(?:\bI am|\bI[\u2019']m|\b(?:Dear|Hi|Hello|Hey|Hallo),?|\b(?:regards|sincerely|cheers|thanks|yours|wishes),"
-    r"|\b(?:my|his|her|their|your) (?:ex-?)?(?:wife|husband|partner|son|daughter|child|brother|sister|mother|father"
-    r"|mom|mum|dad|aunt|uncle|cousin|friend|colleague|boss|manager|assistant|doctor|neighbou?r|fianc[ée]e?|girlfriend"
-    r"|boyfriend|roommate)s?(?: is|,)?"
-    r"|\b(?:signed(?: by)?,?|c/o|attn:?|contact(?: person)?:|from:|to:|cc:|author:|owner:|manager:|assignee:|reviewer:"
-    r"|reported by:?))\s+$",
-    re.IGNORECASE,
-)
-_PERSONAL = re.compile(
-    r"\s+(?:lives?|lived|resides?|was born|was hired|got married|is married|passed away|is \d+ years old)\b"
-    r"|[\u2019']s (?:wife|husband|partner|son|daughter|brother|sister|mother|father|birthday|salary|manager|e-?mail"
-    r"|phone|address)\b"
-)
-_INNER_CAPITAL = re.compile(r"(?<=\w)[A-Z]")
-_FAMILY_PREFIX = re.compile(r"^(?:Mc|Mac|De|Des|Di|Du|La|Le|Fitz|Van|[OD]['\u2019])(?=[A-Z][a-z])")
+_LIST_START = re.compile(r"(?:\A|[:;\n])[\s\"*-]*\Z")
+_LISTED_END = re.compile(r"\s*(?:\Z|[;:|(\"]|\s-\s|\s[\u2013\u2014])")
+_NAMES = frozenset({Kind.GIVEN, Kind.FAMILY, Kind.EITHER})
 
 Verdict = tuple[float, str] | None
 """How sure it is that a run is a name (0 to 1), and by what evidence; None when it is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """What the entity recogniser says of `text[start:end]`."""
-
-    start: int
-    end: int
-    label: str
-
-    def covers(self, start: int, end: int) -> bool:
-        """Whether all of a piece of the text lies in it."""
-        return self.start <= start and end <= self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +41,6 @@ class Name:
     family: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A run with what there is to judge it by."""
-
-    text: str
-    run: Run
-    full: Run
-    """The run without initials and particles."""
-    entities: Sequence[Entity]
-    """Those that overlap the run."""
-    lexicon: Lexicon
-    known: frozenset[str]
-
-    @property
-    def start(self) -> int:
-        return self.run[0].start
-
-    @property
-    def end(self) -> int:
-        return self.run[-1].end
-
-    @property
-    def called_person(self) -> bool:
-        """Whether the entity recogniser sees a person."""
-        return any(entity.label == "PERSON" for entity in self.entities)
-
-    @property
-    def looks_made_up(self) -> bool:
-        """Whether a word is put together or capitalised as names of products are."""
-        return any(
-            self.lexicon.is_compound(word.text) or _mixed_case(word)
-            for word in self.full
-            if word.kind is Kind.UNKNOWN or _mixed_case(word)
-        )
-
-
 def may_hold_names(text: str, words: Sequence[Word]) -> bool:
     """Whether the entity recogniser should be asked; where this says no, `find_names` finds none."""
     return bool(runs_of(text, words)) or bool(_TITLED.search(text))
@@ -121,13 +50,13 @@ def find_names(
     text: str, words: Sequence[Word], entities: Sequence[Entity], lexicon: Lexicon, known: frozenset[str]
 ) -> list[Name]:
     """The names in a text. `known` are family names, folded, that stood in full names before it."""
-    found = _listed(text, words, lexicon)
+    found = _listed(text, words, entities, lexicon)
     for group in runs_of(text, words):
         run = _extended(group, words, entities)
         full = tuple(word for word in run if not word.initial and not word.particle)
         overlapping = [entity for entity in entities if entity.start < run[-1].end and entity.end > run[0].start]
-        verdict = _judge(_Candidate(text, run, full, overlapping, lexicon, known))
-        if verdict:
+        verdict = _judge(Candidate(text, run, full, overlapping, lexicon, known))
+        if verdict and not any(name.start <= run[0].start and run[-1].end <= name.end for name in found):
             family = frozenset(fold(word.text) for word in full[1:] if word.kind is not Kind.WORD)
             found.append(Name(run[0].start, run[-1].end, *verdict, family))
             known |= family
@@ -140,14 +69,24 @@ def _titled(text: str) -> list[Name]:
     return [Name(*match.span("name"), 0.9, "title", frozenset()) for match in _TITLED.finditer(text)]
 
 
-def _listed(text: str, words: Sequence[Word], lexicon: Lexicon) -> list[Name]:
+def _listed(text: str, words: Sequence[Word], entities: Sequence[Entity], lexicon: Lexicon) -> list[Name]:
     """Family names in front of given names, with a comma, as in lists: `Lovelace, Ada`."""
     found = []
     for family, given in pairwise(words):
-        if given.kind is Kind.GIVEN and given.capital and text[family.end : given.start] == ", ":
-            word = family.kind in {Kind.WORD, Kind.CLEAR} and not lexicon.has_family_ending(family.text)
-            if family.text.istitle() and not word and _LIST_START.search(text, 0, family.start):
-                found.append(Name(family.start, family.end, 0.7, "listed", frozenset()))
+        if not given.capital or text[family.end : given.start] != ", " or not family.text[0].isupper():
+            continue
+        word = family.kind in {Kind.WORD, Kind.CLEAR} and not lexicon.has_family_ending(family.text)
+        if word or not _LIST_START.search(text, 0, family.start) or is_mixed_case(family):
+            continue
+        alone = bool(_LISTED_END.match(text, given.end)) and family.kind is not Kind.GIVEN
+        named = {given.kind, family.kind} & _NAMES or lexicon.has_family_ending(family.text)
+        seen = any(entity.start < given.end and family.start < entity.end for entity in entities)
+        known = given.kind is not Kind.WORD and given.kind is not Kind.CLEAR
+        if given.kind is Kind.GIVEN or (alone and known and (named or seen)):
+            end = given.end if alone else family.end
+            found.append(
+                Name(family.start, end, 0.7, "listed", frozenset({fold(family.text)}) if alone else frozenset())
+            )
     return found
 
 
@@ -162,7 +101,7 @@ def _extended(run: Run, words: Sequence[Word], entities: Sequence[Entity]) -> Ru
     return (*run, last) if follows and last.start - run[-1].end <= len(". ") else run
 
 
-def _judge(candidate: _Candidate) -> Verdict:
+def _judge(candidate: Candidate) -> Verdict:
     cue = _cue(candidate)
     if cue:
         return 0.9, cue
@@ -171,25 +110,27 @@ def _judge(candidate: _Candidate) -> Verdict:
     return _judge_one(candidate, candidate.run[0])
 
 
-def _cue(candidate: _Candidate) -> str | None:
+def _cue(candidate: Candidate) -> str | None:
     """What before or after the run says that a person is meant."""
-    before = candidate.text[max(0, candidate.start - _LOOK_BACK_CHARS) : candidate.start]
-    capital = candidate.run[0].capital
-    if _TITLE.search(before) and capital:
+    before, capital = candidate.before, candidate.run[0].capital
+    if cues.TITLE.search(before) and capital:
         return "title"
-    if _NAMED.search(before):
-        return "introduced by name"
+    found = cues.cue(before, candidate.text, candidate.end)
+    if found is None:
+        return None
+    strength, evidence = found
+    if strength is cues.Strength.SURE:
+        return evidence
     if candidate.looks_made_up:
         return None
-    if _PERHAPS_NAMED.search(before):
-        return "perhaps introduced by name"
-    clear = capital and all(word.kind is not Kind.EITHER for word in candidate.full)
-    if clear and _ADDRESSED.search(before):
-        return "addressed"
-    return "does what people do" if clear and _PERSONAL.match(candidate.text, candidate.end) else None
+    if strength is cues.Strength.PERHAPS:
+        return evidence
+    clear = all(word.kind is not Kind.EITHER for word in candidate.full)
+    likely = strength is cues.Strength.LIKELY and candidate.stands_inside
+    return evidence if capital and (clear or likely) else None
 
 
-def _judge_many(candidate: _Candidate) -> Verdict:
+def _judge_many(candidate: Candidate) -> Verdict:
     """Several words, or one with an initial."""
     first = candidate.full[0]
     if _has_initials(candidate):
@@ -204,12 +145,20 @@ def _judge_many(candidate: _Candidate) -> Verdict:
     certain = last.kind is Kind.FAMILY and first.kind in {Kind.FAMILY, Kind.UNKNOWN} and not candidate.looks_made_up
     if family and first.capital and (candidate.entities or certain):
         return 0.7, "family name"
-    written = first.capital or all(len(word.text) >= _SHORTEST_SMALL_NAME for word in candidate.full)
-    believed = written and candidate.called_person and not candidate.looks_made_up
-    return (0.6, "entity recogniser") if believed else None
+    return _judge_unknown(candidate)
 
 
-def _has_initials(candidate: _Candidate) -> bool:
+def _judge_unknown(candidate: Candidate) -> Verdict:
+    """Several words of which none is known for a name."""
+    if candidate.looks_made_up:
+        return None
+    written = candidate.full[0].capital or all(len(word.text) >= _SHORTEST_SMALL_NAME for word in candidate.full)
+    if written and candidate.called_person:
+        return 0.6, "entity recogniser"
+    return (0.5, "words that are no others") if candidate.could_only_be_a_name else None
+
+
+def _has_initials(candidate: Candidate) -> bool:
     """Whether initials make the run a name: one in the middle, two in front, or one that the recogniser saw too."""
     if not candidate.full[0].text.istitle() or candidate.looks_made_up:
         return False
@@ -218,7 +167,7 @@ def _has_initials(candidate: _Candidate) -> bool:
     return middle or leading > 1 or (leading == 1 and bool(candidate.entities))
 
 
-def _judge_one(candidate: _Candidate, word: Word) -> Verdict:
+def _judge_one(candidate: Candidate, word: Word) -> Verdict:
     """A single word."""
     if fold(word.text) in candidate.known and word.text.istitle():
         return 0.7, "named before"
@@ -227,15 +176,9 @@ def _judge_one(candidate: _Candidate, word: Word) -> Verdict:
         return None
     if word.kind is Kind.GIVEN:
         return 0.6, "given name"
+    if candidate.is_foreign_or_family(word) or candidate.is_listed_with_names(word):
+        return 0.5, "a word that is no other"
     # What the recogniser says of a longer phrase is no evidence for the one word of it that could be a name.
     exact = any(entity.start == word.start and entity.end <= word.end + len("'s") for entity in candidate.entities)
-    if not exact or not word.capital:
-        return None
-    if word.kind is Kind.FAMILY or (candidate.called_person and not candidate.looks_made_up):
-        return 0.5, "entity recogniser"
-    return None
-
-
-def _mixed_case(word: Word) -> bool:
-    """Whether capitals stand inside, as in many names of products and few of people."""
-    return not word.text.isupper() and bool(_INNER_CAPITAL.search(_FAMILY_PREFIX.sub("", word.text)))
+    believed = word.kind is Kind.FAMILY or (candidate.called_person and not candidate.looks_made_up)
+    return (0.5, "entity recogniser") if exact and word.capital and believed else None

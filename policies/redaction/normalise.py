@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
@@ -132,7 +131,7 @@ def codes(view: View) -> View:
         view = view.replaced(_BLOCK_TAG, "\t").replaced(_BREAK_TAG, "\n").replaced(_TAG, "")
     if not view.text.isascii():
         view = view.replaced(_MARKS, "")
-        text = "".join(map(_unmarked, view.text)).translate(_SIGNS)
+        text = view.text.translate(_AS_IN_CODES)
         view = View(_latin(text), view.starts, view.ends)
     return view.replaced(_EMPHASIS, "")
 
@@ -169,22 +168,20 @@ def _digits_of_all_scripts() -> dict[int, str]:
     return found
 
 
+def _unmarked_letters() -> dict[int, str]:
+    """Every Latin letter with marks, and itself without them; all of them are among the first signs of Unicode."""
+    bases = {code: unicodedata.normalize("NFD", chr(code))[0] for code in range(0x80, 0x2200)}
+    return {code: base for code, base in bases.items() if base.isascii() and base.isalpha()}
+
+
 _DIGITS = _digits_of_all_scripts()
+_AS_IN_CODES = _unmarked_letters() | _SIGNS
 _LOOK_ALIKE_LETTERS = frozenset(map(chr, _LOOK_ALIKES))
 
 
 def _blank_path(url: str) -> str:
     cut = min((at for at in (url.find("?"), url.find("#")) if at >= 0), default=len(url))
     return " " * cut + url[cut:]
-
-
-@lru_cache(4096)
-def _unmarked(sign: str) -> str:
-    """A Latin letter without its marks; any other sign as it is."""
-    if sign.isascii():
-        return sign
-    base = unicodedata.normalize("NFD", sign)[0]
-    return base if base.isascii() and base.isalpha() else sign
 
 
 def _latin(text: str) -> str:

@@ -6,7 +6,7 @@ so a form costs one look in a table however many kinds of number there are.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from policies.personal_data import EntityType, Span
@@ -75,16 +75,29 @@ def find_numbers(text: str, begin: int) -> Iterator[Span]:
                 continue
             if not names:  # Where names stand is looked up once, and only in text with something to name.
                 names = {label: [match.span() for match in label.finditer(text)] for label in _LABELS}
-            compact = run.joined[run.at[first] : run.at[last + 1]]
-            for number in _BY_FORM[run.form[run.at[first] : run.at[last + 1]]]:
-                named = _is_named(text, start, end, names[_label_of(number)])
-                if not named and not (number.whole or number.written):
-                    continue
-                if number.check(compact) and (named or _stands_alone(text, run, first, last, number)):
-                    called = _goes_on_a_telephone_number(text, run, first, last)
-                    kind = EntityType.PHONE_NUMBER if called else number.type
-                    yield Span(max(start, begin), end, kind, 0.95, number.name)
-                    break
+            yield from _judged(text, run, first, last, names, begin)
+
+
+def _judged(
+    text: str, run: _Run, first: int, last: int, names: Mapping[re.Pattern[str], Sequence[tuple[int, int]]], begin: int
+) -> Iterator[Span]:
+    """The span of some groups, if they are a number: a name says so, or how they stand there."""
+    start, end = run.groups[first][0], run.groups[last][1]
+    compact = run.joined[run.at[first] : run.at[last + 1]]
+    near = {label: _is_named(text, start, end, spans) for label, spans in names.items() if spans}
+    apart = not _touches(text, start, end)
+    whole = apart and (first == last or _is_whole(run, first, last))
+    written = "-".join(map(str, _sizes(run, first, last))) if apart else ""
+    for number in _BY_FORM[run.form[run.at[first] : run.at[last + 1]]]:
+        # In rows of digits most groups are told to be none by where they stand, without doing the sums of each kind.
+        named = bool(near) and near.get(_label_of(number), False)
+        if not (named or (whole and number.whole) or (written in number.written)) or not number.check(compact):
+            continue
+        if named or _stands_alone(text, run, first, last, number):
+            called = _goes_on_a_telephone_number(text, run, first, last)
+            kind = EntityType.PHONE_NUMBER if called else number.type
+            yield Span(max(start, begin), end, kind, 0.95, number.name)
+            return
 
 
 def _label_of(number: Number) -> re.Pattern[str]:
@@ -151,24 +164,27 @@ def _goes_on_a_telephone_number(text: str, run: _Run, first: int, last: int) -> 
 
 
 def _stands_alone(text: str, run: _Run, first: int, last: int, number: Number) -> bool:
-    """Whether the number counts without a name: written as its office does, or in pieces that nothing adjoins."""
-    start, end = run.groups[first][0], run.groups[last][1]
-    if _touches(text, start, end):
-        return False
-    sizes = [run.at[at + 1] - run.at[at] for at in range(first, last + 1)]
+    """Whether groups that nothing touches count without a name: as their office writes them, or with nothing near."""
+    written = "-".join(map(str, _sizes(run, first, last)))
     dividers = "".join(text[run.groups[at][1] : run.groups[at + 1][0]] for at in range(first, last))
-    if "-".join(map(str, sizes)) in number.written and all(sign in number.signs + "\n" for sign in dividers):
+    if written in number.written and all(sign in number.signs + "\n" for sign in dividers):
         return _is_set_apart(run, first, last)
     if not number.whole:
         return False
     if first == last:
         return True
+    start, end = run.groups[first][0], run.groups[last][1]
     return _is_whole(run, first, last) and not (number.type is EntityType.CREDIT_CARD and _DATE.search(text[start:end]))
+
+
+def _sizes(run: _Run, first: int, last: int) -> list[int]:
+    """How many letters and digits each group has."""
+    return [run.at[at + 1] - run.at[at] for at in range(first, last + 1)]
 
 
 def _is_set_apart(run: _Run, first: int, last: int) -> bool:
     """Whether groups are not some of a longer row of groups of their size, unless they divide it without a rest."""
-    sizes = [run.at[at + 1] - run.at[at] for at in range(len(run.groups))]
+    sizes = _sizes(run, 0, len(run.groups) - 1)
     numeric = [run.form[run.at[at]] == "9" for at in range(len(run.groups))]
     if len(set(sizes[first : last + 1])) > 1 or first == last:
         return True

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from policies.personal_data import Sensitivity
+from policies.personal_data import MentionType, Sensitivity
 
 
 class TypeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,9 +31,10 @@ class RedactionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `clear_words` are names of products and the like, which are never taken for people. One of the `workers` is always
     left for questions unless there is only one. `cpu_seconds` is for each 65,536 characters begun, and a text that
     takes longer is refused: English prose takes 0.8 s, Russian prose full of names 6 s, rows of numbers 4 s, and all of
-    it more where cores are shared.
+    it more where cores are shared. `also` names kinds that are masked though they are no personal data by policy.
     """
 
+    also: tuple[MentionType, ...] = ()
     clear_words: tuple[str, ...] = ()
     types: tuple[TypeOptions, ...] = ()
     workers: Annotated[int, msgspec.Meta(ge=1)] = 2

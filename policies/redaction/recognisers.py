@@ -44,7 +44,8 @@ _SUFFIXES = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 class Recogniser:
     """A recogniser of Presidio and the type of what it finds.
 
-    Near the words of `context` even a weak match counts; right after those of `unless` none does.
+    Near the words of `context` even a weak match counts; right after those of `unless` none does. Text in which `needs`
+    finds nothing holds nothing that would count; Presidio takes longer to say so.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Recogniser:
     always: bool
     capitals: bool
     unless: re.Pattern[str] | None = None
+    needs: re.Pattern[str] | None = None
 
     def find(self, text: str, begin: int) -> Iterator[Span]:
         """Spans in `text` from `begin` on; what stands before serves as context.
@@ -61,6 +63,8 @@ class Recogniser:
         Raises:
             RedactionFailedError: A pattern did not finish in time.
         """
+        if self.needs and not self.needs.search(text):
+            return
         for result in self.presidio.analyze(text, self.presidio.supported_entities):
             value = text[result.start : result.end]
             if result.end > begin and self._believes(text, value, result.start, result.score):
@@ -131,10 +135,16 @@ def load_recognisers() -> dict[str, Sequence[Recogniser]]:
                 EntityType.IP_ADDRESS,
                 unless=r"(?:\b(?:versions?|release|build|firmware|patch|upgraded? (?:to|from))\W{0,3}|\bv\.?\s?"
                 r"|[=~<>]=\s?)$",
+                needs=r"\d\.\d{1,3}\.\d|:[0-9A-Fa-f]{0,4}:",
             ),
-            _recogniser(predefined.CryptoRecognizer(), EntityType.CRYPTO),
+            _recogniser(predefined.CryptoRecognizer(), EntityType.CRYPTO, needs=r"\w{26}"),
             # Its other patterns match any ten letters and digits, slowly.
-            _recogniser(predefined.InPanRecognizer(predefined.InPanRecognizer.PATTERNS[:1]), national, capitals=True),
+            _recogniser(
+                predefined.InPanRecognizer(predefined.InPanRecognizer.PATTERNS[:1]),
+                national,
+                capitals=True,
+                needs=r"\d{4}[^\W\d_]",
+            ),
             _recogniser(predefined.SgFinRecognizer(), national, r"\b(?:nric|fin)\b", always=False),
             _recogniser(predefined.KrRrnRecognizer(), national, r"\brrn\b|resident registration", always=False),
             _recogniser(predefined.InAadhaarRecognizer(), national, r"aadhaa?r|uidai", always=False),
@@ -156,10 +166,14 @@ def _recogniser(
     always: bool = True,
     capitals: bool = False,
     unless: str = "",
+    needs: str = "",
 ) -> Recogniser:
     words = re.compile(context, re.IGNORECASE) if context else None
     others = re.compile(unless, re.IGNORECASE) if unless else None
-    return Recogniser(presidio.name, kind, _guarded(presidio), words, always, capitals, others)
+    # What counts near words only needs these. Where context is cut off, a word of it may be the end of a longer one.
+    quick = needs if always else context.replace(r"\b", "")
+    quickly = re.compile(quick, re.IGNORECASE) if quick else None
+    return Recogniser(presidio.name, kind, _guarded(presidio), words, always, capitals, others, quickly)
 
 
 def _guarded(presidio: Any) -> Any:

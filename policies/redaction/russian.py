@@ -1,18 +1,18 @@
 """Names of people in Russian text: Slovnet's entity recogniser, and rules for initials, patronymics and small letters.
 
-The door to slovnet and navec (Natasha project, MIT). The recogniser was trained on news: it expects capitals where they
-belong, so text without them is shown to it as in a heading, and believed only where a given name or a patronymic is.
+The recogniser was trained on news: it expects capitals where they belong, so text without them is shown to it as in a
+heading, and believed only where a given name or a patronymic is. Asking it is `slovnet_people.py`'s work.
 """
 
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from policies.redaction.names import Name
+from policies.redaction.slovnet_people import SlovnetPeople
 
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]{2,}")
 _CAP = r"[А-ЯЁ][а-яё]+(?:-[А-ЯЁ][а-яё]+)?"
@@ -40,6 +40,8 @@ _CALLED = re.compile(
     rf"(?i:зовут|зовите|обращайтесь к|с уважением,?|меня зовут)\s+(?P<name>{_CAP}(?:\s{_CAP}){{0,2}})(?!\w)"
 )
 _WORD = re.compile(r"[\u0400-\u04ff]+(?:-[\u0400-\u04ff]+)*")
+_MOST_KEPT = 16_384
+"""Words of which is kept whether they are given names: some 2 MB."""
 _SHORTEST_STEM = 3
 _NAME_ENDINGS = ("", "а", "я", "й", "ь")
 _CASE_ENDINGS = ("", "а", "у", "ом", "ем", "е", "ы", "и", "ой", "ей", "ю", "я")
@@ -63,19 +65,34 @@ class RussianNames:
     """
 
     def __init__(self, folder: Path) -> None:
-        # Here, not above: a command that redacts nothing should not wait for them.
-        from navec import Navec  # noqa: PLC0415
-        from slovnet import NER  # noqa: PLC0415
-
-        self._recogniser: Any = NER.load(str(folder / "model/slovnet_ner_news_v1.tar"))
-        self._recogniser.navec(Navec.load(str(folder / "emb/navec_news_v1_1B_250K_300d_100q.tar")))
+        self._recogniser = SlovnetPeople(
+            folder / "model/slovnet_ner_news_v1.tar", folder / "emb/navec_news_v1_1B_250K_300d_100q.tar"
+        )
         self._given = frozenset((folder / "dict/first.txt").read_text(encoding="utf-8").split())
-        self._lock = threading.Lock()
+        self._is_given_name = lru_cache(_MOST_KEPT)(self._stands_in_list)
 
     def find(self, text: str) -> list[Name]:
-        """The names in a text; what it says of a text never depends on another."""
-        found = [*self._by_rules(text), *self._by_recogniser(text)]
-        return sorted(found, key=lambda name: name.start)
+        """The names in a text."""
+        return self.find_many([text])[0]
+
+    def find_many(self, texts: Sequence[str]) -> list[list[Name]]:
+        """The names in each text; what it says of a text never depends on another."""
+        seen = self._recogniser.find(texts)
+        # Where capitals tell nothing, only names with a given name or a patronymic are believed.
+        headed = [at for at, text in enumerate(texts) if _without_capitals(text) and self._holds_first_name(text)]
+        headed = [at for at in headed if len(texts[at].title()) == len(texts[at])]
+        seen_headed = dict(zip(headed, self._recogniser.find([texts[at].title() for at in headed]), strict=True))
+        return [
+            sorted(
+                [
+                    *self._by_rules(text),
+                    *(_name(*span, 0.7, "entity recogniser") for span in seen[at]),
+                    *self._by_first_names(text, seen_headed.get(at, ())),
+                ],
+                key=lambda name: name.start,
+            )
+            for at, text in enumerate(texts)
+        ]
 
     def _by_rules(self, text: str) -> Iterator[Name]:
         for match in _WITH_INITIALS.finditer(text):
@@ -117,29 +134,27 @@ class RussianNames:
                 yield _name(left.start, right.end, 0.7, "given name")
 
     def _is_full(self, text: str, given: _Seen, family: _Seen) -> bool:
-        return self._is_given(text, given) and _has_surname_ending(text, family)
+        return _has_surname_ending(text, family) and self._is_given(text, given)
 
-    def _by_recogniser(self, text: str) -> Iterator[Name]:
-        for start, end in self._people(text):
-            yield _name(start, end, 0.7, "entity recogniser")
-        if _without_capitals(text) and len(headed := text.title()) == len(text):
-            for start, end in self._people(headed):
-                inside = [match.span() for match in _WORD.finditer(text, start, end)]
-                if any(self._is_given(text, _Seen(*span)) or _PATRONYMIC.fullmatch(text, *span) for span in inside):
-                    yield _name(start, end, 0.6, "entity recogniser")
+    def _by_first_names(self, text: str, seen: Sequence[tuple[int, int]]) -> Iterator[Name]:
+        """What the recogniser saw in a heading, where a given name or a patronymic is in it."""
+        for start, end in seen:
+            if self._holds_first_name(text, start, end):
+                yield _name(start, end, 0.6, "entity recogniser")
 
-    def _people(self, text: str) -> list[tuple[int, int]]:
-        with self._lock:
-            # One at a time: texts of a batch are padded to the longest, so that others could change what is found.
-            spans = self._recogniser(text).spans
-        return [(span.start, span.stop) for span in spans if span.type == "PER"]
+    def _holds_first_name(self, text: str, start: int = 0, end: int | None = None) -> bool:
+        inside = (_Seen(*match.span()) for match in _WORD.finditer(text, start, len(text) if end is None else end))
+        return any(self._is_given(text, word) or _PATRONYMIC.fullmatch(text, word.start, word.end) for word in inside)
 
     def _is_given(self, text: str, word: _Seen) -> bool:
-        """Whether a word is a given name, in any case (a case takes an ending from it, or puts one to it)."""
-        written = text[word.start : word.end].lower()
-        if written in self._given:
+        """Whether a word is a given name, in any case."""
+        return self._is_given_name(text[word.start : word.end].lower())
+
+    def _stands_in_list(self, word: str) -> bool:
+        """Whether the list of given names has a word: as it is, or with the ending of another case."""
+        if word in self._given:
             return True
-        stems = {written.removesuffix(ending) for ending in _CASE_ENDINGS}
+        stems = {word.removesuffix(ending) for ending in _CASE_ENDINGS}
         return any(
             stem + ending in self._given for stem in stems for ending in _NAME_ENDINGS if len(stem) >= _SHORTEST_STEM
         )
@@ -155,8 +170,7 @@ def _touch(text: str, left: _Seen, right: _Seen) -> bool:
 
 def _without_capitals(text: str) -> bool:
     """Whether capitals tell nothing: there are none, or there is nothing else."""
-    letters = [character for character in text if character.isalpha()]
-    return not any(map(str.isupper, letters)) or not any(map(str.islower, letters))
+    return not any(map(str.isupper, text)) or not any(map(str.islower, text))
 
 
 def _name(start: int, end: int, score: float, evidence: str) -> Name:

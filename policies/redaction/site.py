@@ -7,15 +7,16 @@ service never starts with a rule that quietly finds nothing.
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from policies.errors import RedactionSettingsError
-from policies.personal_data import EntityType, KnownTypes, Sensitivity, SiteType, Span
+from policies.personal_data import EntityType, KnownTypes, MentionType, Sensitivity, SiteType, Span
 from policies.redaction import checksums
 from policies.redaction.options import RedactionOptions, TypeOptions
 from policies.redaction.phrases import Phrases, words_of_phrase
@@ -29,6 +30,7 @@ _MOST_TYPES = 100
 _MOST_WORDS = 100_000
 _LARGEST_FILE_BYTES = 10_000_000
 _FEWEST_DIGITS = 2
+_NOTHING = RedactionOptions()
 
 
 def _of_digits(check: Callable[[str], bool]) -> Callable[[str], bool]:
@@ -76,16 +78,23 @@ class SiteRecogniser:
 
 @dataclass(frozen=True)
 class SiteRedaction:
-    """What a site adds. `digest` changes with all of it, and is empty where nothing is added."""
+    """What a site adds. `digest` changes with all of it, and is empty where nothing is added.
+
+    `told` is what it was made of, with the words of files in their place: who is told it need not read files again.
+    """
 
     clear_words: tuple[str, ...] = ()
     recognisers: tuple[SiteRecogniser, ...] = ()
+    also: frozenset[MentionType] = frozenset()
     digest: str = field(default="", compare=False)
+    told: RedactionOptions = field(default=_NOTHING, compare=False)
 
     @cached_property
     def types(self) -> KnownTypes:
         """The kinds of personal data there are with these."""
-        return KnownTypes(tuple({each.type: (each.type, each.sensitivity) for each in self.recognisers}.values()))
+        own = {each.type: each.sensitivity for each in self.recognisers}
+        also = {SiteType(kind.value): Sensitivity.CONTACT for kind in sorted(self.also)}
+        return KnownTypes(tuple((own | also).items()))
 
     @cached_property
     def clear_phrases(self) -> Phrases:
@@ -99,25 +108,36 @@ def read_site(options: RedactionOptions, home: Path) -> SiteRedaction:
     Raises:
         RedactionSettingsError: A setting cannot be used; the text says which, why, and what to do.
     """
-    if not options.clear_words and not options.types:
+    if not options.clear_words and not options.types and not options.also:
         return SiteRedaction()
     for word in options.clear_words:
         _require_word("redaction.clear_words", word)
     if len(options.types) > _MOST_TYPES:
         message = f"redaction.types: there are more than {_MOST_TYPES} types. Put alike ones into one."
         raise RedactionSettingsError(message)
-    digest = hashlib.sha256(msgspec.json.encode((options.clear_words, options.types), order="deterministic"))
+    digest = hashlib.sha256(
+        msgspec.json.encode((options.clear_words, options.types, sorted(set(options.also))), order="deterministic")
+    )
     recognisers: list[SiteRecogniser] = []
+    told: list[TypeOptions] = []
     for number, each in enumerate(options.types):
         _require_name(number, each.name, {earlier.name for earlier in options.types[:number]})
         from_file = _file_words(each, home) if each.words_file else ()
         digest.update("\n".join(("", *from_file)).encode())
-        recognisers += _recognisers(each, (*each.words, *from_file))
-    return SiteRedaction(options.clear_words, tuple(recognisers), digest.hexdigest())
+        told.append(structs.replace(each, words=(*each.words, *from_file), words_file=""))
+        recognisers += _recognisers(told[-1])
+    return SiteRedaction(
+        options.clear_words,
+        tuple(recognisers),
+        frozenset(options.also),
+        digest.hexdigest(),
+        structs.replace(options, types=tuple(told)),
+    )
 
 
-def _recognisers(options: TypeOptions, words: Sequence[str]) -> list[SiteRecogniser]:
-    if not options.pattern and not options.words and not options.words_file:
+def _recognisers(options: TypeOptions) -> list[SiteRecogniser]:
+    words = options.words
+    if not options.pattern and not words:
         raise _wrong(options, "pattern", "there is neither a pattern nor words nor a words_file. Add one of them")
     if not 0 < options.score <= 1 or math.isnan(options.score):
         raise _wrong(options, "score", f"{options.score} is no score. Write one above 0 and up to 1")
@@ -174,7 +194,7 @@ def _require_name(number: int, name: str, earlier: set[str]) -> None:
     wrong = ""
     if not _NAME.fullmatch(name):
         wrong = "is no name of a type. Write 2 to 40 capital letters, digits and _, a letter first"
-    elif name in set(EntityType):
+    elif name in {*EntityType, *MentionType}:
         wrong = "is a built-in type, which cannot be changed. Choose another name"
     elif name in earlier:
         wrong = "stands there twice. Put both into one: a type may have a pattern and words"

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
-from policies.personal_data import EntityType, KnownTypes, Sensitivity, Span, SpanType
+from policies.personal_data import EntityType, KnownTypes, MentionType, Sensitivity, Span, SpanType
 
 # Where spans overlap, the text is of the first of these types; nothing is left out because of a higher score. A site's
 # own types stand where their sensitivity does: never does what is sealed become a part of what is not.
@@ -31,6 +31,7 @@ _PRECEDENCE = {
 }
 
 
+_MENTIONS = frozenset(map(str, MentionType))
 _BUILT_IN_TYPES = KnownTypes()
 
 
@@ -49,6 +50,8 @@ def union(text: str, found: Iterable[Span], types: KnownTypes = _BUILT_IN_TYPES)
 
 
 def _rank(kind: SpanType, types: KnownTypes) -> int:
+    if kind in _MENTIONS:  # These take nothing from what is personal data.
+        return len(_PRECEDENCE)
     return _PRECEDENCE[kind if isinstance(kind, EntityType) else types.sensitivity(kind)]
 
 

@@ -121,7 +121,50 @@ def _small_joins(current: Sequence[Word], word: Word, following: Word | None, *,
 
 def _closed(current: Sequence[Word]) -> Iterator[Run]:
     """The run without particles and small letters at its end, unless nothing but initials remains."""
-    while current and not current[-1].capital and (current[-1].particle or current[-1].initial):
+    while current and (
+        current[-1].text == "I" or (not current[-1].capital and (current[-1].particle or current[-1].initial))
+    ):
         current = current[:-1]
     if any(not word.initial and not word.particle for word in current):
         yield tuple(current)
+
+
+def usual_case(text: str, words: Sequence[Word]) -> str:
+    """The text, of the same length, with names that are all in capitals as they are usually written.
+
+    Two or more words in capitals that no dictionary has are a name in a heading or a form: `MARIA QUIONIA`. In a text
+    without small letters, words of the dictionary are written small, which tells recognisers where names are.
+    """
+    if not any(map(_is_shouted, words)):
+        return text
+    shouted = not any(map(str.islower, text))
+    pieces: list[str] = []
+    done = 0
+    for at, word in enumerate(words):
+        if not word.text.isupper() or word.kind is Kind.CLEAR:
+            continue
+        others = (*words[max(0, at - 2) : at], *words[at + 1 : at + 3])
+        near = [other for other in others if _adjoins(text, word, other)]
+        written = word.text
+        if word.kind is Kind.WORD:
+            written = word.text.lower() if shouted else word.text
+        elif not word.initial and (_is_shouted(word) or any(map(_is_shouted, near))) and near:
+            written = word.text.title()
+        if len(written) == len(word.text):
+            pieces += (text[done : word.start], written)
+            done = word.end
+    return "".join((*pieces, text[done:]))
+
+
+def _is_shouted(word: Word) -> bool:
+    """Whether a word in capitals is more than an abbreviation."""
+    named = word.kind in {Kind.GIVEN, Kind.FAMILY}
+    return word.text.isupper() and (named or (word.kind is Kind.UNKNOWN and len(word.text) > _ACRONYM_CHARS))
+
+
+def _adjoins(text: str, one: Word, other: Word) -> bool:
+    """Whether nothing but an initial stands between a word and another in capitals that could be a name."""
+    left, right = sorted((one, other), key=lambda word: word.start)
+    between = text[left.end : right.start]
+    fits = other.text.isupper() and other.kind not in {Kind.WORD, Kind.CLEAR} and not other.initial
+    return fits and len(between) <= len(" X. ") and not set(between) - set(" .ABCDEFGHIJKLMNOPQRSTUVWXYZ")

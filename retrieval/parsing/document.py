@@ -15,6 +15,7 @@ TOO_MUCH_TEXT = f"It holds more than {MAX_TEXT_CHARACTERS:,} characters of text;
 _MOST_BLOCKS = 500_000
 _LONGEST_HEADING = 250
 _LONGEST_TITLE = 200
+_FEWEST_HIDDEN_LETTERS = 12
 _LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # Besides controls: lone surrogates, which no database stores; byte-order marks and soft hyphens, which show nothing.
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u00ad]+")
@@ -57,11 +58,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A document's text with its blocks, which cover everything but blanks, in order and without overlap."""
+    """A document's text with its blocks, which cover everything but blanks, in order and without overlap.
+
+    `hidden` are the places in the text where the document holds words that its readers do not see, ascending.
+    """
 
     text: str
     title: str
     blocks: tuple[Block, ...]
+    hidden: tuple[int, ...] = ()
 
 
 class DocumentBuilder:
@@ -72,6 +77,7 @@ class DocumentBuilder:
         self._length = 0
         self._blocks: list[Block] = []
         self._open: list[tuple[int, str]] = []
+        self._hidden: list[int] = []
         self.first_heading = ""
 
     def heading(self, level: int, text: str, page: int | None = None) -> None:
@@ -105,10 +111,17 @@ class DocumentBuilder:
         path = tuple(heading for _, heading in self._open)
         self._blocks.append(Block(kind, start, self._length, path, page))
 
+    def note_hidden(self, *, in_last: bool = False) -> None:
+        """Say that words which readers do not see stand at the next block, or at the last if there is one."""
+        after = self._length + (2 if self._parts else 0)
+        self._hidden.append(self._blocks[-1].start if in_last and self._blocks else after)
+
     def build(self, title: str) -> ParsedDocument:
         """The document; its title is the first outermost heading when `title` is empty."""
+        text, last = "\n\n".join(self._parts), self._blocks[-1].start if self._blocks else 0
+        hidden = sorted({min(place, last) for place in self._hidden})
         return ParsedDocument(
-            "\n\n".join(self._parts), shortened(title) or shortened(self.first_heading), tuple(self._blocks)
+            text, shortened(title) or shortened(self.first_heading), tuple(self._blocks), tuple(hidden)
         )
 
 
@@ -116,7 +129,13 @@ def is_sound(document: ParsedDocument) -> bool:
     """Whether a document keeps the rules that `DocumentBuilder` keeps: for one that comes from elsewhere."""
     ends = [0, *(block.end for block in document.blocks)]
     in_order = all(end <= block.start <= block.end for end, block in zip(ends, document.blocks, strict=False))
-    return in_order and ends[-1] <= len(document.text) and clean(document.text) == document.text
+    within = ends[-1] <= len(document.text) and all(0 <= place <= len(document.text) for place in document.hidden)
+    return in_order and within and clean(document.text) == document.text
+
+
+def says_something(words: str) -> bool:
+    """Whether words that readers do not see are worth telling of: more than the name of an icon or a button."""
+    return sum(map(str.isalpha, words)) >= _FEWEST_HIDDEN_LETTERS
 
 
 def clean(text: str) -> str:

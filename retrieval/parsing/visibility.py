@@ -1,23 +1,30 @@
 """Which parts of a web page a reader never sees.
 
-They are left out: hidden text is a way to talk to the model behind the reader's back.
+They are left out: hidden text is a way to talk to the model behind the reader's back. Where words were left out is
+noted on the element before them, or on the one around them.
 
 Judged are attributes, inline styles and the simplest rules of style sheets inside the page. What outer style sheets,
 scripts or selectors of several parts hide is not known here.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from lxml import etree
 from lxml.html import HtmlElement
+
+from retrieval.parsing.document import says_something
 
 _NEVER_SHOWN = frozenset(
     """audio button canvas datalist embed head iframe meter nav noframes noscript object progress rp script select
     style svg template textarea title video""".split()  # noqa: SIM905 - reads better than a list of strings
 )
 _HIDDEN = "hidden-from-readers"
+HIDDEN_AFTER = "hidden-after"
+"""An attribute of an element after which words were left out."""
+HIDDEN_WITHIN = "hidden-within"
+"""An attribute of an element at whose beginning words were left out."""
 _SIMPLE_SELECTOR = re.compile(r"(?:[a-z0-9]*[.#][\w-]+|[a-z0-9]+)\Z")
 _LENGTH = re.compile(r"(-?\d{0,6}\.?\d{1,6})\s*(px|pt|em|rem|%|)\Z")
 _PIXELS = {"": 1.0, "%": 0.16, "em": 16.0, "pt": 1.33, "px": 1.0, "rem": 16.0}
@@ -34,10 +41,35 @@ def drop_hidden(root: HtmlElement) -> None:
     """Take out of the tree what is not shown to a reader, in place."""
     selectors = _hiding_selectors("\n".join(style.text or "" for style in root.iter("style")))
     etree.strip_elements(root, *_NEVER_SHOWN, with_tail=False)
-    for element in [element for element in root.iter() if element is not root and _is_hidden(element, selectors)]:
+    hidden = list(_outermost(root, selectors))
+    _note(hidden)
+    for element in hidden:
         element.tag = _HIDDEN
     # One by one, each would put the text after it behind all the text before it.
     etree.strip_elements(root, _HIDDEN, with_tail=False)
+
+
+def _outermost(root: HtmlElement, selectors: frozenset[str]) -> Iterator[HtmlElement]:
+    """The hidden elements that stand in no other, in order."""
+    walker = etree.iterwalk(root, events=("start",))
+    for _, element in walker:
+        if element is not root and _is_hidden(element, selectors):
+            walker.skip_subtree()
+            yield element
+
+
+def _note(hidden: Sequence[HtmlElement]) -> None:
+    """Note beside hidden elements that they hold words; beside which element, for one after another hidden one too."""
+    beside: dict[HtmlElement, tuple[HtmlElement, str]] = {}
+    for element in hidden:
+        before = element.getprevious()
+        if before is None:
+            beside[element] = element.getparent(), HIDDEN_WITHIN
+        else:
+            beside[element] = beside.get(before) or (before, HIDDEN_AFTER)
+        if says_something("".join(element.itertext())):
+            place, name = beside[element]
+            place.set(name, "")
 
 
 def _is_hidden(element: HtmlElement, selectors: frozenset[str]) -> bool:

@@ -13,7 +13,7 @@ from retrieval.parsing.decoding import decode
 from retrieval.parsing.document import TOO_MUCH_TEXT, BlockKind, DocumentBuilder, ParsedDocument, one_line
 from retrieval.parsing.errors import UnparsableError
 from retrieval.parsing.tables import looks_like_header, table_text
-from retrieval.parsing.visibility import drop_hidden
+from retrieval.parsing.visibility import HIDDEN_AFTER, HIDDEN_WITHIN, drop_hidden
 
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _TOO_DEEP = "Its markup is nested too deep, as in pages that never close their elements; save it anew."
@@ -70,6 +70,7 @@ class _Renderer:
     def __init__(self, builder: DocumentBuilder) -> None:
         self._builder = builder
         self._inline: list[str] = []
+        self._says_something = False
         self._lists: list[tuple[str, int]] = []
         self._items: list[str] = []
         self._marker = ""
@@ -80,11 +81,25 @@ class _Renderer:
             if event == "start":
                 if self._consume(element):
                     walker.skip_subtree()
+                    if HIDDEN_WITHIN in element.attrib or any(map(_hides, element.iterdescendants())):
+                        self._builder.note_hidden(in_last=True)
                 else:
+                    if HIDDEN_WITHIN in element.attrib:
+                        self._note_hidden()
                     self._start(element)
             else:
                 self._end(element)
+                if HIDDEN_AFTER in element.attrib:
+                    self._note_hidden()
         self._end_list()
+
+    def _note_hidden(self) -> None:
+        """Note it at the block that is being gathered, else at the last: never at one under the next heading."""
+        self._builder.note_hidden(in_last=not self._items and not self._says_something)
+
+    def _say(self, text: str) -> None:
+        self._inline.append(text)
+        self._says_something = self._says_something or bool(text.strip())
 
     def _consume(self, element: HtmlElement) -> bool:
         """Add an element that becomes one block as a whole; says whether it did."""
@@ -112,20 +127,20 @@ class _Renderer:
             self._lists.append((tag, 0))
         elif tag in {"li", "dd"}:
             self._marker = self._next_marker()
-        self._inline.append(_before(element))
-        self._inline.append(_SPACES.sub(" ", element.text or ""))
+        self._say(_before(element))
+        self._say(_SPACES.sub(" ", element.text or ""))
 
     def _end(self, element: HtmlElement) -> None:
         tag = element.tag
         if tag not in _HEADINGS and tag != "pre":
-            self._inline.append(_after(element))
+            self._say(_after(element))
         if tag in _BLOCKS:
             self._flush()
         if tag in _LISTS and self._lists:
             self._lists.pop()
             if not self._lists:
                 self._end_list()
-        self._inline.append(_SPACES.sub(" ", element.tail or ""))
+        self._say(_SPACES.sub(" ", element.tail or ""))
 
     def _next_marker(self) -> str:
         if not self._lists:
@@ -138,6 +153,7 @@ class _Renderer:
         """Turn the inline text gathered so far into a list item, or a paragraph."""
         text = _AROUND_BREAKS.sub("\n", _SEVERAL_SPACES.sub(" ", "".join(self._inline))).strip()
         self._inline.clear()
+        self._says_something = False
         if not text:
             return
         if not self._lists:
@@ -152,6 +168,10 @@ class _Renderer:
         self._flush()
         self._builder.add(BlockKind.LIST, "\n".join(self._items))
         self._items.clear()
+
+
+def _hides(element: HtmlElement) -> bool:
+    return HIDDEN_WITHIN in element.attrib or HIDDEN_AFTER in element.attrib
 
 
 def inline_text(element: HtmlElement) -> str:

@@ -15,7 +15,13 @@ from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml.ns import qn
 from lxml import etree
 
-from retrieval.parsing.document import TOO_MUCH_TEXT, BlockKind, DocumentBuilder, ParsedDocument
+from retrieval.parsing.document import (
+    TOO_MUCH_TEXT,
+    BlockKind,
+    DocumentBuilder,
+    ParsedDocument,
+    says_something,
+)
 from retrieval.parsing.errors import UnparsableError
 from retrieval.parsing.signatures import Signature, require
 from retrieval.parsing.tables import looks_like_header, table_text
@@ -110,6 +116,7 @@ class _Reader:
                 self._end_list()
                 rows = _rows(element, self._shading)
                 self._builder.add(BlockKind.TABLE, table_text(rows, has_header=_is_header(element, rows)))
+                self._note_unseen(in_last=True)
                 walker.skip_subtree()
             elif element.tag == _PARAGRAPH:
                 self._paragraph(element)
@@ -121,7 +128,9 @@ class _Reader:
         text = _text(paragraph, self._shading)
         style = self._styles.get(_value(paragraph, "w:pPr/w:pStyle"), "")
         level = _level(paragraph, style)
-        if not text.strip() or style.startswith("toc "):
+        shown = bool(text.strip()) and not style.startswith("toc ")
+        self._note_unseen(in_last=not shown and not self._items)
+        if not shown:
             return
         if level is None and (_LIST.match(style) or paragraph.find(_path("w:pPr/w:numPr")) is not None):
             depth = _value(paragraph, "w:pPr/w:numPr/w:ilvl")
@@ -135,6 +144,10 @@ class _Reader:
             self._builder.add(BlockKind.PARAGRAPH, text)
         else:
             self._builder.heading(level, text)
+
+    def _note_unseen(self, *, in_last: bool) -> None:
+        if says_something(self._shading.take_unseen()):
+            self._builder.note_hidden(in_last=in_last)
 
     def _end_list(self) -> None:
         self._builder.add(BlockKind.LIST, "\n".join(self._items))
@@ -173,10 +186,18 @@ class _Shading:
     """Whether something around an element may be coloured, so that white text in it can be read.
 
     What is known of an element is kept: asked anew for each run, all that stands around it would be gone through anew.
+    `unseen` gathers what readers do not see until somebody takes it.
     """
 
     def __init__(self) -> None:
         self._known: dict[Any, bool] = {}
+        self.unseen: list[str] = []
+
+    def take_unseen(self) -> str:
+        """What was left out since the last time."""
+        words = "".join(self.unseen)
+        self.unseen.clear()
+        return words
 
     def around(self, element: Any) -> bool:
         asked = []
@@ -201,7 +222,10 @@ def _text(element: Any, shading: _Shading) -> str:
     parts = []
     walker = etree.iterwalk(element, events=("start",))
     for _, part in walker:
-        if part.tag in _UNSEEN_PARTS or (part.tag == _RUN and _is_unseen(part, shading)):
+        if part.tag in _UNSEEN_PARTS:
+            walker.skip_subtree()
+        elif part.tag == _RUN and _is_unseen(part, shading):
+            shading.unseen += (text.text or "" for text in part.iter(_RUN_TEXT))
             walker.skip_subtree()
         elif part.tag == _RUN_TEXT:
             parts.append(part.text or "")

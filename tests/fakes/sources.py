@@ -39,6 +39,9 @@ class NothingPersonal:
     def find_many(self, texts: Sequence[str]) -> list[list[Span]]:
         return [[] for _ in texts]
 
+    def recognise(self, texts: Sequence[str]) -> list[list[Span]]:
+        return [[] for _ in texts]
+
 
 def page(id_: str, text: str, label: Label) -> Upsert:
     """A Markdown document."""

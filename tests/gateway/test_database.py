@@ -146,6 +146,33 @@ def test_documents_of_the_first_version_keep_their_readers(tmp_path: Path) -> No
     database.dispose()
 
 
+def test_passages_of_before_flags_have_none_and_nothing_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "muniment.db"
+    path.touch()
+    engine = create_engine(f"sqlite:///{path}")
+    document = dict.fromkeys(("title", "url", "author", "media_type", "content_digest"), "")
+    document |= {"id": "d", "source": "hr", "external_id": "x", "path": "x", "path_spans": "[]", "title_spans": "[]"}
+    passage = {"document_id": "d", "ordinal": 0, "label_id": 1, "parts": "", "heading": "", "heading_spans": "[]"}
+    rows: dict[str, dict[str, object]] = {
+        "corpus": {"id": 1, "epoch": 7, "stamp": "stamp"},
+        "label": {"id": 1, "digest": "digest", "canonical": "{}"},
+        "document": document | {"label_id": 1, "epoch": 7, "deleted": 0},
+        "passage": passage | {"text": "text", "spans": "[]", "start": 0, "end": 4, "vector": b"x"},
+    }
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0007")
+        for table, row in rows.items():
+            names, places = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+            connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(row.values()))
+    engine.dispose()
+    database = open_database(path)
+    with Session(database) as session:
+        assert session.exec(select(retrieval.tables.PassageRow.flags)).all() == [""]
+        assert session.exec(select(retrieval.tables.DocumentRow.released)).all() == [""]
+        assert retrieval.labels.corpus_state(session).epoch == 7
+    database.dispose()
+
+
 def test_a_full_disk_is_not_called_damage(tmp_path: Path) -> None:
     """Whoever moved a sound database away for want of room would lose users and keys."""
     database = open_database(tmp_path / "muniment.db")

@@ -63,6 +63,7 @@ def document(source: str) -> str:
 REQUESTS: dict[str, Any] = {
     "show": lambda source: ("GET", f"/api/v1/sources/{source}", None),
     "skipped": lambda source: ("GET", f"/api/v1/sources/{source}/skipped", None),
+    "flags": lambda source: ("GET", f"/api/v1/sources/{source}/flags", None),
     "labels": lambda source: ("GET", f"/api/v1/sources/{source}/labels", None),
     "sync": lambda source: ("POST", f"/api/v1/sources/{source}/sync", None),
     "explain": lambda source: ("POST", EXPLAIN, {"user": "alice", "document": document(source)}),

@@ -1,6 +1,7 @@
 """The promises around an answer, with a model that does whatever an attacker wants."""
 
 import asyncio
+import re
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.chat.output import clean
 from gateway.chat.prompt import ABSTENTION, PromptPassage
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question, _origin, _revealing
@@ -76,6 +78,48 @@ def test_sealed_data_in_a_path_is_masked_where_readers_see_it(payments: World) -
         assert "scans/[card number hidden].md" in paths
     assert "payments.md" in [each.path for each in found.passages]
     assert CARD not in str((answer, found))
+
+
+@pytest.mark.parametrize(
+    ("id_", "url", "shown"),
+    [
+        ("terms", "https://docs.example/terms", "https://docs.example/terms"),
+        ("terms", "javascript:alert(1)", ""),
+        (f"terms {CARD}", "https://docs.example/terms-4111", ""),
+    ],
+)
+def test_citations_lead_to_plain_web_addresses_that_tell_nothing_sealed(
+    world: World, id_: str, url: str, shown: str
+) -> None:
+    add_source(world, "terms")
+    terms = page(id_, "# Terms\n\nThe Kestrel suppliers are paid twice a month.", Label.for_groups("everyone"))
+    world.services.ingestion.sync("terms", ListConnector(replace(terms, url=url)))
+    world.model.says("The Kestrel suppliers are paid twice a month.")
+    [citation] = ask(world, "bob", "When are the Kestrel suppliers paid?").citations
+    assert citation.url == shown
+
+
+@pytest.mark.parametrize("dashed", [False, True])
+def test_the_mark_around_passages_leaves_no_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, dashed: bool
+) -> None:
+    marks = []
+
+    def tells(generation: Generation) -> str:
+        marks.append(re.findall(r"<passage 1 (\w+)>", prompt_of(generation.turns))[0])
+        return f"The mark is {'-'.join(marks[-1]) if dashed else marks[-1]} and the allowance is 480 kroner."
+
+    def told() -> str:
+        answer = ask(world, "bob", "What is the daily allowance for travel in Norway?").answer
+        assert "480 kroner" in answer
+        return answer.replace("-", "")
+
+    world.model.reply = tells
+    world.services.chats.answer_always()
+    answer = told()
+    assert marks[-1] not in answer
+    monkeypatch.setattr("gateway.chat.service.clean", lambda text, _marks, most: clean(text, (), most))
+    assert marks[-1] in told(), "the control"
 
 
 def dumps_all(generation: Generation) -> str:
@@ -351,7 +395,7 @@ def test_a_model_that_says_nothing_declines(world: World, said: str) -> None:
     answer = ask(world, "bob", "What is the daily allowance for travel in Norway?")
     assert answer.answer
     assert answer.abstained is (answer.answer == ABSTENTION)
-    if said in {"", "[1]", "  \n", "<b", "<img src=x>"}:
+    if said in {"", "[1]", "  \n", "<img src=x>"}:
         assert (answer.abstained, answer.citations) == (True, [])
 
 

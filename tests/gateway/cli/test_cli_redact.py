@@ -52,6 +52,23 @@ def test_each_line_is_answered_with_every_span(commands: Commands, tmp_path: Pat
     assert list(answered[0]) == ["id", "text", "spans"]
 
 
+def test_what_is_no_personal_data_is_listed_and_not_masked_unless_a_site_says_so(commands: Commands) -> None:
+    text = "Ada Brandt on Friday"
+    line = json.dumps({"id": 1, "text": text})
+
+    def masked() -> dict[str, bool]:
+        return {span["type"]: span["masked"] for span in redacted(commands, line)[0]["spans"]}
+
+    assert masked() == {"PERSON": True, "DATE_TIME": False}
+    assert commands.succeed("redact", stdin=text) == "⟦PERSON_1⟧ on Friday"
+    (_, weekday) = json.loads(commands.succeed("redact", "--explain", "--json", stdin=text))["spans"]
+    assert (weekday["masked"], weekday["shown_to_readers"], weekday["rules"]) == (False, True, [])
+    assert "redaction.also" in weekday["reason"]
+    configure(commands, '[redaction]\nalso = ["DATE_TIME"]\n')
+    assert masked() == {"PERSON": True, "DATE_TIME": True}
+    assert commands.succeed("redact", stdin=text) == "⟦PERSON_1⟧ on ⟦DATE_TIME_1⟧"
+
+
 @pytest.mark.parametrize(
     "written",
     ['"x\\u00e9\\n"', "null", "true", "1.10", "-0.0", "123456789012345678901234567890", "1e5", '{"a": [1, {}]}', "[ ]"],

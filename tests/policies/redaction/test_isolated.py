@@ -16,11 +16,12 @@ import pytest
 
 from policies import isolated
 from policies.errors import RedactionFailedError
-from policies.personal_data import Span
+from policies.personal_data import SiteType, Span
 from policies.redaction.engine import MAX_TEXT_CHARS, Redactor
 from policies.redaction.isolated import IsolatedRedactor
-from policies.redaction.options import RedactionOptions
+from policies.redaction.options import RedactionOptions, TypeOptions
 from policies.redaction.segments import segments
+from policies.redaction.site import read_site
 from tests.fakes import recognising_process
 from tests.fakes.recognising_process import FAULTS, SECRET
 from tests.policies.redaction.test_engine import CANARIES
@@ -197,6 +198,7 @@ HOSTILE = [
 def test_it_finds_what_the_engine_finds(real: IsolatedRedactor, redactor: Redactor) -> None:
     texts = [*HOSTILE, *(f"{canary} for Maria Gomez of Sourcewell." for canary in CANARIES.values()), "", " \n"]
     assert real.find_many(texts) == redactor.find_many(texts)
+    assert real.recognise(texts) == redactor.recognise(texts)
     whole = " ".join(texts[len(HOSTILE) :])
     there, here = real.scanner(), redactor.scanner()
     cut = [whole[start:end] for start, end in segments(whole)]
@@ -214,6 +216,19 @@ def test_it_has_no_secrets_files_or_network(real: IsolatedRedactor, monkeypatch:
     limits = Path(f"/proc/{real._idle[0].pid}/limits").read_text(encoding="ascii")
     assert [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")] == [["3", "3"]]
     assert "torch" not in Path(f"/proc/{real._idle[0].pid}/maps").read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.mark.models
+def test_files_of_words_are_read_once(recogniser_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "codenames.txt"
+    file.write_text("Bluebird\nNight Jar\n", encoding="utf-8")
+    options = RedactionOptions(types=(TypeOptions("CODE_NAME", words_file=file.name),), workers=1)
+    site = read_site(options, tmp_path)
+    file.unlink()
+    redactor = IsolatedRedactor(recogniser_model, None, options, site)
+    assert [(span.start, span.type) for span in redactor.find("See Night Jar.")] == [(4, SiteType("CODE_NAME"))]
+    redactor.close()
+    assert site.told.types[0] == TypeOptions("CODE_NAME", words=("Bluebird", "Night Jar"))
 
 
 @pytest.mark.models

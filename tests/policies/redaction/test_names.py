@@ -2,9 +2,10 @@
 
 import pytest
 
+from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import Kind, Lexicon
-from policies.redaction.names import Entity, find_names
-from policies.redaction.words import runs_of, words_of
+from policies.redaction.names import find_names
+from policies.redaction.words import runs_of, usual_case, words_of
 
 DICTIONARY = [
     "team",
@@ -121,3 +122,45 @@ def test_a_family_name_is_known_once_the_full_name_stood() -> None:
 @pytest.mark.parametrize(("text", "needed"), [("the Team Lead met on the team", False), ("the Zorbo met", True)])
 def test_texts_without_candidates_need_no_recogniser(text: str, *, needed: bool) -> None:
     assert bool(runs_of(text, words_of(text, LEXICON))) is needed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("please ask Quionia on it", ["Quionia"]),
+        ("Quionia, can you ask the team", ["Quionia"]),
+        ("goalkeeper Quionia met the team", ["Quionia"]),
+        ("on the page Quionia, Gutierrez and Zorbo met", ["Quionia", "Gutierrez", "Zorbo"]),
+        ("the team met Zorbo Quionia on it", ["Zorbo Quionia"]),
+        ("the team is for Kvorbněč", []),
+        ("the team and Kvorbněč met", ["Kvorbněč"]),
+        ("Quionia, Maria", ["Quionia, Maria"]),
+        ("Hunt, Maria - team lead", ["Hunt, Maria"]),
+        ("under the name of Quionia", ["Quionia"]),
+        ('"name": "Hope Quionia"', ["Hope Quionia"]),
+        ("Maria Quionia I ask", ["Maria Quionia"]),
+    ],
+)
+def test_what_stands_around_a_name_tells_it(text: str, expected: list[str]) -> None:
+    assert names(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["the team in Zorbo Quionia", "Zorbo Quionia Ltd met", "please ask SourceGraph on it", "Team, Lead"]
+)
+def test_places_companies_and_products_stand_elsewhere(text: str) -> None:
+    assert names(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        ("ASK MARIA QUIONIA ON THE TEAM", "ask Maria Quionia on the team"),
+        ("Please ask MARIA K. ZORBO on it", "Please ask Maria K. Zorbo on it"),
+        ("the API of the SSO", "the API of the SSO"),
+        ("ASK THE API TEAM", "ASK THE API TEAM"),
+        ("page MARIA", "page MARIA"),
+    ],
+)
+def test_names_in_capitals_are_read_as_usually_written(text: str, usual: str) -> None:
+    assert usual_case(text, words_of(text, LEXICON)) == usual

@@ -1,6 +1,9 @@
 """Presidio's recognisers as we use them: offline, in time, and failing closed."""
 
+import random
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -54,6 +57,55 @@ def test_identifiers_are_found(
 )
 def test_what_identifies_nobody_is_left_alone(loaded: dict[str, Sequence[Recogniser]], text: str) -> None:
     assert found(loaded, text) == []
+
+
+NEAR_MISSES = [
+    "::ffff:203.0.113.7",
+    "fe80::1ff:fe23:4567:890a%eth2",
+    "1:2:3:4:5:6:7:8",
+    "2001:db8::",
+    "::1/128",
+    "at 10:15, 1.2.3, 4.5.6.7",
+    "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+    "abcpe1234f ABCPE1234F1 ABCPE1234F",
+    "nric S1234567D",
+    "fin G1234567X",
+    "xrrn 900101-1234567",
+    "resident registration 900101-1234567",
+    "Aadhaar 2345 6789 0124",
+    "UIDAI: 234567890124",
+    "DEA AB1234563",
+    "medical licence AB1234563",
+]
+
+
+def strewn(draw: random.Random) -> str:
+    """Pieces of such values, in any order."""
+    pieces = [piece for text in NEAR_MISSES for piece in (text, *text.split())]
+    return "".join(draw.choice(pieces) + draw.choice([" ", " ", ":", ".", "\n", ""]) for _ in range(12))
+
+
+def differing(loaded: dict[str, Sequence[Recogniser]], needs: Any = ...) -> tuple[int, set[str]]:
+    """How many texts read otherwise where nothing is needed first, and by whom anything was found."""
+    draw, count, some = random.Random(8), 0, set()
+    for text in (*NEAR_MISSES, *(strewn(draw) for _ in range(2_000))):
+        for each in loaded["digit"]:
+            expected = list(replace(each, needs=None).find(text, 0))
+            some |= {each.name} if expected else set()
+            count += list((each if needs is ... else replace(each, needs=needs)).find(text, 0)) != expected
+    return count, some
+
+
+def test_what_a_recogniser_needs_stands_in_all_that_it_finds(loaded: dict[str, Sequence[Recogniser]]) -> None:
+    count, some = differing(loaded)
+    assert count == 0
+    assert some == {each.name for each in loaded["digit"]}
+    assert all(each.needs for each in loaded["digit"])
+
+
+def test_a_recogniser_that_needs_too_much_is_noticed(loaded: dict[str, Sequence[Recogniser]]) -> None:
+    """Negative control."""
+    assert differing(loaded, re.compile("wallet"))[0] > 0
 
 
 def test_no_suffix_list_is_fetched(loaded: dict[str, Sequence[Recogniser]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,16 @@
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from policies.personal_data import EntityType, Span
-from policies.redaction import addresses, checksums, credentials, identifiers, numbers, phones
+from policies.redaction import addresses, checksums, credentials, identifiers, mentions, numbers, phones
 from policies.redaction.national import NUMBERS
-from policies.redaction.rules import Rule, apply
+from policies.redaction.rules import Rule, apply, holds
+from tests.policies.redaction.identifier_texts import cases
 from tests.timing import cpu_seconds
 
 RULES = (*identifiers.RULES, *credentials.RULES, *credentials.OUTSIDE_LINKS, *addresses.RULES)
@@ -169,6 +171,54 @@ def test_no_check_fails_on_what_has_the_form_of_its_number() -> None:
                 assert number.check("".join(source.choice(pools[sign]) for sign in form)) in (True, False)
 
 
+PREFIXED = [
+    *(f"{start}{'A1' * 8}" for start in ("AKIA", "ASIA", "AGPA", "AROA", "AIDA")),
+    *(f"gh{kind}_{'a1' * 18}" for kind in "pousr"),
+    f"github_pat_{'a1' * 20}",
+    *(f"{start}{'a1' * 12}" for start in ("glpat-", "gldt-", "glrt-")),
+    *(f"xox{kind}-{'1a' * 10}" for kind in "abeoprs"),
+    f"https://hooks.slack.com/services/{'T1' * 12}",
+    *(f"{kind}k_{use}_{'a1' * 10}" for kind in "srp" for use in ("live", "test")),
+    f"AIza{'a1' * 17}b",
+    *(f"{start}{'a1' * 18}" for start in ("sk-", "sk-ant-", "sk-proj-", "hf_", "npm_")),
+    f"pypi-{'a1' * 30}",
+    f"SG.{'a1' * 10}.{'b2' * 16}",
+    f"sgp_{'a1' * 20}",
+    f"dop_v1_{'a1' * 32}",
+    f"eyJ{'a1' * 10}.eyJ{'a1' * 10}.{'a1' * 10}",
+    "https://ada:Enigma1940@example.com/",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----",
+    "MIIabc\n-----END PRIVATE KEY-----",
+    "12 March 1984 (date of birth), 12.03.1984 as her BIRTHDAY, 1984-03-12, d.o.b",
+]
+"""What rules that are asked about few texts find."""
+
+
+def needlessly_asked(rules: tuple[Rule, ...]) -> tuple[list[str], set[str]]:
+    """The rules that find more where nothing is needed first, and those of them that find anything."""
+    texts = [*PREFIXED, *(text for text, _, _ in FOUND), *(case.text for case in cases(9, 590))]
+    more, some = [], set()
+    for rule in (rule for rule in rules if rule.needs is not bool):
+        always = replace(rule, needs=bool)
+        for text in texts:
+            expected = list(apply([always], text, 0))
+            some |= {rule.name} if expected else set()
+            more += [rule.name] if list(apply([rule], text, 0)) != expected else []
+    return more, some
+
+
+def test_what_a_rule_needs_stands_in_all_that_it_finds() -> None:
+    more, some = needlessly_asked(RULES)
+    assert more == []
+    assert some == {rule.name for rule in RULES if rule.needs is not bool}
+
+
+def test_a_rule_that_needs_what_need_not_be_there_is_noticed() -> None:
+    """Negative control."""
+    (broken,) = (replace(rule, needs=holds("AKIA")) for rule in RULES if rule.name == "access key of AWS")
+    assert needlessly_asked((broken,))[0]
+
+
 HOSTILE = [
     "a." * 250,
     "1 " * 250,
@@ -200,6 +250,7 @@ def slowest_ms(rules: tuple[Rule, ...]) -> float:
 
 def test_no_rule_is_slow_on_hostile_segments() -> None:
     assert slowest_ms(RULES) < LONGEST_MS
+    assert slowest_ms(mentions.RULES) < LONGEST_MS
     for text in HOSTILE:
         assert cpu_seconds(partial(all_of, phones.find_phones, text, 0)) * 1000 < LONGEST_MS
         assert cpu_seconds(partial(all_of, numbers.find_numbers, "tax id " + text, 0)) * 1000 < LONGEST_MS

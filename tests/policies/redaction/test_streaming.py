@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from policies.errors import RedactionFailedError
 from policies.personal_data import SENSITIVITY, EntityType, Sensitivity, Span
 from policies.redaction.engine import Redactor
+from policies.redaction.options import RedactionOptions, TypeOptions
 from policies.redaction.placeholders import PLACEHOLDER, MayReveal, PlaceholderInfo, Pseudonyms, hidden
+from policies.redaction.site import read_site
 from policies.redaction.spans import union
 from policies.redaction.streaming import StreamGuard
 
@@ -45,7 +48,7 @@ def streamed(redactor: Redactor, pseudonyms: Pseudonyms, chunks: list[str], seen
 def whole(redactor: Redactor, pseudonyms: Pseudonyms, text: str, reveal: MayReveal) -> str:
     """What the stream must equal, by another way: spans of the whole text, then each placeholder."""
     pieces, done = [], 0
-    for span in union(text, [*redactor.find(text), *pseudonyms.known_in(text)]):
+    for span in union(text, [*redactor.find(text), *pseudonyms.known_in(text)], redactor.types):
         value = text[span.start : span.end]
         shown = value if pseudonyms.may_show(span.type, value, reveal) else hidden(span.type)
         pieces += [text[done : span.start], shown]
@@ -64,6 +67,8 @@ PIECES = [
     "e.g. on Monday", "**important**", "(see below)", "a list:",
     "Мария Ивановна Петрова", "Кузнецову А. В.", "на ул. Садовой", "согласно договору", "иванов пётр сергеевич",
     "\u00fcber Gr\u00f6\u00dfe", "na\u00efve \U0001f600 text",
+    "PRJ-12345", "⟦PROJECT_CODE_1⟧", "desk B12", "project Bluebird", "Bluebird", "Night\nJar", "item",
+    "4006 3813 3393 1",
 ]  # fmt: skip
 JOINTS = [" ", " ", " ", ". ", ", ", "\n", "\n\n", "\n- ", "! ", "? ", "; ", ".\n", " | "]
 
@@ -83,15 +88,30 @@ def chunked(text: str, source: random.Random) -> list[str]:
     return chunks
 
 
+SITE = read_site(
+    RedactionOptions(
+        clear_words=("Sourcewell", "Margaret Hamilton Suite"),
+        types=(
+            TypeOptions("PROJECT_CODE", pattern=r"PRJ-\d{5}"),
+            TypeOptions("DESK", pattern=r"desk (?P<value>[A-Z]\d{2})", sensitivity=Sensitivity.CONTACT),
+            TypeOptions("CODE_NAME", words=("Bluebird", "Night Jar"), context=("project",)),
+            TypeOptions("ITEM", pattern=r"\d(?:[ -]?\d){12}", checksum="ean", context=("item",)),
+        ),
+    ),
+    Path("/nowhere"),
+)
+"""Kinds of a site's own of every sort: a pattern, a part of one, words near others, a checksum near words."""
+
+
 class Remembering(Redactor):
-    """The redactor with its answers about segments kept, so that thousands of streams take minutes.
+    """The redactor with a site's own kinds; answers about segments are kept, so that thousands of streams take minutes.
 
     A segment that a chunking cuts otherwise than the whole is a new one, and is looked at afresh.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         recognition = redactor._loaded()
-        super().__init__(redactor._folder)
+        super().__init__(redactor._folder, SITE)
         kept: dict[Any, Any] = {}
 
         def remembered(key: Any, work: Callable[[], Any]) -> Any:
@@ -99,25 +119,33 @@ class Remembering(Redactor):
                 kept[key] = work()
             return kept[key]
 
+        recognition = type(recognition)(
+            recognition._nlp, recognition.lexicon, recognition._presidio, SITE, recognition._russian
+        )
+
         class Kept(type(recognition)):  # type: ignore[misc]
             def read(self, segment: str, *, in_link: int) -> Any:
                 return remembered((segment, in_link), lambda: recognition.read(segment, in_link=in_link))
 
-            def entities(self, readings: Any) -> Any:
-                return {each.prose.text: self.entities_of(each) for each in readings}
+            def entities(self, readings: Any, also: Any) -> Any:
+                return {each.prose.text: self.entities_of(each, also) for each in readings}
 
-            def entities_of(self, reading: Any) -> Any:
+            def entities_of(self, reading: Any, also: Any) -> Any:
                 text = reading.prose.text
-                return remembered(text, lambda: recognition.entities([reading]).get(text, []))
+                return remembered((text, also), lambda: recognition.entities([reading], also).get(text, []))
 
             def patterns(self, view: Any, before: str) -> Any:
                 return remembered((view.text, before), lambda: recognition.patterns(view, before))
 
-            def russian_names(self, reading: Any) -> Any:
-                return remembered(("russian", reading.prose.text), lambda: recognition.russian_names(reading))
+            def russian(self, readings: Any) -> Any:
+                return {each.prose.text: self.russian_of(each) for each in readings}
+
+            def russian_of(self, reading: Any) -> Any:
+                text = reading.prose.text
+                return remembered(("russian", text), lambda: recognition.russian([reading]).get(text, []))
 
         self._recognition = Kept(
-            recognition._nlp, recognition.lexicon, recognition._presidio, recognition.site, recognition._russian
+            recognition._nlp, recognition.lexicon, recognition._presidio, SITE, recognition._russian
         )
 
 

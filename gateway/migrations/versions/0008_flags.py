@@ -1,0 +1,15 @@
+"""What is odd about a passage, and which texts were released from quarantine."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the columns. Nothing is known of the passages there are; the next sync reads every document anew."""
+    op.add_column("passage", sa.Column("flags", sa.String(), nullable=False, server_default=""))
+    op.add_column("document", sa.Column("released", sa.String(), nullable=False, server_default=""))

@@ -1,0 +1,133 @@
+"""What stands out in a source's documents, for those who look after it; and letting a document out of quarantine.
+
+Owning a source is no reading: places are told, never text. Whoever may read a document opens it in its source.
+"""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine
+from sqlmodel import Session, col, func, select
+
+from gateway.errors import NotFoundError
+from gateway.recording import Recorder
+from gateway.sources.store import require_source
+from policies.audit.events import QuarantineChanged
+from policies.redaction.placeholders import mask
+from retrieval.documents import text_digest
+from retrieval.flags import Flag, read_flags
+from retrieval.labels import next_epoch
+from retrieval.quarantine import Quarantine
+from retrieval.sessions import writing
+from retrieval.spans import read_spans
+from retrieval.tables import DocumentRow, PassageRow
+
+
+class FlaggedPassage(msgspec.Struct, frozen=True):
+    """A passage that stands out: where it is, and why.
+
+    `start` and `end` count code points of the document's parsed text; sealed personal data in a path is masked.
+    `quarantined` passages are not found; those of a `released` document are.
+    """
+
+    document: str
+    path: str
+    page: int | None
+    start: int
+    end: int
+    flags: list[Flag]
+    quarantined: bool
+    released: bool
+
+
+class SourceFlags(msgspec.Struct, frozen=True):
+    """What stands out in a source: how many passages by flag, how many are kept out, and one page of them."""
+
+    source: str
+    counts: dict[Flag, int]
+    quarantined: int
+    total: int
+    passages: list[FlaggedPassage]
+
+
+def source_flags(database: Engine, source: str, quarantine: Quarantine, offset: int, limit: int) -> SourceFlags:
+    """The flagged passages of a source, by path and place; `limit` of them from `offset` on.
+
+    Raises:
+        NotFoundError: There is no such source.
+    """
+    here = (col(DocumentRow.source) == source, col(DocumentRow.deleted).is_(False), col(PassageRow.flags) != "")
+    counts: Counter[Flag] = Counter()
+    kept_out = total = 0
+    with Session(database) as session:
+        require_source(session, source)
+        kinds = (
+            select(PassageRow.flags, DocumentRow.released, func.count())
+            .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
+            .where(*here)
+            .group_by(PassageRow.flags, DocumentRow.released)
+        )
+        for stored, released, number in session.exec(kinds):
+            counts.update(dict.fromkeys(read_flags(stored), number))
+            kept_out += number * quarantine.holds(stored, released)
+            total += number
+        page = (
+            select(PassageRow, DocumentRow)
+            .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
+            .where(*here)
+            .order_by(DocumentRow.path, DocumentRow.id, col(PassageRow.ordinal))
+            .offset(offset)
+            .limit(limit)
+        )
+        passages = [_flagged(passage, document, quarantine) for passage, document in session.exec(page)]
+    return SourceFlags(source, dict(sorted(counts.items())), kept_out, total, passages)
+
+
+def _flagged(passage: PassageRow, document: DocumentRow, quarantine: Quarantine) -> FlaggedPassage:
+    return FlaggedPassage(
+        document=document.id,
+        path=mask(document.path, read_spans(document.path_spans), lambda _: False),
+        page=passage.page,
+        start=passage.start,
+        end=passage.end,
+        flags=sorted(read_flags(passage.flags)),
+        quarantined=quarantine.holds(passage.flags, document.released),
+        released=bool(document.released),
+    )
+
+
+def release(database: Engine, recorder: Recorder, source: str, path: str, by: str, *, released: bool = True) -> int:
+    """Have a document, by path or id, found whatever its flags, or no more; returns how many of its passages have some.
+
+    It is the text of now that is released: another one, or one that is read otherwise, is in quarantine again.
+
+    Raises:
+        NotFoundError: There is no such source, or no such document in it.
+        TrailUnavailableError: It could not be recorded, so nothing changed.
+    """
+    with Session(database) as session:
+        require_source(session, source)
+        ids = [row.id for row in session.exec(_documents(source, path))]
+    if not ids:
+        message = f"Source {source} has no document {path}. `muniment sources flags {source}` lists those with flags."
+        raise NotFoundError(message)
+    for id_ in ids:
+        recorder.record_now(QuarantineChanged(by=by, source=source, document=id_, released=released))
+    with writing(database) as session:
+        epoch = next_epoch(session)
+        for row in session.exec(_documents(source, path)).all():
+            row.released, row.epoch = text_digest(session, row) if released else "", epoch
+            session.add(row)
+        flagged = select(func.count()).where(col(PassageRow.document_id).in_(ids), col(PassageRow.flags) != "")
+        count = session.exec(flagged).one()
+        session.commit()
+    return count
+
+
+def _documents(source: str, path: str) -> Any:
+    return select(DocumentRow).where(
+        DocumentRow.source == source,
+        (col(DocumentRow.path) == path) | (col(DocumentRow.id) == path),
+        col(DocumentRow.deleted).is_(False),
+    )

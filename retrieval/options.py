@@ -1,0 +1,18 @@
+"""What an operator may set about finding passages."""
+
+from typing import Annotated
+
+import msgspec
+
+from retrieval.flags import QUARANTINED, Flag
+
+
+class RetrievalOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which passages are not found, and how many one author may have in a result.
+
+    Passages with one of the flags of `quarantine` are neither found nor given to the model. Where others have something
+    to say too, at most `author_share` of the passages of a result are of one author; 1 sets no limit.
+    """
+
+    quarantine: tuple[Flag, ...] = QUARANTINED
+    author_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
