@@ -5,18 +5,22 @@ is paid once for all who wait, with no timer. Any failure reaches every waiter; 
 """
 
 import logging
+import sqlite3
 import threading
 import time
 from concurrent.futures import CancelledError, Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from policies.audit.chain import encode
-from policies.audit.events import Event
+from policies.audit.database import open_to_read
+from policies.audit.events import AnswerUnknown, Event
+from policies.audit.presence import gone, unfinished
 from policies.audit.writer import ChainWriter, EntryRef
-from policies.errors import TrailUnavailableError
+from policies.errors import TrailUnavailableError, TrailUnreadableError
 from policies.keys import Keys
 
 __all__ = ["EntryRef", "Trail", "TrailHealth"]
@@ -79,7 +83,13 @@ class Trail:
         Raises:
             TrailUnavailableError: It cannot be opened or written.
         """
-        return cls(ChainWriter(path, keys, checkpoint_file))
+        trail = cls(ChainWriter(path, keys, checkpoint_file))
+        try:
+            trail._end_what_was_left(path)
+        except BaseException:
+            trail.close()
+            raise
+        return trail
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +147,18 @@ class Trail:
         with self._changed:
             left, self._waiting = self._waiting, []
         _fail(left, "The audit trail was closed before it took this entry.")
+
+    def _end_what_was_left(self, path: Path) -> None:
+        """Say of each question of a process that is gone that its end is unknown; those of running ones go on."""
+        try:
+            with gone(path) as writers, closing(open_to_read(path)) as connection:
+                left = [one for writer in writers for one in unfinished(connection, writer)]
+                entries = [self.submit(AnswerUnknown(request, principal)) for request, principal in left]
+                for entry in entries:
+                    entry.result(_CLOSE_SECONDS)
+        except (sqlite3.Error, OSError, TimeoutError, TrailUnreadableError) as error:
+            message = f"Questions that were left without an end in {path} could not be looked after: {error}."
+            raise TrailUnavailableError(message) from error
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:

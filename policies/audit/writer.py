@@ -16,6 +16,7 @@ from policies.audit.chain import entry_hash, genesis, new_id, timestamp
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, append_to, digest, last_exported, sign_checkpoint
 from policies.audit.database import open_to_write, read_log_id, writing
 from policies.audit.merkle import root_of
+from policies.audit.presence import Presence, unfinished
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 
@@ -63,6 +64,7 @@ class ChainWriter:
             self.log = read_log_id(self._connection)
             self.writer = new_id()
             self._head = _Head(0, genesis(self.log, self.writer))
+            self._presence = Presence(path, self.writer)
             self._signed_entries = 0
             self._make_up_for_a_missing_copy()
         except (sqlite3.Error, OSError) as error:
@@ -134,7 +136,13 @@ class ChainWriter:
         return signed is not None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Questions without an end are left for the next process to see."""
+        settled = False
+        with contextlib.suppress(sqlite3.Error, TrailUnavailableError):
+            if self._in_doubt:
+                self._reconnect()
+            settled = not unfinished(self._connection, self.writer)
+        self._presence.end(settled=settled)
         self._connection.close()
 
     def _chained(self, bodies: Sequence[str]) -> tuple[_Head, list[tuple[str, int, bytes, bytes, str]]]:

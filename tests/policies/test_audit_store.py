@@ -17,7 +17,7 @@ import pytest
 
 from policies.audit.chain import encode
 from policies.audit.checkpoints import Checkpoint, last_exported, sign_checkpoint
-from policies.audit.events import QuestionAsked, UserAdded
+from policies.audit.events import SearchAsked, UserAdded
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.store import EntryRef, Trail
 from policies.audit.verifier import verify
@@ -28,8 +28,8 @@ from policies.keys import Keys, create_keys
 WAIT_SECONDS = 20.0
 
 
-def asked(number: int = 0, principal: str = "ada") -> QuestionAsked:
-    return QuestionAsked(f"r{number}", principal, "test", "0" * 64, "model", "1" * 64)
+def asked(number: int = 0, principal: str = "ada") -> SearchAsked:
+    return SearchAsked(f"r{number}", principal, "test", "0" * 64, "1" * 64)
 
 
 def rows(file: Path, query: str) -> list[tuple[object, ...]]:
@@ -204,8 +204,8 @@ def test_a_copy_that_cannot_be_written_is_said_and_made_later(trail_file: Path, 
 
 def test_the_trail_is_its_owners_alone(trail: Trail, trail_file: Path) -> None:
     trail.record(asked(), WAIT_SECONDS)
-    modes = {file.stat().st_mode & 0o777 for file in trail_file.parent.iterdir()}
-    assert modes == {0o600}
+    modes = {(file.is_dir(), file.stat().st_mode & 0o777) for file in trail_file.parent.rglob("*")}
+    assert modes == {(False, 0o600), (True, 0o700)}
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM entries", "UPDATE entries SET seq = 9", "DELETE FROM checkpoints"])
