@@ -1,6 +1,5 @@
 """`audit`: what is in the trail, and whether it is what was written."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,22 +18,22 @@ from policies.errors import TrailUnavailableError
 if TYPE_CHECKING:
     from gateway.cli.product import Entry, EntryQuery, VerificationReport
 
-_group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
+group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MOST_LISTED = 3
 _MOST_ENTRIES = 1_000_000
 _MOST_DIGITS = 18
 """Of an entry's number: SQLite's whole numbers have 64 bits."""
-_FINDINGS = 1
+FINDINGS = 1
 """The exit code when the trail is not what was written."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(_group, name="audit")
+    app.add_typer(group, name="audit")
 
 
-@_group.command("list")
+@group.command("list")
 def list_(
     context: typer.Context,
     *,
@@ -58,7 +57,7 @@ def list_(
     show_table(("entry", "at (UTC)", "kind", ""), rows, empty="No entry of the trail is like that.")
 
 
-@_group.command("show")
+@group.command("show")
 def show_entries(
     context: typer.Context,
     what: Annotated[
@@ -89,7 +88,7 @@ def show_entries(
         show_table(("", ""), [(name, _value(value)) for name, value in rows])
 
 
-@_group.command()
+@group.command()
 def verify(
     context: typer.Context,
     *,
@@ -112,7 +111,7 @@ def verify(
     path = trail or home.trail
     kept = _kept(checkpoint, context, own=trail is None)
     with messages().status("Verifying ..."):
-        pem = _text(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
+        pem = read_key(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
         report = product.verify(path, pem, kept)
         newest = product.read_entries(path, product.EntryQuery(limit=1)) if report.ok else []
     if as_json:
@@ -121,84 +120,18 @@ def verify(
     else:
         _show_report(report, newest, against_kept=kept is not None)
     if not report.ok:
-        raise typer.Exit(_FINDINGS)
-
-
-@_group.command()
-def prove(
-    context: typer.Context,
-    receipt: Annotated[
-        Path,
-        typer.Argument(metavar="RECEIPT", help="A receipt, or a whole answer of `ask --json` or of the API, as JSON."),
-    ],
-    *,
-    answer: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The answer's text, where RECEIPT does not hold it.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where to write the evidence, for whoever checks it without this machine."),
-    ] = None,
-    public_key: Annotated[
-        Path | None, typer.Option("--public-key", metavar="FILE", help="The public key, as kept elsewhere.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Hold a receipt to the trail: signature, entries, and that checkpoints sign these. The exit code is 1 if not."""
-    signed, text = _receipt(receipt)
-    pem = _text(public_key) if public_key else product.open_keys(home_of(context).keys).public_key_pem()
-    shown = _content(answer).decode(errors="replace") if answer else text
-    with opened(context) as services:
-        found = product.evidence(services.home.trail, signed, pem, shown)
-        _record_reading(services, "prove", len(found.proofs))
-    if out:
-        try:
-            out.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="ascii")
-        except OSError as error:
-            message = f"The evidence cannot be written to {out}: {error.strerror}."
-            raise BadRequestError(message) from error
-    entries = [(proof.id, proof.kind, proof.checkpoint.checkpoint.number) for proof in found.proofs]
-    if as_json:
-        show_json({"ok": not found.problems, "problems": list(found.problems), **found.to_dict()})
-    else:
-        show_table(("entry", "kind", "signed by checkpoint"), entries, empty="The trail holds nothing of it.")
-        for problem in found.problems:
-            show(problem, "red")
-        if not found.problems:
-            shown_too = "" if shown is None else " Its text is the one that was given."
-            show(f"The receipt is ours, and the trail says the same.{shown_too}", "green")
-    if found.problems:
-        raise typer.Exit(_FINDINGS)
-
-
-def _receipt(file: Path) -> tuple[dict[str, Any], str | None]:
-    """The signed receipt in a file, and the text of its answer where the file holds the whole answer."""
-    try:
-        given = json.loads(_content(file))
-        if "choices" in given:
-            return given["muniment"]["receipt"], given["choices"][0]["message"]["content"]
-        return (given, None) if "signature" in given else (given["receipt"], given.get("answer"))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        message = f"{file} holds no receipt. Give what `muniment ask --json` printed, or the `receipt` in it."
-        raise BadRequestError(message) from error
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        message = f"{file} cannot be read: {error.strerror}."
-        raise BadRequestError(message) from error
+        raise typer.Exit(FINDINGS)
 
 
 def _read(context: typer.Context, query: "EntryQuery", operation: str) -> list["Entry"]:
     with opened(context) as services:
         entries = product.read_entries(services.home.trail, query)
-        _record_reading(services, operation, len(entries))
+        record_reading(services, operation, len(entries))
     return entries
 
 
-def _record_reading(services: "product.Services", operation: str, entries: int) -> None:
+def record_reading(services: "product.Services", operation: str, entries: int) -> None:
+    """Record that somebody reads the trail."""
     try:
         by = operating_system_user()
         services.recorder.record_now(product.TrailRead(by=by, operation=operation, entries=entries))
@@ -264,7 +197,12 @@ def _value(value: Any) -> str:
     return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
 
 
-def _text(path: Path) -> str:
+def read_key(path: Path) -> str:
+    """A public key as PEM.
+
+    Raises:
+        BadRequestError: The file cannot be read.
+    """
     try:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.audit.chain import timestamp
-from policies.audit.database import open_to_read, unreadable
+from policies.audit.database import open_to_read, read_log_id, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,21 @@ def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
     with closing(open_to_read(path)) as connection:
         try:
             return [_entry(*row) for row in connection.execute(select, (*values, query.limit))]
+        except (sqlite3.Error, ValueError, KeyError) as error:
+            raise unreadable(path, error) from error
+
+
+def read_on(path: Path, after: int, limit: int) -> tuple[str, list[Entry]]:
+    """The trail's id, and its entries from the one after number `after` on, oldest first, at most `limit`.
+
+    Raises:
+        TrailUnreadableError: The file is missing or damaged.
+    """
+    query = "SELECT id, writer, seq, hash, body FROM entries WHERE id > ? ORDER BY id LIMIT ?"
+    with closing(open_to_read(path)) as connection:
+        try:
+            found = [_entry(*row) for row in connection.execute(query, (after, limit))]
+            return read_log_id(connection), found
         except (sqlite3.Error, ValueError, KeyError) as error:
             raise unreadable(path, error) from error
 

@@ -187,6 +187,24 @@ def test_an_answer_is_proved_by_its_receipt(commands: Commands, tmp_path: Path) 
     commands.fail("audit", "prove", str(tmp_path / "none"), exit_code=2)
 
 
+def test_entries_are_exported_and_gone_on_with(commands: Commands, tmp_path: Path) -> None:
+    commands.succeed("search", "Kestrel", "--as", "alice")
+    first = commands("audit", "export")
+    entries = [json.loads(line) for line in first.stdout.splitlines()]
+    assert [entry["entry"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert "search:asked" in {entry["kind"] for entry in entries}
+    assert f"Go on with --after {len(entries)}." in first.stderr
+    out = tmp_path / "entries.log"
+    for format_ in ("ocsf", "cef"):
+        commands.succeed("audit", "export", "--format", format_, "--after", str(len(entries)), "--out", str(out))
+    added = out.read_text().splitlines()
+    assert json.loads(added[0])["unmapped"]["operation"] == "export", "the export before is in the trail"
+    assert added[-1].startswith("CEF:0|Muniment|")
+    assert commands("audit", "export", "--after", "1000000").stdout == ""
+    commands.fail("audit", "export", "--out", str(tmp_path / "none" / "x"), exit_code=2)
+    commands.fail("audit", "export", "--format", "xml", exit_code=2)
+
+
 def test_that_the_trail_was_read_is_in_the_trail(commands: Commands) -> None:
     commands.succeed("audit", "list", "-n", "3")
     assert commands.recorded("trail:read")[0]["operation"] == "list"
