@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
 _DIGEST = re.compile("[0-9a-f]{64}")
+_TYPE = re.compile("[A-Z][A-Z0-9_]{0,63}")
 _MOST_LISTED = 3
 _MOST_ENTRIES = 1_000_000
 _MOST_DIGITS = 18
@@ -40,6 +42,15 @@ def list_(
     user: Annotated[str | None, typer.Option(help="What they did, and what was done to them.")] = None,
     kind: Annotated[str | None, typer.Option(help="Entries of this kind, such as answer:given.")] = None,
     request: Annotated[str | None, typer.Option(help="Entries of one question or search.")] = None,
+    document: Annotated[str | None, typer.Option(help="Who was shown or given this document, by its id.")] = None,
+    label: Annotated[str | None, typer.Option(help="Entries that name this label, by its digest.")] = None,
+    rule: Annotated[str | None, typer.Option(help="What this rule let through or refused.")] = None,
+    entity_type: Annotated[
+        str | None, typer.Option("--type", help="Where values of this type were replaced or shown, such as PERSON.")
+    ] = None,
+    asked: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Who asked or searched for exactly this text.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="From 2026-11-24 or 2026-11-24T09:30 (UTC) on.")
     ] = None,
@@ -48,8 +59,22 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List entries, newest first."""
-    query = product.EntryQuery(user, kind, request, read_time(since), read_time(until), limit)
-    entries = _read(context, query, "list")
+    if entity_type is not None and not _TYPE.fullmatch(entity_type):
+        message = f"{entity_type} is no type of personal data. Types are written as PERSON or CREDIT_CARD."
+        raise BadRequestError(message)
+    query = product.EntryQuery(
+        user,
+        kind,
+        request,
+        read_time(since),
+        read_time(until),
+        limit,
+        document=document,
+        label=label,
+        rule=rule,
+        entity_type=entity_type,
+    )
+    entries = _read(context, query, "list", asked)
     if as_json:
         show_json(product.AuditEntries([product.AuditEntry.of(entry) for entry in entries]))
         return
@@ -123,8 +148,10 @@ def verify(
         raise typer.Exit(FINDINGS)
 
 
-def _read(context: typer.Context, query: "EntryQuery", operation: str) -> list["Entry"]:
+def _read(context: typer.Context, query: "EntryQuery", operation: str, asked: str | None = None) -> list["Entry"]:
     with opened(context) as services:
+        if asked is not None:  # The trail holds no texts; a keyed digest tells whether it is this one.
+            query = replace(query, value_hmac=services.recorder.digest(asked))
         entries = product.read_entries(services.home.trail, query)
         record_reading(services, operation, len(entries))
     return entries

@@ -154,6 +154,22 @@ def test_the_trail_is_searched_by_what_it_holds(commands: Commands) -> None:
     assert len(commands.json("audit", "list", "-n", "2")["entries"]) == 2
 
 
+def test_the_trail_is_searched_by_what_was_shown(commands: Commands) -> None:
+    question = "What is the Kestrel budget for 2027?"
+    [citation] = commands.json("ask", question, "--as", "alice")["citations"]
+
+    def found(*filters: str) -> list[str]:
+        return [entry["kind"] for entry in commands.json("audit", "list", *filters)["entries"]]
+
+    assert found("--document", citation["document"]) == ["answer:given", "passages:retrieved"]
+    assert found("--document", "none") == []
+    assert found("--rule", "label-allows-group")[-1] == "passages:retrieved"
+    assert found("--asked", question) == ["question:asked"]
+    assert found("--asked", question + " ") == []
+    assert found("--type", "PERSON") == ["answer:given"], "replaced for the model; the passage cited names nobody"
+    commands.fail("audit", "list", "--type", "a person", exit_code=2)
+
+
 def test_the_trail_reads_well(commands: Commands) -> None:
     commands.succeed("search", "Kestrel", "--as", "alice")
     assert "principal=alice" in commands.succeed("audit", "list")
