@@ -13,7 +13,6 @@ from pathlib import Path
 
 from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, QuestionAsked
 
-_ENDS = (AnswerGiven.kind, AnswerFailed.kind, AnswerUnknown.kind)
 _NEW = "."
 """What the name of a file begins with that is not locked yet."""
 
@@ -62,13 +61,23 @@ def gone(trail: Path) -> Iterator[list[str]]:
 
 
 def unfinished(connection: sqlite3.Connection, writer: str) -> list[tuple[str, str]]:
-    """The questions that a writer recorded and nobody recorded the end of: their requests and who asked."""
-    ends = ", ".join("?" * len(_ENDS))
-    query = f"""SELECT asked.request, asked.actor FROM entries AS asked
-        WHERE asked.writer = ? AND asked.kind = ? AND NOT EXISTS (
-            SELECT 1 FROM entries AS ended WHERE ended.request = asked.request AND ended.kind IN ({ends})
-        ) ORDER BY asked.id"""  # noqa: S608 - question marks
-    return connection.execute(query, (writer, QuestionAsked.kind, *_ENDS)).fetchall()
+    """The questions of a writer without an end: their requests and who asked.
+
+    An end is recorded by the process of its question, or by one that found it missing.
+    """
+    query = """SELECT request, actor FROM entries
+        WHERE writer = :writer AND kind = :asked
+            AND request NOT IN (SELECT request FROM entries WHERE writer = :writer AND kind IN (:given, :failed))
+            AND request NOT IN (SELECT request FROM entries WHERE kind = :unknown)
+        ORDER BY id"""
+    values = {
+        "writer": writer,
+        "asked": QuestionAsked.kind,
+        "given": AnswerGiven.kind,
+        "failed": AnswerFailed.kind,
+        "unknown": AnswerUnknown.kind,
+    }
+    return connection.execute(query, values).fetchall()
 
 
 def _folder(trail: Path) -> Path:

@@ -17,7 +17,7 @@ from typing import Self
 
 from policies.audit.chain import encode
 from policies.audit.database import open_to_read
-from policies.audit.events import AnswerUnknown, Event
+from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, Event, QuestionAsked
 from policies.audit.presence import gone, unfinished
 from policies.audit.writer import ChainWriter, EntryRef
 from policies.errors import TrailUnavailableError, TrailUnreadableError
@@ -73,6 +73,8 @@ class Trail:
         self._refused_at = 0.0
         self._seal_problem = ""
         self._announced: set[str] = set()
+        self._open_questions: set[str] = set()
+        self._lost_some = False
         self._thread = threading.Thread(target=self._run, name="audit-trail", daemon=True)
         self._thread.start()
 
@@ -122,6 +124,10 @@ class Trail:
                 message = f"The audit trail is {self._most_waiting} entries behind and takes no more. Try again later."
                 raise TrailUnavailableError(message)
             self._waiting.append(entry)
+            if isinstance(event, QuestionAsked):
+                self._open_questions.add(event.request)
+            elif isinstance(event, AnswerGiven | AnswerFailed):
+                self._open_questions.discard(event.request)
             self._changed.notify()
         return entry.future
 
@@ -167,7 +173,7 @@ class Trail:
             self._look_after()
         if self._unsealed_since is not None:
             self._seal()
-        self._writer.close()
+        self._writer.close(settled=not self._open_questions and not self._lost_some)
 
     def _next_batch(self) -> list[_Waiting] | None:
         """What waits; nothing when it is time to look after the trail; None when it is closed and all is written."""
@@ -184,6 +190,7 @@ class Trail:
             refs = self._writer.append([entry.body for entry in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, waiters must hear of it and the thread must live
             self._append_problem, self._refused_at = str(error), time.monotonic()
+            self._lost_some = True
             self._announce("audit_entries", self._append_problem)
             _fail(batch, self._append_problem)
             return

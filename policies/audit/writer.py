@@ -16,7 +16,7 @@ from policies.audit.chain import entry_hash, genesis, new_id, timestamp
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, append_to, digest, last_exported, sign_checkpoint
 from policies.audit.database import open_to_write, read_log_id, writing
 from policies.audit.merkle import root_of
-from policies.audit.presence import Presence, unfinished
+from policies.audit.presence import Presence
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 
@@ -135,13 +135,8 @@ class ChainWriter:
             raise self._unavailable(error) from error
         return signed is not None
 
-    def close(self) -> None:
-        """Close the file. Questions without an end are left for the next process to see."""
-        settled = False
-        with contextlib.suppress(sqlite3.Error, TrailUnavailableError):
-            if self._in_doubt:
-                self._reconnect()
-            settled = not unfinished(self._connection, self.writer)
+    def close(self, *, settled: bool = True) -> None:
+        """Close the file. Unless all is `settled`, the next process looks for questions without an end."""
         self._presence.end(settled=settled)
         self._connection.close()
 

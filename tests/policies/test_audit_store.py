@@ -470,7 +470,7 @@ class StuckWriter:
     def recover(self) -> None:
         pass
 
-    def close(self) -> None:
+    def close(self, *, settled: bool = True) -> None:
         pass
 
 
