@@ -21,6 +21,12 @@ _MOST_ENTRIES = 1000
 _Who = Annotated[str | None, QueryParameter(name="principal", description="What they did, and what was done to them.")]
 _Kind = Annotated[str | None, QueryParameter(name="kind", description="Entries of this kind, such as answer:given.")]
 _Request = Annotated[str | None, QueryParameter(name="request", description="Entries of one request.")]
+_Document = Annotated[str | None, QueryParameter(name="document", description="Who was shown this document: its id.")]
+_Label = Annotated[str | None, QueryParameter(name="label", description="What names this label: its digest.")]
+_Rule = Annotated[str | None, QueryParameter(name="rule", description="What this rule let through or refused.")]
+_Type = Annotated[
+    str | None, QueryParameter(name="type", description="Where values of this type were replaced or shown.")
+]
 _Since = Annotated[datetime | None, QueryParameter(name="since", description="From then on; with its time zone.")]
 _Until = Annotated[datetime | None, QueryParameter(name="until", description="Before then; with its time zone.")]
 _Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_MOST_ENTRIES, description="How many at most.")]
@@ -33,12 +39,27 @@ async def read_trail(  # noqa: PLR0917 - one parameter for each filter.
     who: _Who = None,
     kind: _Kind = None,
     within: _Request = None,
+    document: _Document = None,
+    label: _Label = None,
+    rule: _Rule = None,
+    entity_type: _Type = None,
     since: _Since = None,
     until: _Until = None,
     limit: _Limit = 100,
 ) -> AuditEntries:
     """List entries of the audit trail, newest first. Everything given must hold; that you looked is recorded."""
-    query = EntryQuery(who, kind, within, _moment(since), _moment(until), limit)
+    query = EntryQuery(
+        who,
+        kind,
+        within,
+        _moment(since),
+        _moment(until),
+        limit,
+        document=document,
+        label=label,
+        rule=rule,
+        entity_type=entity_type,
+    )
     return AuditEntries(await list_entries(services.home.trail, services.recorder, principal, query))
 
 

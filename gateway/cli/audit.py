@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,28 +19,38 @@ from policies.errors import TrailUnavailableError
 if TYPE_CHECKING:
     from gateway.cli.product import Entry, EntryQuery, VerificationReport
 
-_group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
+group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
 _DIGEST = re.compile("[0-9a-f]{64}")
+_TYPE = re.compile("[A-Z][A-Z0-9_]{0,63}")
 _MOST_LISTED = 3
 _MOST_ENTRIES = 1_000_000
 _MOST_DIGITS = 18
 """Of an entry's number: SQLite's whole numbers have 64 bits."""
-_FINDINGS = 1
+FINDINGS = 1
 """The exit code when the trail is not what was written."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(_group, name="audit")
+    app.add_typer(group, name="audit")
 
 
-@_group.command("list")
+@group.command("list")
 def list_(
     context: typer.Context,
     *,
     user: Annotated[str | None, typer.Option(help="What they did, and what was done to them.")] = None,
     kind: Annotated[str | None, typer.Option(help="Entries of this kind, such as answer:given.")] = None,
     request: Annotated[str | None, typer.Option(help="Entries of one question or search.")] = None,
+    document: Annotated[str | None, typer.Option(help="Who was shown or given this document, by its id.")] = None,
+    label: Annotated[str | None, typer.Option(help="Entries that name this label, by its digest.")] = None,
+    rule: Annotated[str | None, typer.Option(help="What this rule let through or refused.")] = None,
+    entity_type: Annotated[
+        str | None, typer.Option("--type", help="Where values of this type were replaced or shown, such as PERSON.")
+    ] = None,
+    asked: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Who asked or searched for exactly this text.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="From 2026-11-24 or 2026-11-24T09:30 (UTC) on.")
     ] = None,
@@ -48,8 +59,22 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List entries, newest first."""
-    query = product.EntryQuery(user, kind, request, read_time(since), read_time(until), limit)
-    entries = _read(context, query, "list")
+    if entity_type is not None and not _TYPE.fullmatch(entity_type):
+        message = f"{entity_type} is no type of personal data. Types are written as PERSON or CREDIT_CARD."
+        raise BadRequestError(message)
+    query = product.EntryQuery(
+        user,
+        kind,
+        request,
+        read_time(since),
+        read_time(until),
+        limit,
+        document=document,
+        label=label,
+        rule=rule,
+        entity_type=entity_type,
+    )
+    entries = _read(context, query, "list", asked)
     if as_json:
         show_json(product.AuditEntries([product.AuditEntry.of(entry) for entry in entries]))
         return
@@ -57,7 +82,7 @@ def list_(
     show_table(("entry", "at (UTC)", "kind", ""), rows, empty="No entry of the trail is like that.")
 
 
-@_group.command("show")
+@group.command("show")
 def show_entries(
     context: typer.Context,
     what: Annotated[
@@ -88,7 +113,7 @@ def show_entries(
         show_table(("", ""), [(name, _value(value)) for name, value in rows])
 
 
-@_group.command()
+@group.command()
 def verify(
     context: typer.Context,
     *,
@@ -111,7 +136,7 @@ def verify(
     path = trail or home.trail
     kept = _kept(checkpoint, context, own=trail is None)
     with messages().status("Verifying ..."):
-        pem = _text(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
+        pem = read_key(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
         report = product.verify(path, pem, kept)
         newest = product.read_entries(path, product.EntryQuery(limit=1)) if report.ok else []
     if as_json:
@@ -120,19 +145,26 @@ def verify(
     else:
         _show_report(report, newest, against_kept=kept is not None)
     if not report.ok:
-        raise typer.Exit(_FINDINGS)
+        raise typer.Exit(FINDINGS)
 
 
-def _read(context: typer.Context, query: "EntryQuery", operation: str) -> list["Entry"]:
+def _read(context: typer.Context, query: "EntryQuery", operation: str, asked: str | None = None) -> list["Entry"]:
     with opened(context) as services:
+        if asked is not None:  # The trail holds no texts; a keyed digest tells whether it is this one.
+            query = replace(query, value_hmac=services.recorder.digest(asked))
         entries = product.read_entries(services.home.trail, query)
-        try:
-            by = operating_system_user()
-            services.recorder.record_now(product.TrailRead(by=by, operation=operation, entries=len(entries)))
-        except TrailUnavailableError as error:
-            # Fails open, knowingly: whoever is here can read the file anyway, and may be here to find out what ails it.
-            tell(f"That the trail was read could not be recorded. {error}", "yellow")
+        record_reading(services, operation, len(entries))
     return entries
+
+
+def record_reading(services: "product.Services", operation: str, entries: int) -> None:
+    """Record that somebody reads the trail."""
+    try:
+        by = operating_system_user()
+        services.recorder.record_now(product.TrailRead(by=by, operation=operation, entries=entries))
+    except TrailUnavailableError as error:
+        # Fails open, knowingly: whoever is here can read the file anyway, and may be here to find out what ails it.
+        tell(f"That the trail was read could not be recorded. {error}", "yellow")
 
 
 def _kept(file: Path | None, context: typer.Context, *, own: bool) -> "product.SignedCheckpoint | None":
@@ -192,7 +224,12 @@ def _value(value: Any) -> str:
     return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
 
 
-def _text(path: Path) -> str:
+def read_key(path: Path) -> str:
+    """A public key as PEM.
+
+    Raises:
+        BadRequestError: The file cannot be read.
+    """
     try:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:

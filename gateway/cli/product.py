@@ -26,9 +26,12 @@ from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import TrailRead as TrailRead
+from policies.audit.formats import record as record
+from policies.audit.proofs import evidence as evidence
 from policies.audit.reader import Entry as Entry
 from policies.audit.reader import EntryQuery as EntryQuery
 from policies.audit.reader import read_entries as read_entries
+from policies.audit.reader import read_on as read_on
 from policies.audit.verifier import VerificationReport as VerificationReport
 from policies.audit.verifier import verify as verify
 from policies.keys import open_keys as open_keys

@@ -1,10 +1,9 @@
 r"""How entries are written down and chained, so that a change anywhere shows.
 
-Each writing process has a chain of its own; the order in which all of them committed is hashed too:
+Each writing process has a chain of its own; the order in which all of them committed is what checkpoints sign:
 
-    genesis of a writer    SHA-256("muniment-trail-1" || 0x0A || log id || 0x0A || writer id)
+    genesis of a writer    SHA-256("muniment-trail-2" || 0x0A || log id || 0x0A || writer id)
     hash of an entry       SHA-256(hash of the same writer's entry before it, or its genesis || body)
-    root of n entries      SHA-256(root of n - 1 entries || hash of the nth entry); of no entries: 32 zero bytes
 
 A body is JSON in ASCII, with keys sorted, no spaces, other characters escaped as `\uXXXX`, and no fractions, so that
 there is one way to write each entry. Log and writer ids are random, so an entry of one chain is none of another's.
@@ -18,11 +17,8 @@ from datetime import UTC, datetime
 
 from policies.audit.events import Event
 
-_GENESIS = b"muniment-trail-1\n"
+_GENESIS = b"muniment-trail-2\n"
 _ID_BYTES = 8
-
-EMPTY_ROOT = bytes(32)
-"""The root of a trail without entries."""
 
 
 def new_id() -> str:
@@ -38,11 +34,6 @@ def genesis(log: str, writer: str) -> bytes:
 def entry_hash(previous: bytes, body: bytes) -> bytes:
     """The hash of an entry; `previous` is always 32 bytes, so where the body begins is never in doubt."""
     return hashlib.sha256(previous + body).digest()
-
-
-def next_root(root: bytes, hash_: bytes) -> bytes:
-    """The root when one more entry has been committed."""
-    return hashlib.sha256(root + hash_).digest()
 
 
 def canonical(value: object) -> str:

@@ -1,5 +1,8 @@
 """Checkpoints: signed statements of how many entries there are, and what they are.
 
+Each signs the entries since the one before it by the root of their Merkle tree, and names the one before by its digest,
+so the newest signature vouches for all. A checkpoint of no entries says that there were none until then.
+
 A chain alone does not notice that its tail was cut, or that all of it was replaced. A checkpoint that somebody else
 keeps does: `append_to` copies each to a file, which belongs on another machine or volume.
 """
@@ -18,19 +21,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from policies.audit.chain import canonical
 from policies.keys import Keys
 
-_PURPOSE = b"muniment-checkpoint-1\n"
+_PURPOSE = b"muniment-checkpoint-2\n"
 """Comes before what is signed, so that no other thing we sign can pass for a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """At `at` (UTC) the trail `log` held `count` entries with this `root` (hexadecimal, see `chain.py`).
+    """At `at` (UTC) the trail `log` held `count` entries; those from `first` on have this `root` (see `merkle.py`).
 
-    `previous` is the digest of the signed checkpoint before it, empty for the first: the newest signature vouches for
-    all before it. `key` says which key signed.
+    It is the checkpoint with this `number`, from 1; `first` is one more than the `count` of the one before. `root` is
+    hexadecimal. `previous` is the digest of the signed checkpoint before it, empty for the first. `key` says which key
+    signed.
     """
 
     log: str
+    number: int
+    first: int
     count: int
     root: str
     at: str

@@ -48,7 +48,7 @@ TABLES: tuple[str, ...] = (
     UNIQUE (writer, seq)
 ) STRICT""",
     """CREATE TABLE checkpoints (
-    count INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
     body TEXT NOT NULL,
     signature BLOB NOT NULL
 ) STRICT""",

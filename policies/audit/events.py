@@ -111,6 +111,18 @@ class AnswerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerUnknown:
+    """A process was gone before it had recorded how a question ended; found by the next that opened the trail.
+
+    No answer leaves before its outcome is recorded, so none was given; `principal` was told nothing, or an error.
+    """
+
+    kind: ClassVar[str] = "answer:unknown"
+    request: str
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccessDenied:
     """Somebody was refused an action; `reason` and `policies` are those of the decision.
 
@@ -500,7 +512,7 @@ class PolicyRefused:
 
 @dataclass(frozen=True, slots=True)
 class TrailRead:
-    """Somebody looked into the trail itself; `operation` is `list`, `show`, `simulate`, `verify` or `export`."""
+    """Somebody looked into the trail; `operation` is `list`, `show`, `prove`, `simulate`, `verify` or `export`."""
 
     kind: ClassVar[str] = "trail:read"
     by: str
@@ -515,6 +527,7 @@ Event = (
     | PersonalDataRevealed
     | AnswerGiven
     | AnswerFailed
+    | AnswerUnknown
     | AccessDenied
     | SignInFailed
     | SignInLocked

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.audit.chain import timestamp
-from policies.audit.database import open_to_read, unreadable
+from policies.audit.database import open_to_read, read_log_id, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class EntryQuery:
 
     `principal` finds what somebody did, what was done to them, and all entries of their requests. `since` and `until`
     are times with a zone; `until` itself is not included. `before` leaves out that entry and all newer ones.
-    `hash` is hexadecimal, as receipts name the entry of a question.
+    `hash` is hexadecimal, as receipts name the entry of a question. `document` (its id), `label` (its digest), `rule`,
+    `entity_type` and `passage` (its digest) find entries that name them; `value_hmac` those that hold this keyed digest
+    of a question or query. These read every entry that the others leave.
     """
 
     principal: str | None = None
@@ -44,6 +46,38 @@ class EntryQuery:
     id: int | None = None
     before: int | None = None
     hash: str | None = None
+    document: str | None = None
+    label: str | None = None
+    rule: str | None = None
+    entity_type: str | None = None
+    passage: str | None = None
+    value_hmac: str | None = None
+
+
+def _named_in(what: str, *fields: str, column: str = "value") -> str:
+    """The condition that one of an event's fields holds something: a text by itself, a list with it, or as a key."""
+    one = (f"EXISTS (SELECT 1 FROM json_each(body, '$.event.{field}') WHERE {column} = :{what})" for field in fields)  # noqa: S608 - ours
+    return f"({' OR '.join(one)})"
+
+
+_CONDITIONS = {
+    "before": "id < :before",
+    "document": _named_in("document", "document", "documents", "cited"),
+    "entity_type": _named_in("entity_type", "redactions", "revealed", column="key"),
+    "hash": "hex(hash) = upper(:hash)",
+    "id": "id = :id",
+    "kind": "kind = :kind",
+    "label": _named_in("label", "label", "labels"),
+    "passage": _named_in("passage", "passages"),
+    "principal": """(actor = :principal OR subject = :principal
+        OR request IN (SELECT request FROM entries WHERE actor = :principal AND request IS NOT NULL))""",
+    "request": "request = :request",
+    "rule": _named_in("rule", "policies"),
+    "since": "at >= :since",
+    "until": "at < :until",
+    "value_hmac": _named_in("value_hmac", "question_hmac", "query_hmac"),
+}
+"""What each field of a query means in SQL."""
 
 
 def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
@@ -52,45 +86,30 @@ def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
     Raises:
         TrailUnreadableError: The file is missing or damaged.
     """
-    conditions, values = _conditions(query)
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    select = f"SELECT id, writer, seq, hash, body FROM entries {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - ours
+    given = {name: getattr(query, name) for name in _CONDITIONS if getattr(query, name) is not None}
+    where = " AND ".join(_CONDITIONS[name] for name in given) or "true"
+    select = f"SELECT id, writer, seq, hash, body FROM entries WHERE {where} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - ours
+    values = {name: timestamp(value) if isinstance(value, datetime) else value for name, value in given.items()}
     with closing(open_to_read(path)) as connection:
         try:
-            return [_entry(*row) for row in connection.execute(select, (*values, query.limit))]
+            return [_entry(*row) for row in connection.execute(select, values | {"limit": query.limit})]
         except (sqlite3.Error, ValueError, KeyError) as error:
             raise unreadable(path, error) from error
 
 
-def _conditions(query: EntryQuery) -> tuple[list[str], list[str | int]]:
-    conditions: list[str] = []
-    values: list[str | int] = []
-    if query.id is not None:
-        conditions.append("id = ?")
-        values.append(query.id)
-    if query.before is not None:
-        conditions.append("id < ?")
-        values.append(query.before)
-    if query.hash is not None:
-        conditions.append("hex(hash) = ?")
-        values.append(query.hash.upper())
-    if query.principal is not None:
-        requests = "SELECT request FROM entries WHERE actor = ? AND request IS NOT NULL"
-        conditions.append(f"(actor = ? OR subject = ? OR request IN ({requests}))")
-        values += [query.principal] * 3
-    if query.kind is not None:
-        conditions.append("kind = ?")
-        values.append(query.kind)
-    if query.request is not None:
-        conditions.append("request = ?")
-        values.append(query.request)
-    if query.since is not None:
-        conditions.append("at >= ?")
-        values.append(timestamp(query.since))
-    if query.until is not None:
-        conditions.append("at < ?")
-        values.append(timestamp(query.until))
-    return conditions, values
+def read_on(path: Path, after: int, limit: int) -> tuple[str, list[Entry]]:
+    """The trail's id, and its entries from the one after number `after` on, oldest first, at most `limit`.
+
+    Raises:
+        TrailUnreadableError: The file is missing or damaged.
+    """
+    query = "SELECT id, writer, seq, hash, body FROM entries WHERE id > ? ORDER BY id LIMIT ?"
+    with closing(open_to_read(path)) as connection:
+        try:
+            found = [_entry(*row) for row in connection.execute(query, (after, limit))]
+            return read_log_id(connection), found
+        except (sqlite3.Error, ValueError, KeyError) as error:
+            raise unreadable(path, error) from error
 
 
 def _entry(id_: int, writer: str, seq: int, hash_: bytes, body: str) -> Entry:

@@ -5,18 +5,22 @@ is paid once for all who wait, with no timer. Any failure reaches every waiter; 
 """
 
 import logging
+import sqlite3
 import threading
 import time
 from concurrent.futures import CancelledError, Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from policies.audit.chain import encode
-from policies.audit.events import Event
+from policies.audit.database import open_to_read
+from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, Event, QuestionAsked
+from policies.audit.presence import gone, unfinished
 from policies.audit.writer import ChainWriter, EntryRef
-from policies.errors import TrailUnavailableError
+from policies.errors import TrailUnavailableError, TrailUnreadableError
 from policies.keys import Keys
 
 __all__ = ["EntryRef", "Trail", "TrailHealth"]
@@ -29,6 +33,8 @@ _MOST_TOGETHER = 512
 """Entries in one commit; beyond this the disk's latency is no longer what costs."""
 _SEAL_SECONDS = 1.0
 """The longest that entries stay without a signature while the process lives."""
+_QUIET_SECONDS = 3600.0
+"""After so long without entries a checkpoint says that there were none: a trail that stays silent is missed."""
 _CLOSE_SECONDS = 15.0
 """How long closing waits for the disk; longer than a wait for another process's lock."""
 
@@ -51,7 +57,9 @@ class _Waiting:
 class Trail:
     """An open audit trail. Safe across threads; other processes may write to the same file."""
 
-    def __init__(self, writer: ChainWriter, most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(
+        self, writer: ChainWriter, most_waiting: int = _MOST_WAITING, quiet_seconds: float = _QUIET_SECONDS
+    ) -> None:
         self._writer = writer
         self._most_waiting = most_waiting
         self._changed = threading.Condition()
@@ -59,10 +67,14 @@ class Trail:
         self._closing = False
         # What a process before this one left without a signature or a copy is made up for within a second.
         self._unsealed_since: float | None = time.monotonic()
+        self._quiet_seconds = quiet_seconds
+        self._sealed_at = time.monotonic()
         self._append_problem = ""
         self._refused_at = 0.0
         self._seal_problem = ""
         self._announced: set[str] = set()
+        self._open_questions: set[str] = set()
+        self._lost_some = False
         self._thread = threading.Thread(target=self._run, name="audit-trail", daemon=True)
         self._thread.start()
 
@@ -73,7 +85,13 @@ class Trail:
         Raises:
             TrailUnavailableError: It cannot be opened or written.
         """
-        return cls(ChainWriter(path, keys, checkpoint_file))
+        trail = cls(ChainWriter(path, keys, checkpoint_file))
+        try:
+            trail._end_what_was_left(path)
+        except BaseException:
+            trail.close()
+            raise
+        return trail
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +124,10 @@ class Trail:
                 message = f"The audit trail is {self._most_waiting} entries behind and takes no more. Try again later."
                 raise TrailUnavailableError(message)
             self._waiting.append(entry)
+            if isinstance(event, QuestionAsked):
+                self._open_questions.add(event.request)
+            elif isinstance(event, AnswerGiven | AnswerFailed):
+                self._open_questions.discard(event.request)
             self._changed.notify()
         return entry.future
 
@@ -132,6 +154,18 @@ class Trail:
             left, self._waiting = self._waiting, []
         _fail(left, "The audit trail was closed before it took this entry.")
 
+    def _end_what_was_left(self, path: Path) -> None:
+        """Say of each question of a process that is gone that its end is unknown; those of running ones go on."""
+        try:
+            with gone(path) as writers, closing(open_to_read(path)) as connection:
+                left = [one for writer in writers for one in unfinished(connection, writer)]
+                entries = [self.submit(AnswerUnknown(request, principal)) for request, principal in left]
+                for entry in entries:
+                    entry.result(_CLOSE_SECONDS)
+        except (sqlite3.Error, OSError, TimeoutError, TrailUnreadableError) as error:
+            message = f"Questions that were left without an end in {path} could not be looked after: {error}."
+            raise TrailUnavailableError(message) from error
+
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             if batch:
@@ -139,14 +173,15 @@ class Trail:
             self._look_after()
         if self._unsealed_since is not None:
             self._seal()
-        self._writer.close()
+        self._writer.close(settled=not self._open_questions and not self._lost_some)
 
     def _next_batch(self) -> list[_Waiting] | None:
         """What waits; nothing when it is time to look after the trail; None when it is closed and all is written."""
         with self._changed:
             if not self._waiting and not self._closing:
                 idle = self._unsealed_since is None and not self._append_problem
-                self._changed.wait(None if idle else _SEAL_SECONDS)
+                quiet_left = self._sealed_at + self._quiet_seconds - time.monotonic()
+                self._changed.wait(max(0.0, quiet_left) if idle else _SEAL_SECONDS)
             batch, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
             return None if self._closing and not batch else batch
 
@@ -155,6 +190,7 @@ class Trail:
             refs = self._writer.append([entry.body for entry in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, waiters must hear of it and the thread must live
             self._append_problem, self._refused_at = str(error), time.monotonic()
+            self._lost_some = True
             self._announce("audit_entries", self._append_problem)
             _fail(batch, self._append_problem)
             return
@@ -173,6 +209,8 @@ class Trail:
                 self._recover()
         elif self._unsealed_since is not None and now - self._unsealed_since >= _SEAL_SECONDS:
             self._seal()
+        elif self._unsealed_since is None and now - self._sealed_at >= self._quiet_seconds:
+            self._seal(though_quiet=True)
 
     def _recover(self) -> None:
         """Let the health say how it is; that it is well again is announced only by an entry that is taken."""
@@ -184,9 +222,10 @@ class Trail:
         else:
             self._append_problem = ""
 
-    def _seal(self) -> None:
+    def _seal(self, *, though_quiet: bool = False) -> None:
+        self._sealed_at = time.monotonic()
         try:
-            self._writer.seal()
+            self._writer.seal(though_quiet=though_quiet)
         except Exception as error:  # noqa: BLE001 - entries are durable without; the next second tries again
             self._seal_problem, self._unsealed_since = str(error), time.monotonic()
         else:

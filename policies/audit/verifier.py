@@ -1,7 +1,7 @@
 """Is the trail what was written? Needs the file, the public key, and for its end the last checkpoint kept elsewhere.
 
-Every entry is hashed again and must follow the one before it in its writer's chain; the entries together must be those
-that each checkpoint signed. What came after the newest checkpoint is held together by its chains alone.
+Every entry is hashed again and must follow the one before it in its writer's chain; the entries between two checkpoints
+must be those that the later one signed. What came after the newest checkpoint is held together by its chains alone.
 """
 
 import hashlib
@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from policies.audit.chain import EMPTY_ROOT, genesis
+from policies.audit.chain import genesis
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, digest
 from policies.audit.database import TABLES, open_to_read, read_log_id
+from policies.audit.merkle import root_of
 from policies.keys import read_public_key
 
 _MOST_FINDINGS = 100
@@ -117,7 +119,10 @@ class _Verification:
         self._last_id = 0
         self._expected: dict[bytes, tuple[int, bytes]] = {}
         self._checkpoints: list[Checkpoint] = []
+        self._needed_from: list[int] = []
         self._reached = 0
+        self._segment: list[bytes] = []
+        self._segment_first = 1
         self._findings: list[Finding] = []
         self._found_before_checkpoint = 0
 
@@ -153,7 +158,7 @@ class _Verification:
 
     def _gather_checkpoints(self, connection: sqlite3.Connection, kept: SignedCheckpoint | None) -> None:
         """The checkpoints that entries are held to: those whose signature is good, and the one kept elsewhere."""
-        rows = connection.execute("SELECT count, body, signature FROM checkpoints ORDER BY count")
+        rows = connection.execute("SELECT number, body, signature FROM checkpoints ORDER BY number")
         stored, unbroken = self._read_checkpoints(rows)
         # Each names the digest of the one before, so the newest signature vouches for an unbroken line of them.
         vouched = unbroken and bool(stored) and stored[-1].is_signed_by(self._key)
@@ -161,27 +166,35 @@ class _Verification:
         if kept is not None and self._is_signed(kept) and self._is_of_this_trail(kept):
             good.append(kept)
             if kept not in stored:
-                count = kept.checkpoint.count
-                detail = f"The checkpoint at entry {count} was kept elsewhere and is gone from the trail."
-                self._find(FindingKind.CHECKPOINTS_ALTERED, count, count, detail)
-        self._checkpoints = sorted((signed.checkpoint for signed in good), key=lambda checkpoint: checkpoint.count)
+                said = kept.checkpoint
+                detail = (
+                    f"Checkpoint {said.number}, at entry {said.count}, was kept elsewhere and is gone from the trail, "
+                    "so the entries up to it need not be those that were signed."
+                )
+                self._find(FindingKind.CHECKPOINTS_ALTERED, 1, said.count, detail)
+        self._checkpoints = sorted((signed.checkpoint for signed in good), key=lambda said: (said.count, said.number))
+        firsts = (said.first for said in reversed(self._checkpoints))
+        self._needed_from = list(accumulate(firsts, min))[::-1]
 
     def _read_checkpoints(self, rows: Iterable[tuple[int, str, bytes]]) -> tuple[list[SignedCheckpoint], bool]:
         """The stored checkpoints of this trail, and whether they are an unbroken line from the first on."""
         found: list[SignedCheckpoint] = []
-        previous, unbroken = "", True
-        for count, body, signature in rows:
+        previous, follows, unbroken = "", (1, 1), True
+        for number, body, signature in rows:
             try:
                 signed = SignedCheckpoint.from_parts(body, signature)
             except ValueError:
                 signed = None
-            if signed is None or signed.checkpoint.count != count or signed.checkpoint.previous != previous:
+            said = signed.checkpoint if signed else None
+            if said is None or (number, said.number, said.first, said.previous) != (follows[0], *follows, previous):
                 unbroken = False
-                detail = f"The checkpoint at entry {count} does not follow the one before it."
-                self._find(FindingKind.CHECKPOINTS_ALTERED, count, count, detail)
+                at = said.count if said else 0
+                detail = f"Checkpoint {number}, at entry {at or 'unknown'}, does not follow the one before it."
+                self._find(FindingKind.CHECKPOINTS_ALTERED, at, at, detail)
             if signed is not None and self._is_of_this_trail(signed):
                 found.append(signed)
             previous = digest(body, signature)
+            follows = (number + 1, said.count + 1 if said else follows[1])
         return found, unbroken
 
     def _is_signed(self, signed: SignedCheckpoint) -> bool:
@@ -204,28 +217,29 @@ class _Verification:
         rows = connection.execute("SELECT id, writer, seq, previous, hash, body FROM entries ORDER BY id")
         # A verification spends its time in this loop: the usual is checked here, the rest is told apart in `_explain`.
         self._found_before_checkpoint = len(self._findings)
-        sha256, expected, last_id = hashlib.sha256, self._expected, 0
-        root, due = EMPTY_ROOT, self._next_checkpoint()
+        sha256, expected, last_id, segment = hashlib.sha256, self._expected, 0, self._segment
+        self._compare(0)  # With checkpoints of no entries, before the first.
+        due = self._next_checkpoint()
         for id_, writer, seq, previous, hash_, body in rows:
             intact = sha256(previous + body).digest() == hash_
             if not intact or expected.get(writer) != (seq, previous) or id_ != last_id + 1:
-                root = self._explain(_Place(id_, writer, seq, previous), last_id, root, intact=intact)
+                self._explain(_Place(id_, writer, seq, previous), last_id, intact=intact)
                 due = self._next_checkpoint()
             expected[writer] = (seq + 1, hash_)
-            root = sha256(root + hash_).digest()
+            segment.append(hash_)
             last_id = id_
             if id_ == due:
-                root = self._compare(id_, root)
+                self._compare(id_)
                 due = self._next_checkpoint()
             self._entries += 1
         self._last_id = last_id
 
     def _next_checkpoint(self) -> int:
-        """The count of the next checkpoint to compare with, 0 when there is none."""
-        return self._checkpoints[self._reached].count if self._reached < len(self._checkpoints) else 0
+        """The count of the next checkpoint to compare with, -1 when there is none."""
+        return self._checkpoints[self._reached].count if self._reached < len(self._checkpoints) else -1
 
-    def _explain(self, at: _Place, last_id: int, root: bytes, *, intact: bool) -> bytes:
-        """Tell what is wrong with an entry, if anything; returns the root from which to go on."""
+    def _explain(self, at: _Place, last_id: int, *, intact: bool) -> None:
+        """Tell what is wrong with an entry, if anything."""
         name = at.writer.decode()
         expected = self._expected.get(at.writer) or (1, genesis(self._log, name))
         if at.id <= last_id:
@@ -241,27 +255,35 @@ class _Verification:
         if not intact:
             detail = f"Entry {at.id} (number {at.seq} of writer {name}) is not what was hashed."
             self._find(FindingKind.ALTERED, at.id, at.id, detail)
-        # A checkpoint whose last entry is gone cannot be compared; its root is where the entries after it go on from.
-        while 0 < self._next_checkpoint() < at.id:
-            root = self._pass_checkpoint()
-        return root
+        if at.id != last_id + 1:  # What is not all there cannot be compared: the checkpoint over it begins too early.
+            self._segment.clear()
+            self._segment_first = at.id
+        while 0 <= self._next_checkpoint() < at.id:
+            self._pass_checkpoint()
 
-    def _compare(self, id_: int, root: bytes) -> bytes:
-        """Hold the entries since the checkpoint before to those reached now; returns the root from which to go on."""
-        first = self._checkpoints[self._reached - 1].count + 1 if self._reached else 1
+    def _compare(self, id_: int) -> None:
+        """Hold the entries up to this one to the checkpoints that end here."""
         while self._next_checkpoint() == id_:
             already_told = len(self._findings) > self._found_before_checkpoint
-            signed_root = self._pass_checkpoint()
-            if root != signed_root and not already_told:
-                detail = f"Entries {first} to {id_} are not, or not in the order, that was signed."
-                self._find(FindingKind.REWRITTEN, first, id_, detail)
-            root = signed_root
-        return root
+            said = self._checkpoints[self._reached]
+            hashes = self._segment[max(0, said.first - self._segment_first) :]
+            whole = said.first >= self._segment_first and len(hashes) == said.count - said.first + 1
+            if not (whole and root_of(hashes).hex() == said.root) and not already_told:
+                detail = f"Entries {said.first} to {id_} are not, or not in the order, that was signed."
+                self._find(FindingKind.REWRITTEN, said.first, id_, detail)
+            self._pass_checkpoint()
 
-    def _pass_checkpoint(self) -> bytes:
+    def _pass_checkpoint(self) -> None:
         self._found_before_checkpoint = len(self._findings)
         self._reached += 1
-        return bytes.fromhex(self._checkpoints[self._reached - 1].root)
+        # Hashes that no checkpoint to come needs are let go. Where some checkpoint is missing, more are kept.
+        needed = self._needed_from[self._reached] if self._reached < len(self._needed_from) else self._last_needed()
+        if needed > self._segment_first:
+            del self._segment[: needed - self._segment_first]
+            self._segment_first = needed
+
+    def _last_needed(self) -> int:
+        return self._segment_first + len(self._segment)
 
     def _check_end(self) -> None:
         signed = self._checkpoints[-1].count if self._checkpoints else 0

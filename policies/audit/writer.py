@@ -12,11 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from policies.audit.chain import EMPTY_ROOT, entry_hash, genesis, new_id, next_root, timestamp
+from policies.audit.chain import entry_hash, genesis, new_id, timestamp
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, append_to, digest, last_exported, sign_checkpoint
 from policies.audit.database import open_to_write, read_log_id, writing
+from policies.audit.merkle import root_of
+from policies.audit.presence import Presence
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
+
+_MOST_UNSIGNED = 64
+"""Entries that may stand without a signature; so many are signed with the commit that brings them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,14 @@ class _Head(NamedTuple):
     hash: bytes
 
 
-class _Rooted(NamedTuple):
-    entries: int
-    root: bytes
-
-
 class _Stored(NamedTuple):
-    entries: int
+    number: int
     body: str
     signature: bytes
+
+
+class _NotOursError(TrailUnavailableError):
+    """The newest checkpoint is none that this installation signed over entries that are there."""
 
 
 class ChainWriter:
@@ -60,14 +64,15 @@ class ChainWriter:
             self.log = read_log_id(self._connection)
             self.writer = new_id()
             self._head = _Head(0, genesis(self.log, self.writer))
-            self._rooted = self._last_sealed()
+            self._presence = Presence(path, self.writer)
+            self._signed_entries = 0
             self._make_up_for_a_missing_copy()
         except (sqlite3.Error, OSError) as error:
             self._connection.close()
             raise self._unavailable(error) from error
 
     def append(self, bodies: Sequence[str]) -> list[EntryRef]:
-        """Commit entries in one transaction; they are on disk when this returns.
+        """Commit entries in one transaction, signed if they are many; they are on disk when this returns.
 
         Raises:
             TrailUnavailableError: None of them was acknowledged; trying again later may work.
@@ -77,16 +82,20 @@ class ChainWriter:
                 self._reconnect()
             self._in_doubt = True
             head, rows = self._chained(bodies)
+            signed: SignedCheckpoint | None = None
             with writing(self._connection):
                 self._connection.executemany(
                     "INSERT INTO entries (writer, seq, previous, hash, body) VALUES (?, ?, ?, ?, ?)", rows
                 )
+                with contextlib.suppress(_NotOursError):  # Told when sealing is due; entries are durable all the same.
+                    signed = self._new_checkpoint(_MOST_UNSIGNED)
             # Whoever moved the file away while it was open would otherwise have us write where nobody looks.
             if _identity(self._path) != self._file:
                 raise self._replaced()
         except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
         self._head, self._in_doubt = head, False
+        self._to_copy = signed or self._to_copy
         return [EntryRef(self.log, self.writer, seq, hash_.hex()) for _, seq, _, hash_, _ in rows]
 
     def recover(self) -> None:
@@ -104,8 +113,10 @@ class ChainWriter:
             self._in_doubt = True
             raise self._unavailable(error) from error
 
-    def seal(self) -> bool:
-        """Sign a checkpoint over all entries of all writers, unless the newest one covers them; copy it if configured.
+    def seal(self, *, though_quiet: bool = False) -> bool:
+        """Sign a checkpoint over all entries of all writers, and copy it if configured.
+
+        Where the newest one covers them all, only if `though_quiet`.
 
         Raises:
             TrailUnavailableError: It was not written, or not copied; both are tried again the next time. Or the newest
@@ -116,7 +127,7 @@ class ChainWriter:
                 self._reconnect()
             self._in_doubt = True
             with writing(self._connection):
-                signed = self._new_checkpoint()
+                signed = self._new_checkpoint(0 if though_quiet else 1)
             self._in_doubt = False
             self._to_copy = signed or self._to_copy
             self._copy()
@@ -124,8 +135,9 @@ class ChainWriter:
             raise self._unavailable(error) from error
         return signed is not None
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, *, settled: bool = True) -> None:
+        """Close the file. Unless all is `settled`, the next process looks for questions without an end."""
+        self._presence.end(settled=settled)
         self._connection.close()
 
     def _chained(self, bodies: Sequence[str]) -> tuple[_Head, list[tuple[str, int, bytes, bytes, str]]]:
@@ -150,12 +162,6 @@ class ChainWriter:
             raise TrailUnavailableError(message)
         self._head = found
 
-    def _last_sealed(self) -> _Rooted:
-        """Where the newest checkpoint leaves off; without one of ours, the roots begin at the first entry."""
-        newest = self._newest()
-        ours = self._ours(newest) if newest else None
-        return _Rooted(ours.checkpoint.count, bytes.fromhex(ours.checkpoint.root)) if ours else _Rooted(0, EMPTY_ROOT)
-
     def _make_up_for_a_missing_copy(self) -> None:
         """Copy the newest checkpoint where the file lacks it: it was named later, or could not be written then.
 
@@ -171,7 +177,7 @@ class ChainWriter:
             kept = None
         except OSError:
             return  # A file that can only be written to; the next checkpoint is copied all the same.
-        if kept and (kept.checkpoint.log != self.log or kept.checkpoint.count >= ours.checkpoint.count):
+        if kept and (kept.checkpoint.log != self.log or kept.checkpoint.number >= ours.checkpoint.number):
             return
         self._to_copy = ours
         with contextlib.suppress(OSError):
@@ -182,27 +188,35 @@ class ChainWriter:
             append_to(self._checkpoint_file, self._to_copy)
         self._to_copy = None
 
-    def _new_checkpoint(self) -> SignedCheckpoint | None:
-        newest = self._newest()
-        if newest:
-            self._vouch_for(newest)
-        count, root = self._rooted
-        query = "SELECT id, hash FROM entries WHERE id > ? ORDER BY id"
-        for id_, hash_ in self._connection.execute(query, (count,)):
-            count, root = id_, next_root(root, hash_)
-        self._rooted = _Rooted(count, root)
-        if count <= (newest.entries if newest else 0):
+    def _new_checkpoint(self, least: int) -> SignedCheckpoint | None:
+        """Sign what is not signed yet, within the transaction at hand, if it is at least so many entries."""
+        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
+        if last - self._signed_entries < least:  # Another process may have signed more, never less.
             return None
-        previous = digest(newest.body, newest.signature) if newest else ""
-        now = timestamp(datetime.now(UTC))
-        signed = sign_checkpoint(
-            Checkpoint(self.log, count, root.hex(), now, previous, self._keys.key_id()), self._keys
+        newest = self._newest()
+        signed_entries = self._vouch_for(newest, last) if newest else 0
+        self._signed_entries = signed_entries
+        if last - signed_entries < least:
+            return None
+        query = "SELECT hash FROM entries WHERE id > ? ORDER BY id"
+        hashes = [hash_ for (hash_,) in self._connection.execute(query, (signed_entries,))]
+        checkpoint = Checkpoint(
+            log=self.log,
+            number=newest.number + 1 if newest else 1,
+            first=signed_entries + 1,
+            count=last,
+            root=root_of(hashes).hex(),
+            at=timestamp(datetime.now(UTC)),
+            previous=digest(newest.body, newest.signature) if newest else "",
+            key=self._keys.key_id(),
         )
-        self._connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", (count, signed.body, signed.signature))
+        signed = sign_checkpoint(checkpoint, self._keys)
+        values = (checkpoint.number, signed.body, signed.signature)
+        self._connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", values)
         return signed
 
     def _newest(self) -> _Stored | None:
-        query = "SELECT count, body, signature FROM checkpoints ORDER BY count DESC LIMIT 1"
+        query = "SELECT number, body, signature FROM checkpoints ORDER BY number DESC LIMIT 1"
         row = self._connection.execute(query).fetchone()
         return _Stored(*row) if row else None
 
@@ -212,24 +226,27 @@ class ChainWriter:
             signed = SignedCheckpoint.from_parts(stored.body, stored.signature)
         except ValueError:
             return None
-        same = (signed.checkpoint.log, signed.checkpoint.count) == (self.log, stored.entries)
+        same = (signed.checkpoint.log, signed.checkpoint.number) == (self.log, stored.number)
         return signed if same and signed.is_signed_by(self._keys.signing.public_key()) else None
 
-    def _vouch_for(self, newest: _Stored) -> None:
-        """Refuse to go on from a checkpoint that is not ours: one put in far ahead would keep us from ever signing."""
-        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
-        if self._ours(newest) is None:
-            what = f"holds a checkpoint at entry {newest.entries} that this installation did not sign"
-        elif newest.entries > last:
-            what = f"lacks entries {last + 1} to {newest.entries}, which were signed"
+    def _vouch_for(self, newest: _Stored, last: int) -> int:
+        """How many entries the newest checkpoint signs; `last` is the number of the last entry.
+
+        Refuses to go on from a checkpoint that is not ours: one put in far ahead would keep us from ever signing.
+        """
+        ours = self._ours(newest)
+        if ours is None:
+            what = f"holds a checkpoint, number {newest.number}, that this installation did not sign"
+        elif ours.checkpoint.count > last:
+            what = f"lacks entries {last + 1} to {ours.checkpoint.count}, which were signed"
         else:
-            return
+            return ours.checkpoint.count
         message = (
             f"The audit trail {self._path} {what}, so its entries are no longer signed. Keep a copy of the file and "
             "run `muniment audit verify`; then restore the trail from a backup, or move it away and run "
             "`muniment init --missing`."
         )
-        raise TrailUnavailableError(message)
+        raise _NotOursError(message)
 
     def _replaced(self) -> TrailUnavailableError:
         return TrailUnavailableError(

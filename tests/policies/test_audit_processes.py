@@ -82,8 +82,16 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(trail_file: Path, 
         trail.record(ASKED, WAIT_SECONDS)
     report = verify(trail_file, open_keys(keys_folder).public_key_pem())
     assert report.ok, report.findings
+    assert questions_without_an_end(trail_file) == {"r1"}, "those of killed processes have one"
     assert report.writers == kills + 1
     assert report.sealed == report.entries, "what the killed processes left unsigned is signed by the next"
+
+
+def questions_without_an_end(trail_file: Path) -> set[object]:
+    with closing(sqlite3.connect(trail_file)) as connection:
+        asked = connection.execute("SELECT request FROM entries WHERE kind = 'question:asked'").fetchall()
+        ended = connection.execute("SELECT request FROM entries WHERE kind LIKE 'answer:%'").fetchall()
+    return {request for (request,) in asked} - {request for (request,) in ended}
 
 
 class HastyTrail(Trail):

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from policies.audit.events import AnswerFailed, AnswerGiven, Event, KeyCreated, QuestionAsked, UserAdded
+from policies.audit.events import (
+    AnswerFailed,
+    AnswerGiven,
+    Event,
+    KeyCreated,
+    PassagesRetrieved,
+    PersonalDataRevealed,
+    QuestionAsked,
+    UserAdded,
+)
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.store import Trail
 from policies.audit.verifier import verify
@@ -58,6 +67,36 @@ def history(trail_file: Path, keys: Keys) -> tuple[Path, datetime]:
     ],
 )
 def test_entries_are_found_newest_first(history: tuple[Path, datetime], query: EntryQuery, kinds: list[str]) -> None:
+    assert [entry.kind for entry in read_entries(history[0], query)] == kinds
+
+
+FOUND = PassagesRetrieved("r3", 1, "1" * 64, 2, 1, ("p1", "p2"), ("d1", "d2"), ("l1", "l2"), ("rule-a",), "3" * 64)
+SHOWN = PersonalDataRevealed("r3", "ada", "search", "l1", {"IBAN_CODE": 2}, ("rule-b",))
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        (EntryQuery(document="d1"), ["passages:retrieved", "answer:given"]),
+        (EntryQuery(document="d2"), ["passages:retrieved"]),
+        (EntryQuery(document="d"), []),
+        (EntryQuery(label="l1"), ["personal-data:revealed", "passages:retrieved"]),
+        (EntryQuery(rule="rule-b"), ["personal-data:revealed"]),
+        (EntryQuery(passage="p2"), ["passages:retrieved"]),
+        (EntryQuery(entity_type="PERSON"), ["answer:given"]),
+        (EntryQuery(entity_type="IBAN_CODE"), ["personal-data:revealed"]),
+        (EntryQuery(entity_type='x" OR 1=1'), []),
+        (EntryQuery(value_hmac="0" * 64), ["question:asked", "question:asked"]),
+        (EntryQuery(value_hmac="0" * 63), []),
+        (EntryQuery(document="d1", kind="answer:given"), ["answer:given"]),
+    ],
+)
+def test_entries_are_found_by_what_they_name(
+    history: tuple[Path, datetime], keys: Keys, query: EntryQuery, kinds: list[str]
+) -> None:
+    with Trail.open(history[0], keys) as trail:
+        trail.record(FOUND, WAIT_SECONDS)
+        trail.record(SHOWN, WAIT_SECONDS)
     assert [entry.kind for entry in read_entries(history[0], query)] == kinds
 
 

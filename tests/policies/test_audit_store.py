@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait as wait_for
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from policies.audit.chain import encode
 from policies.audit.checkpoints import Checkpoint, last_exported, sign_checkpoint
-from policies.audit.events import QuestionAsked, UserAdded
+from policies.audit.events import SearchAsked, UserAdded
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.store import EntryRef, Trail
 from policies.audit.verifier import verify
@@ -26,8 +28,8 @@ from policies.keys import Keys, create_keys
 WAIT_SECONDS = 20.0
 
 
-def asked(number: int = 0, principal: str = "ada") -> QuestionAsked:
-    return QuestionAsked(f"r{number}", principal, "test", "0" * 64, "model", "1" * 64)
+def asked(number: int = 0, principal: str = "ada") -> SearchAsked:
+    return SearchAsked(f"r{number}", principal, "test", "0" * 64, "1" * 64)
 
 
 def rows(file: Path, query: str) -> list[tuple[object, ...]]:
@@ -101,6 +103,49 @@ def test_entries_are_signed_within_about_a_second(trail: Trail, trail_file: Path
     assert verify(trail_file, keys.public_key_pem()).sealed == 1
 
 
+def test_many_entries_are_signed_with_their_commit(trail_file: Path, keys: Keys) -> None:
+    """What 64 entries and more are worth is signed at once, whoever of the writers wrote them."""
+    one, other = ChainWriter(trail_file, keys), ChainWriter(trail_file, keys)
+    body = encode(asked(), datetime.now(UTC))
+    one.append([body] * 63)
+    assert rows(trail_file, "SELECT count(*) FROM checkpoints") == [(0,)]
+    other.append([body])
+    one.append([body] * 63)
+    other.append([body] * 200)
+    counts = rows(trail_file, "SELECT number, json_extract(body, '$.count') FROM checkpoints")
+    assert counts == [(1, 64), (2, 327)]
+    one.close()
+    other.close()
+    assert verify(trail_file, keys.public_key_pem()).sealed == 327
+
+
+def test_a_failed_commit_leaves_no_signature(trail_file: Path, keys: Keys) -> None:
+    chain = ChainWriter(trail_file, keys)
+    body = encode(asked(), datetime.now(UTC))
+    sound = chain._connection
+    fail_to_sync(SimpleNamespace(_writer=chain), trail_file)  # type: ignore[arg-type]
+    with pytest.raises(TrailUnavailableError):
+        chain.append([body] * 64)
+    sound.close()
+    chain.append([body] * 64)
+    chain.close()
+    assert verify(trail_file, keys.public_key_pem()).sealed == 64
+    assert rows(trail_file, "SELECT count(*) FROM checkpoints") == [(1,)]
+
+
+def test_a_quiet_trail_says_that_nothing_happened(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere.jsonl"
+    with Trail(ChainWriter(trail_file, keys, copy), quiet_seconds=0.05) as trail:
+        until(lambda: rows(trail_file, "SELECT count(*) FROM checkpoints") >= [(2,)])
+        trail.record(asked(), WAIT_SECONDS)
+        until(lambda: rows(trail_file, "SELECT max(json_extract(body, '$.count')) FROM checkpoints") == [(1,)])
+        signed = rows(trail_file, "SELECT count(*) FROM checkpoints")
+        until(lambda: rows(trail_file, "SELECT count(*) FROM checkpoints") > signed)
+    report = verify(trail_file, keys.public_key_pem(), last_exported(copy))
+    assert (report.ok, report.entries, report.sealed) == (True, 1, 1)
+    assert report.checkpoints >= 4
+
+
 def test_checkpoints_are_copied_elsewhere(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.jsonl"
     for _ in range(2):
@@ -159,8 +204,8 @@ def test_a_copy_that_cannot_be_written_is_said_and_made_later(trail_file: Path, 
 
 def test_the_trail_is_its_owners_alone(trail: Trail, trail_file: Path) -> None:
     trail.record(asked(), WAIT_SECONDS)
-    modes = {file.stat().st_mode & 0o777 for file in trail_file.parent.iterdir()}
-    assert modes == {0o600}
+    modes = {(file.is_dir(), file.stat().st_mode & 0o777) for file in trail_file.parent.rglob("*")}
+    assert modes == {(False, 0o600), (True, 0o700)}
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM entries", "UPDATE entries SET seq = 9", "DELETE FROM checkpoints"])
@@ -175,8 +220,8 @@ def put_in_a_checkpoint(file: Path, keys: Keys, other_keys: Keys, forgery: str) 
     """A newest checkpoint far ahead of the entries: noise, one of another key, or our own under another count."""
     ours = rows(file, "SELECT body, signature FROM checkpoints")[0]
     log = str(rows(file, "SELECT id FROM log")[0][0])
-    forged = sign_checkpoint(Checkpoint(log, 10**12, "0" * 64, "", "", ""), other_keys)
-    foreign = sign_checkpoint(Checkpoint("another", 10**12, "0" * 64, "", "", ""), keys)
+    forged = sign_checkpoint(Checkpoint(log, 10**12, 1, 10**12, "0" * 64, "", "", ""), other_keys)
+    foreign = sign_checkpoint(Checkpoint("another", 10**12, 1, 10**12, "0" * 64, "", "", ""), keys)
     made = {
         "noise": ("x", b""),
         "other key": (forged.body, forged.signature),
@@ -419,13 +464,13 @@ class StuckWriter:
         self.let_go.wait(WAIT_SECONDS)
         return [EntryRef("log", "writer", number, "") for number, _ in enumerate(bodies, start=1)]
 
-    def seal(self) -> bool:
+    def seal(self, *, though_quiet: bool = False) -> bool:
         return False
 
     def recover(self) -> None:
         pass
 
-    def close(self) -> None:
+    def close(self, *, settled: bool = True) -> None:
         pass
 
 

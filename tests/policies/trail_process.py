@@ -1,20 +1,30 @@
 """A process that writes to a trail until it is stopped, and says on its output what was acknowledged.
 
-Run as `python trail_process.py TRAIL KEYS EVENTS THREADS`: each thread writes EVENTS events, one after the other.
+Run as `python trail_process.py TRAIL KEYS EVENTS THREADS`: each thread writes EVENTS events, one after the other; the
+first of each three is a question, and the last its end.
 """
 
 import sys
 import threading
 from pathlib import Path
 
-from policies.audit.events import SearchAsked
+from policies.audit.events import AnswerFailed, Event, QuestionAsked, SearchAsked
 from policies.audit.store import Trail
 from policies.keys import open_keys
 
 
+def some_event(name: str, number: int) -> Event:
+    request, user = f"r-{name}-{number // 3}", f"user-{name}"
+    if number % 3 == 0:
+        return QuestionAsked(request, user, "test", "0" * 64, "model", "1" * 64)
+    if number % 3 == 1:
+        return SearchAsked(f"s-{name}-{number}", user, "test", "0" * 64, "1" * 64)
+    return AnswerFailed(request, "TestError")
+
+
 def write(trail: Trail, name: str, events: int, lock: threading.Lock) -> None:
     for number in range(events):
-        event = SearchAsked(f"r-{name}-{number}", f"user-{name}", "test", "0" * 64, "1" * 64)
+        event = some_event(name, number)
         entry = trail.record(event, timeout_seconds=30)
         with lock:
             sys.stdout.write(f"{entry.writer} {entry.seq} {entry.hash}\n")

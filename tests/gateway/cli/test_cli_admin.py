@@ -154,12 +154,71 @@ def test_the_trail_is_searched_by_what_it_holds(commands: Commands) -> None:
     assert len(commands.json("audit", "list", "-n", "2")["entries"]) == 2
 
 
+def test_the_trail_is_searched_by_what_was_shown(commands: Commands) -> None:
+    question = "What is the Kestrel budget for 2027?"
+    [citation] = commands.json("ask", question, "--as", "alice")["citations"]
+
+    def found(*filters: str) -> list[str]:
+        return [entry["kind"] for entry in commands.json("audit", "list", *filters)["entries"]]
+
+    assert found("--document", citation["document"]) == ["answer:given", "passages:retrieved"]
+    assert found("--document", "none") == []
+    assert found("--rule", "label-allows-group")[-1] == "passages:retrieved"
+    assert found("--asked", question) == ["question:asked"]
+    assert found("--asked", question + " ") == []
+    assert found("--type", "PERSON") == ["answer:given"], "replaced for the model; the passage cited names nobody"
+    commands.fail("audit", "list", "--type", "a person", exit_code=2)
+
+
 def test_the_trail_reads_well(commands: Commands) -> None:
     commands.succeed("search", "Kestrel", "--as", "alice")
     assert "principal=alice" in commands.succeed("audit", "list")
     asked = commands.json("audit", "list", "--kind", "search:asked")["entries"][0]
     assert "query_hmac" in commands.succeed("audit", "show", str(asked["entry"]))
     assert commands.json("audit", "show", asked["hash"])["entries"] == [asked]
+
+
+def test_an_answer_is_proved_by_its_receipt(commands: Commands, tmp_path: Path) -> None:
+    answer = commands.json("ask", "What is the Kestrel budget for 2027?", "--as", "alice")
+    file, out = tmp_path / "answer.json", tmp_path / "evidence.json"
+    file.write_text(json.dumps(answer))
+    told = commands.json("audit", "prove", str(file), "--out", str(out))
+    assert (told["ok"], told["problems"]) == (True, [])
+    assert json.loads(out.read_text())["receipt"] == answer["receipt"]
+    assert commands.recorded("trail:read")[-1]["operation"] == "prove"
+    file.write_text(json.dumps(answer["receipt"]))
+    assert "ours" in commands.succeed("audit", "prove", str(file))
+    (tmp_path / "text").write_text("Another answer.")
+    refused = commands("audit", "prove", str(file), "--answer", str(tmp_path / "text"))
+    assert (refused.exit_code, "not the one" in refused.stdout) == (1, True)
+    completion = {"choices": [{"message": {"content": answer["answer"]}}], "muniment": answer}
+    file.write_text(json.dumps(completion))
+    assert "Its text is the one" in commands.succeed("audit", "prove", str(file))
+    forged = answer["receipt"] | {"receipt": answer["receipt"]["receipt"] | {"principal": "bob"}}
+    file.write_text(json.dumps(forged))
+    assert commands("audit", "prove", str(file)).exit_code == 1
+    for noise in ("{", "[]", "{}", '"x"', '{"choices": []}'):
+        file.write_text(noise)
+        commands.fail("audit", "prove", str(file), exit_code=2)
+    commands.fail("audit", "prove", str(tmp_path / "none"), exit_code=2)
+
+
+def test_entries_are_exported_and_gone_on_with(commands: Commands, tmp_path: Path) -> None:
+    commands.succeed("search", "Kestrel", "--as", "alice")
+    first = commands("audit", "export")
+    entries = [json.loads(line) for line in first.stdout.splitlines()]
+    assert [entry["entry"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert "search:asked" in {entry["kind"] for entry in entries}
+    assert f"Go on with --after {len(entries)}." in first.stderr
+    out = tmp_path / "entries.log"
+    for format_ in ("ocsf", "cef"):
+        commands.succeed("audit", "export", "--format", format_, "--after", str(len(entries)), "--out", str(out))
+    added = out.read_text().splitlines()
+    assert json.loads(added[0])["unmapped"]["operation"] == "export", "the export before is in the trail"
+    assert added[-1].startswith("CEF:0|Muniment|")
+    assert commands("audit", "export", "--after", "1000000").stdout == ""
+    commands.fail("audit", "export", "--out", str(tmp_path / "none" / "x"), exit_code=2)
+    commands.fail("audit", "export", "--format", "xml", exit_code=2)
 
 
 def test_that_the_trail_was_read_is_in_the_trail(commands: Commands) -> None:
