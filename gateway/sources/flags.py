@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Engine
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, select, update
 
 from gateway.errors import NotFoundError
 from gateway.recording import Recorder
 from gateway.sources.store import require_source
 from policies.audit.events import QuarantineChanged
 from policies.redaction.placeholders import mask
-from retrieval.documents import text_digest
 from retrieval.flags import Flag, read_flags
 from retrieval.labels import next_epoch
 from retrieval.quarantine import Quarantine
@@ -28,7 +27,7 @@ class FlaggedPassage(msgspec.Struct, frozen=True):
     """A passage that stands out: where it is, and why.
 
     `start` and `end` count code points of the document's parsed text; sealed personal data in a path is masked.
-    `quarantined` passages are not found; those of a `released` document are.
+    `quarantined` passages are not found; `released` ones are.
     """
 
     document: str
@@ -63,14 +62,14 @@ def source_flags(database: Engine, source: str, quarantine: Quarantine, offset: 
     with Session(database) as session:
         require_source(session, source)
         kinds = (
-            select(PassageRow.flags, DocumentRow.released, func.count())
+            select(PassageRow.flags, PassageRow.released, func.count())
             .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
             .where(*here)
-            .group_by(PassageRow.flags, DocumentRow.released)
+            .group_by(PassageRow.flags, col(PassageRow.released))
         )
         for stored, released, number in session.exec(kinds):
             counts.update(dict.fromkeys(read_flags(stored), number))
-            kept_out += number * quarantine.holds(stored, released)
+            kept_out += number * quarantine.holds(stored, released=released)
             total += number
         page = (
             select(PassageRow, DocumentRow)
@@ -92,15 +91,15 @@ def _flagged(passage: PassageRow, document: DocumentRow, quarantine: Quarantine)
         start=passage.start,
         end=passage.end,
         flags=sorted(read_flags(passage.flags)),
-        quarantined=quarantine.holds(passage.flags, document.released),
-        released=bool(document.released),
+        quarantined=quarantine.holds(passage.flags, released=passage.released),
+        released=passage.released,
     )
 
 
 def release(database: Engine, recorder: Recorder, source: str, path: str, by: str, *, released: bool = True) -> int:
-    """Have a document, by path or id, found whatever its flags, or no more; returns how many of its passages have some.
+    """Let the flagged passages of a document, by path or id, out of quarantine, or put them back; returns how many.
 
-    It is the text of now that is released: another one, or one that is read otherwise, is in quarantine again.
+    Those of now are let out: a passage with another text, heading or title is judged anew.
 
     Raises:
         NotFoundError: There is no such source, or no such document in it.
@@ -108,26 +107,22 @@ def release(database: Engine, recorder: Recorder, source: str, path: str, by: st
     """
     with Session(database) as session:
         require_source(session, source)
-        ids = [row.id for row in session.exec(_documents(source, path))]
+        ids = list(session.exec(_documents(source, path)))
     if not ids:
         message = f"Source {source} has no document {path}. `muniment sources flags {source}` lists those with flags."
         raise NotFoundError(message)
     for id_ in ids:
         recorder.record_now(QuarantineChanged(by=by, source=source, document=id_, released=released))
+    flagged = (col(PassageRow.document_id).in_(ids), col(PassageRow.flags) != "")
     with writing(database) as session:
         epoch = next_epoch(session)
-        for row in session.exec(_documents(source, path)).all():
-            row.released, row.epoch = text_digest(session, row) if released else "", epoch
-            session.add(row)
-        flagged = select(func.count()).where(col(PassageRow.document_id).in_(ids), col(PassageRow.flags) != "")
-        count = session.exec(flagged).one()
+        session.exec(update(DocumentRow).where(col(DocumentRow.id).in_(ids)).values(epoch=epoch))
+        session.exec(update(PassageRow).where(*flagged).values(released=released))
+        count = session.exec(select(func.count()).select_from(PassageRow).where(*flagged)).one()
         session.commit()
     return count
 
 
 def _documents(source: str, path: str) -> Any:
-    return select(DocumentRow).where(
-        DocumentRow.source == source,
-        (col(DocumentRow.path) == path) | (col(DocumentRow.id) == path),
-        col(DocumentRow.deleted).is_(False),
-    )
+    named = (col(DocumentRow.path) == path) | (col(DocumentRow.id) == path)
+    return select(DocumentRow.id).where(DocumentRow.source == source, named, col(DocumentRow.deleted).is_(False))
