@@ -39,6 +39,7 @@ from gateway.policy.service import Explanations
 from gateway.recording import Recorder
 from gateway.search.service import Searches
 from gateway.sources.access import SourceAccess
+from gateway.sources.flags import Flags
 from gateway.sources.owners import Owners
 from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
@@ -337,6 +338,10 @@ class Services:
             return [view.group for view in self.groups.listed()]
 
         return Owners(self.database, self.recorder, users, groups)
+
+    @cached_property
+    def flags(self) -> Flags:
+        return Flags(self.database, self.recorder, self.quarantine)
 
     @cached_property
     def source_access(self) -> SourceAccess:

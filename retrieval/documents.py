@@ -41,12 +41,6 @@ class ReadDocument:
     parts: list[Matched]
     flags: list[frozenset[Flag]]
 
-    @property
-    def text_digest(self) -> str:
-        """As `text_digest` of its row will be."""
-        text = self.document.text
-        return _digest(self.title, ((piece.heading, text[piece.start : piece.end]) for piece in self.chunks))
-
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
@@ -68,10 +62,9 @@ def write_document(
     session: Session, source: str, read: ReadDocument, found: PersonalData, vectors: Sequence[bytes], epoch: int
 ) -> None:
     """Put a document and its passages in the place of what was there; a vector for each chunk."""
-    upsert = read.upsert
+    upsert, released = read.upsert, _released(session, read.id)
     session.exec(delete(PassageRow).where(col(PassageRow.document_id) == read.id))
     label = document_label(replace(upsert.label, source=source), upsert.parts, set(chain(*read.parts)))
-    before = session.get(DocumentRow, read.id)
     session.merge(
         DocumentRow(
             id=read.id,
@@ -87,7 +80,6 @@ def write_document(
             modified=upsert.modified,
             label_id=intern_label(session, label),
             content_digest=read.digest,
-            released=before.released if before and before.released == read.text_digest else "",
             epoch=epoch,
             deleted=False,
         )
@@ -99,6 +91,7 @@ def write_document(
     for ordinal, (piece, matched, flags, heading, vector) in enumerate(
         zip(read.chunks, read.parts, read.flags, found.headings, vectors, strict=True)
     ):
+        text = read.document.text[piece.start : piece.end]
         session.add(
             PassageRow(
                 document_id=read.id,
@@ -107,9 +100,10 @@ def write_document(
                 parts="\n".join(matched),
                 heading=piece.heading,
                 heading_spans=write_spans(heading),
-                text=read.document.text[piece.start : piece.end],
+                text=text,
                 spans=write_spans(spans_within(found.text, piece.start, piece.end)),
                 flags=write_flags(flags),
+                released=bool(flags) and (read.title, "\n".join(matched), piece.heading, text) in released,
                 start=piece.start,
                 end=piece.end,
                 page=piece.page,
@@ -118,15 +112,14 @@ def write_document(
         )
 
 
-def text_digest(session: Session, document: DocumentRow) -> str:
-    """The digest of all that may be found of a stored document: another text has another one."""
-    of_document = col(PassageRow.document_id) == document.id
-    query = select(PassageRow.heading, PassageRow.text).where(of_document).order_by(col(PassageRow.ordinal))
-    return _digest(document.title, session.exec(query))
-
-
-def _digest(title: str, passages: Iterable[tuple[str, str]]) -> str:
-    return hashlib.sha256("\0".join([title, *chain.from_iterable(passages)]).encode()).hexdigest()
+def _released(session: Session, document_id: str) -> frozenset[tuple[str, str, str, str]]:
+    """The passages of a document that were let out of quarantine, by all that a reader could tell them by."""
+    query = (
+        select(DocumentRow.title, PassageRow.parts, PassageRow.heading, PassageRow.text)
+        .where(DocumentRow.id == PassageRow.document_id)
+        .where(PassageRow.document_id == document_id, col(PassageRow.released))
+    )
+    return frozenset(session.exec(query))
 
 
 def relabel_document(session: Session, id_: str, source: str, upsert: Upsert, epoch: int) -> None:
@@ -151,7 +144,7 @@ def remove_document(session: Session, id_: str, epoch: int) -> bool:
     if row is None or row.deleted:
         return False
     session.exec(delete(PassageRow).where(col(PassageRow.document_id) == row.id))
-    row.title = row.url = row.author = row.content_digest = row.released = ""
+    row.title = row.url = row.author = row.content_digest = ""
     row.title_spans = "[]"
     row.deleted, row.epoch = True, epoch
     session.add(row)

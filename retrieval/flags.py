@@ -22,7 +22,7 @@ class Flag(StrEnum):
     """Why a passage stands out, in alphabetical order."""
 
     HIDDEN = "hidden"
-    """Beside it the document holds text that its readers do not see; only PDF keeps such text in the passage."""
+    """Beside it the document holds text that its readers do not see; it was left out but in scans."""
     INSTRUCTIONS = "instructions"
     """It gives orders to a language model."""
     INVISIBLE = "invisible"

@@ -53,7 +53,6 @@ class _Document(NamedTuple):
     id: str
     title: str
     deleted: bool
-    released: str
 
 
 class PassageIndex:
@@ -237,7 +236,7 @@ def _died(now: Layer | None, new_rows: Rows) -> Rows:
 
 
 def _documents(session: Session, since: int) -> dict[str, _Document]:
-    query = select(DocumentRow.id, DocumentRow.title, DocumentRow.deleted, DocumentRow.released)
+    query = select(DocumentRow.id, DocumentRow.title, DocumentRow.deleted)
     return {row[0]: _Document(*row) for row in session.exec(query.where(col(DocumentRow.epoch) > since))}
 
 
@@ -245,13 +244,13 @@ def _entries(session: Session, documents: Mapping[str, _Document], quarantine: Q
     """The passages of documents that may be found, in batches that SQLite takes as parameters."""
     wanted = (
         PassageRow.document_id, PassageRow.ordinal, PassageRow.label_id, PassageRow.heading, PassageRow.text,
-        PassageRow.flags, PassageRow.vector,
+        PassageRow.flags, PassageRow.released, PassageRow.vector,
     )  # fmt: skip
     query = select(PassageRow).options(load_only(*wanted))  # type: ignore[arg-type]
     for some in batched(list(documents)):
         for row in session.exec(query.where(col(PassageRow.document_id).in_(some))):
             document = documents[row.document_id]
-            if quarantine.holds(row.flags, document.released):
+            if quarantine.holds(row.flags, released=row.released):
                 continue
             counts = term_counts(index_text(document.title, row.heading, row.text))
             yield Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, row.vector)

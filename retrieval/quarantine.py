@@ -1,7 +1,7 @@
 """Which passages are kept out of searches for what is odd about them.
 
-Pure. It depends on the passage and on whether somebody released its document, and on nothing else there is: so what
-somebody finds is still what an index of only their documents would give.
+Pure. It depends on the passage and on whether somebody let it out, and on nothing else there is: so what somebody finds
+is still what an index of only their documents would give.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Quarantine:
 
     flags: frozenset[Flag] = frozenset(QUARANTINED)
 
-    def holds(self, stored: str, released: str) -> bool:
-        """Whether a passage with these stored flags is kept out; not when the text of its document was `released`."""
+    def holds(self, stored: str, *, released: bool) -> bool:
+        """Whether a passage with these stored flags is kept out; not when it was `released`."""
         return not released and not self.flags.isdisjoint(read_flags(stored))
 
     @property

@@ -199,7 +199,7 @@ class Retriever:
             if decision is None or not decision.allowed:
                 _log.error("passage_refused_by_second_check passage=%s label=%s", candidate.passage_id, row[0].label_id)
                 continue
-            if not self._quarantine.holds(row[0].flags, row[1].released):
+            if not self._quarantine.holds(row[0].flags, released=row[0].released):
                 admitted.append((candidate, *row))
         taken = take(admitted, limit, self._author_share, lambda each: author_key(each[2].source, each[2].author))
         return tuple(

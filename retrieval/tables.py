@@ -60,10 +60,7 @@ class SourceRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """A document as last read. A deleted one stays as a bare row, so that every process hears of it.
-
-    `released` is the digest of the text that somebody released from quarantine; another text is not released.
-    """
+    """A document as last read. A deleted one stays as a bare row, so that every process hears of it."""
 
     __tablename__ = "document"
     id: str = Field(primary_key=True)
@@ -79,7 +76,6 @@ class DocumentRow(SQLModel, table=True):
     modified: datetime | None = None
     label_id: int = Field(index=True, foreign_key="label.id")
     content_digest: str = ""
-    released: str = ""
     epoch: int = Field(index=True)
     deleted: bool = False
 
@@ -88,7 +84,8 @@ class PassageRow(SQLModel, table=True):
     """A retrievable piece of a document; `start` and `end` are code points of the document's parsed text.
 
     Its label is the document's, or a narrower one where it stands in one of the document's restricted `parts` (the
-    keys of `retrieval/parts.py`, one a line). `flags` says what is odd about it (`retrieval/flags.py`).
+    keys of `retrieval/parts.py`, one a line). `flags` says what is odd about it (`retrieval/flags.py`), and
+    `released` that it is found all the same.
     """
 
     __tablename__ = "passage"
@@ -102,6 +99,7 @@ class PassageRow(SQLModel, table=True):
     text: str
     spans: str = "[]"
     flags: str = ""
+    released: bool = False
     start: int
     end: int
     page: int | None = None

@@ -15,13 +15,12 @@ from gateway.cli.opening import opened, operating_system_user
 from gateway.cli.options import Json
 from gateway.cli.output import messages, printable, show, show_json, show_table, tell
 from gateway.errors import BadRequestError, translate
-from gateway.sources.flags import FlaggedPassage, source_flags
-from gateway.sources.flags import release as release_document
 from policies.principals import Role
 from retrieval.errors import RetrievalError
 
 if TYPE_CHECKING:
     from gateway.cli.product import Services
+    from gateway.sources.flags import FlaggedPassage
     from gateway.sources.schemas import SourceOwners
     from retrieval.ingestion import SyncReport
 
@@ -143,7 +142,7 @@ def flags(
 ) -> None:
     """List passages that stand out: hidden text, orders to a model, forgeries. Where and why, never their text."""
     with opened(context) as services:
-        found = source_flags(services.database, name, services.quarantine, offset, limit)
+        found = services.flags.of(name, offset, limit)
     if as_json:
         show_json(found)
         return
@@ -158,7 +157,7 @@ def flags(
         tell(shown, "yellow" if found.quarantined else "")
 
 
-def _state(passage: FlaggedPassage) -> str:
+def _state(passage: "FlaggedPassage") -> str:
     return "quarantined" if passage.quarantined else "released" if passage.released else ""
 
 
@@ -172,8 +171,7 @@ def release(
 ) -> None:
     """Let a document out of quarantine, as its text is now; once that changes, it is judged anew."""
     with opened(context) as services:
-        by = operating_system_user()
-        count = release_document(services.database, services.recorder, name, path, by, released=not undo)
+        count = services.flags.release(name, path, operating_system_user(), released=not undo)
     show(f"{'Put back' if undo else 'Released'} {path} of {name}, with {count} flagged passages.")
 
 

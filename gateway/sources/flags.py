@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Engine
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, select, update
 
 from gateway.errors import NotFoundError
 from gateway.recording import Recorder
 from gateway.sources.store import require_source
 from policies.audit.events import QuarantineChanged
 from policies.redaction.placeholders import mask
-from retrieval.documents import text_digest
 from retrieval.flags import Flag, read_flags
 from retrieval.labels import next_epoch
 from retrieval.quarantine import Quarantine
@@ -28,7 +27,7 @@ class FlaggedPassage(msgspec.Struct, frozen=True):
     """A passage that stands out: where it is, and why.
 
     `start` and `end` count code points of the document's parsed text; sealed personal data in a path is masked.
-    `quarantined` passages are not found; those of a `released` document are.
+    `quarantined` passages are not found; `released` ones are.
     """
 
     document: str
@@ -51,37 +50,73 @@ class SourceFlags(msgspec.Struct, frozen=True):
     passages: list[FlaggedPassage]
 
 
-def source_flags(database: Engine, source: str, quarantine: Quarantine, offset: int, limit: int) -> SourceFlags:
-    """The flagged passages of a source, by path and place; `limit` of them from `offset` on.
+class Flags:
+    """What stands out in sources."""
 
-    Raises:
-        NotFoundError: There is no such source.
-    """
-    here = (col(DocumentRow.source) == source, col(DocumentRow.deleted).is_(False), col(PassageRow.flags) != "")
-    counts: Counter[Flag] = Counter()
-    kept_out = total = 0
-    with Session(database) as session:
-        require_source(session, source)
-        kinds = (
-            select(PassageRow.flags, DocumentRow.released, func.count())
-            .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
-            .where(*here)
-            .group_by(PassageRow.flags, DocumentRow.released)
-        )
-        for stored, released, number in session.exec(kinds):
-            counts.update(dict.fromkeys(read_flags(stored), number))
-            kept_out += number * quarantine.holds(stored, released)
-            total += number
-        page = (
-            select(PassageRow, DocumentRow)
-            .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
-            .where(*here)
-            .order_by(DocumentRow.path, DocumentRow.id, col(PassageRow.ordinal))
-            .offset(offset)
-            .limit(limit)
-        )
-        passages = [_flagged(passage, document, quarantine) for passage, document in session.exec(page)]
-    return SourceFlags(source, dict(sorted(counts.items())), kept_out, total, passages)
+    def __init__(self, database: Engine, recorder: Recorder, quarantine: Quarantine) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._quarantine = quarantine
+
+    def of(self, source: str, offset: int, limit: int) -> SourceFlags:
+        """The flagged passages of a source, by path and place; `limit` of them from `offset` on.
+
+        Raises:
+            NotFoundError: There is no such source.
+        """
+        here = (col(DocumentRow.source) == source, col(DocumentRow.deleted).is_(False), col(PassageRow.flags) != "")
+        counts: Counter[Flag] = Counter()
+        kept_out = total = 0
+        with Session(self._database) as session:
+            require_source(session, source)
+            kinds = (
+                select(PassageRow.flags, PassageRow.released, func.count())
+                .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
+                .where(*here)
+                .group_by(PassageRow.flags, col(PassageRow.released))
+            )
+            for stored, released, number in session.exec(kinds):
+                counts.update(dict.fromkeys(read_flags(stored), number))
+                kept_out += number * self._quarantine.holds(stored, released=released)
+                total += number
+            page = (
+                select(PassageRow, DocumentRow)
+                .join(DocumentRow, col(DocumentRow.id) == PassageRow.document_id)
+                .where(*here)
+                .order_by(DocumentRow.path, DocumentRow.id, col(PassageRow.ordinal))
+                .offset(offset)
+                .limit(limit)
+            )
+            passages = [_flagged(passage, document, self._quarantine) for passage, document in session.exec(page)]
+        return SourceFlags(source, dict(sorted(counts.items())), kept_out, total, passages)
+
+    def release(self, source: str, path: str, by: str, *, released: bool = True) -> int:
+        """Let the flagged passages of a document, by path or id, out of quarantine, or put them back; returns how many.
+
+        Those of now are let out: a passage with another text, heading or title is judged anew.
+
+        Raises:
+            NotFoundError: There is no such source, or no such document in it.
+            TrailUnavailableError: It could not be recorded, so nothing changed.
+        """
+        with Session(self._database) as session:
+            require_source(session, source)
+            ids = list(session.exec(_documents(source, path)))
+        if not ids:
+            message = (
+                f"Source {source} has no document {path}. `muniment sources flags {source}` lists those with flags."
+            )
+            raise NotFoundError(message)
+        for id_ in ids:
+            self._recorder.record_now(QuarantineChanged(by=by, source=source, document=id_, released=released))
+        flagged = (col(PassageRow.document_id).in_(ids), col(PassageRow.flags) != "")
+        with writing(self._database) as session:
+            epoch = next_epoch(session)
+            session.exec(update(DocumentRow).where(col(DocumentRow.id).in_(ids)).values(epoch=epoch))
+            session.exec(update(PassageRow).where(*flagged).values(released=released))
+            count = session.exec(select(func.count()).select_from(PassageRow).where(*flagged)).one()
+            session.commit()
+        return count
 
 
 def _flagged(passage: PassageRow, document: DocumentRow, quarantine: Quarantine) -> FlaggedPassage:
@@ -92,42 +127,11 @@ def _flagged(passage: PassageRow, document: DocumentRow, quarantine: Quarantine)
         start=passage.start,
         end=passage.end,
         flags=sorted(read_flags(passage.flags)),
-        quarantined=quarantine.holds(passage.flags, document.released),
-        released=bool(document.released),
+        quarantined=quarantine.holds(passage.flags, released=passage.released),
+        released=passage.released,
     )
-
-
-def release(database: Engine, recorder: Recorder, source: str, path: str, by: str, *, released: bool = True) -> int:
-    """Have a document, by path or id, found whatever its flags, or no more; returns how many of its passages have some.
-
-    It is the text of now that is released: another one, or one that is read otherwise, is in quarantine again.
-
-    Raises:
-        NotFoundError: There is no such source, or no such document in it.
-        TrailUnavailableError: It could not be recorded, so nothing changed.
-    """
-    with Session(database) as session:
-        require_source(session, source)
-        ids = [row.id for row in session.exec(_documents(source, path))]
-    if not ids:
-        message = f"Source {source} has no document {path}. `muniment sources flags {source}` lists those with flags."
-        raise NotFoundError(message)
-    for id_ in ids:
-        recorder.record_now(QuarantineChanged(by=by, source=source, document=id_, released=released))
-    with writing(database) as session:
-        epoch = next_epoch(session)
-        for row in session.exec(_documents(source, path)).all():
-            row.released, row.epoch = text_digest(session, row) if released else "", epoch
-            session.add(row)
-        flagged = select(func.count()).where(col(PassageRow.document_id).in_(ids), col(PassageRow.flags) != "")
-        count = session.exec(flagged).one()
-        session.commit()
-    return count
 
 
 def _documents(source: str, path: str) -> Any:
-    return select(DocumentRow).where(
-        DocumentRow.source == source,
-        (col(DocumentRow.path) == path) | (col(DocumentRow.id) == path),
-        col(DocumentRow.deleted).is_(False),
-    )
+    named = (col(DocumentRow.path) == path) | (col(DocumentRow.id) == path)
+    return select(DocumentRow.id).where(DocumentRow.source == source, named, col(DocumentRow.deleted).is_(False))

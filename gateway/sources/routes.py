@@ -16,7 +16,7 @@ from gateway.errors import NotFoundError
 from gateway.http_errors import error_responses, require_no_body
 from gateway.services import Services
 from gateway.sources.access import NO_SUCH_SOURCE
-from gateway.sources.flags import SourceFlags, source_flags
+from gateway.sources.flags import SourceFlags
 from gateway.sources.labels import SourceLabels, source_labels
 from gateway.sources.schemas import Source, SourceOwners
 from policies.actions import Action
@@ -131,7 +131,7 @@ def list_flags(
 ) -> SourceFlags:
     """List the passages of a source that stand out, such as hidden instructions: where and why, never text."""
     services.source_access.require(principal, Action.SOURCES_READ, context, source)
-    return source_flags(services.database, source, services.quarantine, offset, limit)
+    return services.flags.of(source, offset, limit)
 
 
 @get(

@@ -286,7 +286,7 @@ class SyncFailed:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineChanged:
-    """A document is found from now on whatever is odd about it (`released`), or not any more; by its id."""
+    """The flagged passages of a document, by its id, are found from now on (`released`), or not any more."""
 
     kind: ClassVar[str] = "quarantine:changed"
     by: str

@@ -15,7 +15,8 @@ TOO_MUCH_TEXT = f"It holds more than {MAX_TEXT_CHARACTERS:,} characters of text;
 _MOST_BLOCKS = 500_000
 _LONGEST_HEADING = 250
 _LONGEST_TITLE = 200
-_FEWEST_HIDDEN_LETTERS = 12
+FEWEST_HIDDEN_LETTERS = 12
+"""Of words that readers do not see: fewer are the name of an icon or a button."""
 _LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # Besides controls: lone surrogates, which no database stores; byte-order marks and soft hyphens, which show nothing.
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u00ad]+")
@@ -135,7 +136,7 @@ def is_sound(document: ParsedDocument) -> bool:
 
 def says_something(words: str) -> bool:
     """Whether words that readers do not see are worth telling of: more than the name of an icon or a button."""
-    return sum(map(str.isalpha, words)) >= _FEWEST_HIDDEN_LETTERS
+    return sum(map(str.isalpha, words)) >= FEWEST_HIDDEN_LETTERS
 
 
 def clean(text: str) -> str:

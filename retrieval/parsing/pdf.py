@@ -1,7 +1,8 @@
 """PDF: pages of lines, put together into headings and paragraphs.
 
 Larger type makes a heading; lines that stand at the edge of most pages are left out. What stands side by
-side is a row of a table. Columns of prose come in the order of the file; text in pictures is not read.
+side is a row of a table. Columns of prose come in the order of the file; text in pictures is not read, and what a
+reader cannot see is left out (`pdf_visibility.py`), unless it is the text of a picture of a page, as scans have it.
 """
 
 import io
@@ -18,8 +19,16 @@ from typing import Any
 from pypdf import PageObject, PdfReader
 from pypdf.errors import PyPdfError
 
-from retrieval.parsing.document import MAX_TEXT_CHARACTERS, TOO_MUCH_TEXT, BlockKind, DocumentBuilder, ParsedDocument
+from retrieval.parsing.document import (
+    FEWEST_HIDDEN_LETTERS,
+    MAX_TEXT_CHARACTERS,
+    TOO_MUCH_TEXT,
+    BlockKind,
+    DocumentBuilder,
+    ParsedDocument,
+)
 from retrieval.parsing.errors import UnparsableError
+from retrieval.parsing.pdf_visibility import Visibility
 from retrieval.parsing.signatures import Signature, require
 from retrieval.parsing.tables import looks_like_header, table_text
 
@@ -76,6 +85,14 @@ class _Line:
         return " ".join(self.cells).strip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The lines of a page, and whether it holds words that its readers do not see."""
+
+    lines: list[_Line]
+    hides: bool
+
+
 def read(content: bytes) -> ParsedDocument:
     """Parse a PDF.
 
@@ -86,12 +103,15 @@ def read(content: bytes) -> ParsedDocument:
     if b"%%EOF" not in content[-_TAIL_BYTES:]:
         raise UnparsableError(_CUT_OFF)
     reader, count = _opened(content)
-    pages = _without_edges(list(_pages(reader, count)))
+    read_pages = list(_pages(reader, count))
+    pages = _without_edges([page.lines for page in read_pages])
     if not any(line.text for lines in pages for line in lines):
         raise UnparsableError(_NO_TEXT)
     builder = DocumentBuilder()
     levels = _heading_levels(pages)
-    for number, lines in enumerate(pages, start=1):
+    for number, (lines, page) in enumerate(zip(pages, read_pages, strict=True), start=1):
+        if page.hides:
+            builder.note_hidden(in_last=not any(line.text for line in lines))
         _add_page(builder, lines, levels, number)
     return builder.build(builder.first_heading or _title(reader))
 
@@ -111,24 +131,33 @@ def _opened(content: bytes) -> tuple[PdfReader, int]:
     return reader, count
 
 
-def _pages(reader: PdfReader, count: int) -> Iterator[list[_Line]]:
+def _pages(reader: PdfReader, count: int) -> Iterator[_Page]:
     deadline, total = time.monotonic() + _MOST_SECONDS, 0
     for number in range(count):
         try:
-            lines = _lines(reader.pages[number], deadline)
+            page = _page(reader.pages[number], deadline)
         except (UnparsableError, MemoryError):
             raise
         except Exception as error:
             message = f"Page {number + 1} of {count} is damaged and cannot be read; get another copy."
             raise UnparsableError(message) from error
-        total += sum(len(line.text) for line in lines)
+        total += sum(len(line.text) for line in page.lines)
         if total > MAX_TEXT_CHARACTERS:
             raise UnparsableError(TOO_MUCH_TEXT)
-        yield lines
+        yield page
 
 
-def _lines(page: PageObject, deadline: float) -> list[_Line]:
-    """The lines of a page."""
+def _page(page: PageObject, deadline: float) -> _Page:
+    """A page without the text that its readers do not see, unless that is the text of a picture of a page."""
+    seen = Visibility(page, drop=True)
+    lines = _lines(page, deadline, seen)
+    hides = seen.unseen >= FEWEST_HIDDEN_LETTERS
+    if seen.unseen > seen.seen and seen.draws:
+        return _Page(_lines(page, deadline, Visibility(page, drop=False)), hides and seen.seen >= FEWEST_HIDDEN_LETTERS)
+    return _Page(lines, hides)
+
+
+def _lines(page: PageObject, deadline: float, visibility: Visibility) -> list[_Line]:
     contents = page.get_contents()
     if contents is None:
         return []
@@ -140,12 +169,14 @@ def _lines(page: PageObject, deadline: float) -> list[_Line]:
         height = matrix[4] * transform[1] + matrix[5] * transform[3] + transform[5]
         pieces.append(_Piece(text, size * hypot(*matrix[2:4]) * hypot(*transform[2:4]), height))
 
-    def watch(*_: Any) -> None:
+    def watch(operator: bytes, operands: list[Any], transform: Sequence[float], matrix: Sequence[float]) -> None:
         if time.monotonic() > deadline:
             raise UnparsableError(_TOO_SLOW)
+        visibility.watch(operator, operands, transform, matrix)
 
     page.extract_text(visitor_text=keep, visitor_operand_before=watch)
-    watch()  # The library swallows what is raised inside a nested form.
+    if time.monotonic() > deadline:  # The library swallows what is raised inside a nested form.
+        raise UnparsableError(_TOO_SLOW)
     return list(_side_by_side(_joined(pieces)))
 
 

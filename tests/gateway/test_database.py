@@ -168,7 +168,7 @@ def test_passages_of_before_flags_have_none_and_nothing_is_released(tmp_path: Pa
     database = open_database(path)
     with Session(database) as session:
         assert session.exec(select(retrieval.tables.PassageRow.flags)).all() == [""]
-        assert session.exec(select(retrieval.tables.DocumentRow.released)).all() == [""]
+        assert session.exec(select(retrieval.tables.PassageRow.released)).all() == [False]
         assert retrieval.labels.corpus_state(session).epoch == 7
     database.dispose()
 

@@ -7,7 +7,6 @@ from sqlmodel import select
 from policies.authorizer import Authorizer
 from policies.filters import AccessFilters
 from policies.labels import Label
-from retrieval.documents import text_digest
 from retrieval.flags import Flag
 from retrieval.index import PassageIndex
 from retrieval.labels import next_epoch
@@ -36,8 +35,10 @@ def change_release(corpus: Corpus, path: str, *, released: bool) -> None:
     with writing(corpus.database) as session:
         row = session.exec(select(DocumentRow).where(DocumentRow.path == path)).one()
         row.epoch = next_epoch(session)
-        row.released = text_digest(session, row) if released else ""
         session.add(row)
+        for passage in session.exec(select(PassageRow).where(PassageRow.document_id == row.id, PassageRow.flags != "")):
+            passage.released = released
+            session.add(passage)
         session.commit()
 
 
@@ -132,6 +133,18 @@ def test_a_released_document_is_found_until_its_text_changes(corpus: Corpus) -> 
     assert "bad.md" not in {each.path for each in corpus.search("instructions", OWEN).passages}
     corpus.sync(page("bad", ORDER, EVERYONE))
     assert "bad.md" not in {each.path for each in corpus.search("instructions", OWEN).passages}
+
+
+def test_a_release_is_of_a_passage_and_says_nothing_of_others(corpus: Corpus) -> None:
+    """What changes in one part of a document must not show to readers of another."""
+
+    def text(other: str) -> str:
+        return f"# Page\n\n## One\n\n{ORDER} {'More of it. ' * 40}\n\n## Two\n\n{other} {'Lasers here. ' * 40}"
+
+    corpus.sync(page("bad", text(ORDER), EVERYONE))
+    change_release(corpus, "bad.md", released=True)
+    corpus.sync(page("bad", text(f"{ORDER} And more."), EVERYONE))
+    assert {each.heading for each in corpus.search("lasers hotels", OWEN).passages} == {"One"}
 
 
 def test_a_release_is_taken_back(corpus: Corpus) -> None:

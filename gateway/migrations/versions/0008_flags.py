@@ -1,4 +1,4 @@
-"""What is odd about a passage, and which texts were released from quarantine."""
+"""What is odd about a passage, and which of these are found all the same."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,4 +12,4 @@ depends_on = None
 def upgrade() -> None:
     """Add the columns. Nothing is known of the passages there are; the next sync reads every document anew."""
     op.add_column("passage", sa.Column("flags", sa.String(), nullable=False, server_default=""))
-    op.add_column("document", sa.Column("released", sa.String(), nullable=False, server_default=""))
+    op.add_column("passage", sa.Column("released", sa.Boolean(), nullable=False, server_default=sa.false()))
