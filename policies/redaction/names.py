@@ -42,6 +42,8 @@ _PERSONAL = re.compile(
     r"|[\u2019']s (?:wife|husband|partner|son|daughter|brother|sister|mother|father|birthday|salary|manager|e-?mail"
     r"|phone|address)\b"
 )
+_SAID = ("PERSON", "ORG")
+"""Labels that speak for a name, and against one."""
 _INNER_CAPITAL = re.compile(r"(?<=\w)[A-Z]")
 _FAMILY_PREFIX = re.compile(r"^(?:Mc|Mac|De|Des|Di|Du|La|Le|Fitz|Van|[OD]['\u2019])(?=[A-Z][a-z])")
 
@@ -113,8 +115,19 @@ class _Candidate:
 
 
 def may_hold_names(text: str, words: Sequence[Word]) -> bool:
-    """Whether the entity recogniser should be asked; where this says no, `find_names` finds none."""
+    """Whether a name may stand in a text; where this says no, `find_names` finds none."""
     return bool(runs_of(text, words)) or bool(_TITLED.search(text))
+
+
+def may_depend_on_entities(text: str, words: Sequence[Word], lexicon: Lexicon) -> bool:
+    """Whether the entity recogniser should be asked; where this says no, `find_names` finds the same whatever it says.
+
+    Tried are what it could say for or against a name at most: nothing, a person or none at each place or everywhere.
+    """
+    places = [(run[0].start, run[-1].end) for run in runs_of(text, words)]
+    said = [[Entity(*place, label) for place in some] for label in _SAID for some in (places, [(0, len(text))])]
+    alone = find_names(text, words, (), lexicon, frozenset())
+    return any(find_names(text, words, entities, lexicon, frozenset()) != alone for entities in said)
 
 
 def find_names(
