@@ -4,6 +4,7 @@ Counted is the processor time of the process that reads, which is what its limit
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,6 +89,30 @@ def test_the_work_grows_with_the_text(reader: IsolatedRedactor, kind: str) -> No
 @pytest.mark.parametrize("kind", ALL)
 def test_the_work_grows_with_much_text_of_every_kind(reader: IsolatedRedactor, kind: str) -> None:
     assert growth(lambda chars: effort(reader, ALL[kind](chars)), BLOCK_CHARS // TIMES) < MOST_GROWTH
+
+
+KINDS_THAT_FILL_CACHES = ("English, full of names", "Russian, full of names", "CSV", "capitals", "scripts in turn")
+
+
+def memory_bytes(redactor: IsolatedRedactor) -> int:
+    """What of the process is in memory."""
+    pages = Path(f"/proc/{redactor._idle[0].pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(3_600)
+def test_memory_stays_flat_however_much_is_read(reader: IsolatedRedactor) -> None:
+    """Fifty million characters in which hardly a word comes twice; what is kept of them has a limit."""
+    long = [ALL[kind](10_000_000) for kind in KINDS_THAT_FILL_CACHES]
+    seen = []
+    for at in range(0, 10_000_000, BLOCK_CHARS):
+        for text in long:
+            reader.find(text[at : at + BLOCK_CHARS])
+        seen.append(memory_bytes(reader))
+    filled = max(seen[: len(seen) // 5])
+    print([size // 1_000_000 for size in seen[::10]])  # noqa: T201 - for whoever runs it with -s
+    assert max(seen) < filled + 20_000_000
 
 
 def test_work_that_grows_with_the_square_is_noticed() -> None:
