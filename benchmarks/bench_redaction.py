@@ -9,6 +9,7 @@ engine, which must find the same. `effort` is the processor time of one process 
 """
 
 import json
+import os
 import random
 import statistics
 import sys
@@ -17,6 +18,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # As in the processes that the product starts.
 
 import presidio_analyzer
 import spacy
