@@ -17,7 +17,7 @@ from policies.personal_data import EntityType, KnownTypes, MentionType, Span
 from policies.redaction import addresses, credentials, identifiers, mentions, numbers, phones, rules
 from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import Lexicon
-from policies.redaction.names import Name, find_names, may_hold_names
+from policies.redaction.names import Name, find_names, may_depend_on_entities, may_hold_names
 from policies.redaction.normalise import View, codes, joined, normalise, prose, seen, without_addresses, without_links
 from policies.redaction.placeholders import placeholders_of
 from policies.redaction.russian import RussianNames, has_russian
@@ -72,8 +72,9 @@ _NOTHING = View("", range(0), range(0))
 class _Reading:
     """A segment in the forms that recognisers read.
 
-    `nameable` says that the entity recogniser should look at it; `encoded` that it holds encoded data, or nothing,
-    and is not read; `in_link` counts the segments, this one included, of a link that goes on at its end.
+    `nameable` says that a name may stand in it, `unsure` that the entity recogniser has a say in that; `encoded` that
+    it holds encoded data, or nothing, and is not read; `in_link` counts the segments, this one included, of a link that
+    goes on at its end.
     """
 
     text: str
@@ -82,6 +83,7 @@ class _Reading:
     prose: View
     words: list[Word]
     nameable: bool
+    unsure: bool
     encoded: bool
     in_link: int
 
@@ -292,7 +294,9 @@ class _Recognition:
         """A segment in the forms that recognisers read; `in_link` is that of the segment before."""
         link = "://" in segment or 0 < in_link < _LONGEST_LINK_SEGMENTS
         if segment.isspace() or (_UNBROKEN.search(segment) and not link):
-            return _Reading(segment, _NOTHING, _NOTHING, _NOTHING, [], nameable=False, encoded=True, in_link=0)
+            return _Reading(
+                segment, _NOTHING, _NOTHING, _NOTHING, [], nameable=False, unsure=False, encoded=True, in_link=0
+            )
         goes_on = in_link and not any(map(str.isspace, segment))
         links = in_link + 1 if goes_on else int(bool(_LINK_TO_THE_END.search(segment)))
         view = normalise(segment)
@@ -304,7 +308,10 @@ class _Recognition:
             read = View(cased, read.starts, read.ends)
             words = words_of(cased, self.lexicon)
         nameable = may_hold_names(read.text, words)
-        return _Reading(segment, view, code, read, words, nameable=nameable, encoded=False, in_link=links)
+        unsure = nameable and may_depend_on_entities(read.text, words, self.lexicon)
+        return _Reading(
+            segment, view, code, read, words, nameable=nameable, unsure=unsure, encoded=False, in_link=links
+        )
 
     def read_all(self, segments_of_text: Iterable[str]) -> list[_Reading]:
         """The segments of one text in order."""
@@ -314,9 +321,9 @@ class _Recognition:
         return readings
 
     def entities(self, readings: Sequence[_Reading], also: frozenset[MentionType]) -> dict[str, list[Entity]]:
-        """What the entity recogniser says of each distinct prose in which a name may stand, or one of `also`."""
+        """What the entity recogniser says of each distinct prose in which it has a say, or finds one of `also`."""
         every = not also.isdisjoint(mentions.ENTITY_KINDS)
-        texts = sorted({reading.prose.text for reading in readings if reading.nameable or every}, key=len)
+        texts = sorted({reading.prose.text for reading in readings if reading.unsure or every}, key=len)
         found: dict[str, list[Entity]] = {}
         while texts:
             batch, texts = texts[:_BATCH], texts[_BATCH:]

@@ -22,6 +22,8 @@ _TITLED = re.compile(
 _LIST_START = re.compile(r"(?:\A|[:;\n])[\s\"*-]*\Z")
 _LISTED_END = re.compile(r"\s*(?:\Z|[;:|(\"]|\s-\s|\s[\u2013\u2014])")
 _NAMES = frozenset({Kind.GIVEN, Kind.FAMILY, Kind.EITHER})
+_SAID = ("PERSON", "ORG")
+"""Labels that speak for a name, and against one."""
 
 Verdict = tuple[float, str] | None
 """How sure it is that a run is a name (0 to 1), and by what evidence; None when it is none."""
@@ -42,8 +44,19 @@ class Name:
 
 
 def may_hold_names(text: str, words: Sequence[Word]) -> bool:
-    """Whether the entity recogniser should be asked; where this says no, `find_names` finds none."""
+    """Whether a name may stand in a text; where this says no, `find_names` finds none."""
     return bool(runs_of(text, words)) or bool(_TITLED.search(text))
+
+
+def may_depend_on_entities(text: str, words: Sequence[Word], lexicon: Lexicon) -> bool:
+    """Whether the entity recogniser should be asked; where this says no, `find_names` finds the same whatever it says.
+
+    Tried are what it could say for or against a name at most: nothing, a person or none at each place or everywhere.
+    """
+    places = [(run[0].start, run[-1].end) for run in runs_of(text, words)]
+    said = [[Entity(*place, label) for place in some] for label in _SAID for some in (places, [(0, len(text))])]
+    alone = find_names(text, words, (), lexicon, frozenset())
+    return any(find_names(text, words, entities, lexicon, frozenset()) != alone for entities in said)
 
 
 def find_names(

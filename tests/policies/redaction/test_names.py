@@ -1,11 +1,16 @@
 """Names by their words and surroundings, with what a recogniser says given by hand."""
 
+import random
+from collections.abc import Sequence
+
 import pytest
 
 from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import Kind, Lexicon
-from policies.redaction.names import find_names
-from policies.redaction.words import runs_of, usual_case, words_of
+from policies.redaction.names import find_names, may_depend_on_entities
+from policies.redaction.segments import segments
+from policies.redaction.words import Word, runs_of, usual_case, words_of
+from tests.policies.redaction import effort_texts
 
 DICTIONARY = [
     "team",
@@ -164,3 +169,53 @@ def test_places_companies_and_products_stand_elsewhere(text: str) -> None:
 )
 def test_names_in_capitals_are_read_as_usually_written(text: str, usual: str) -> None:
     assert usual_case(text, words_of(text, LEXICON)) == usual
+
+
+LABELS = ("PERSON", "PERSON", "ORG", "GPE", "NORP", "DATE", "CARDINAL")
+
+
+def any_entities(draw: random.Random, words: Sequence[Word]) -> list[Entity]:
+    """What a recogniser could say of words, sensible or not; as it does, it says one thing of each piece."""
+    found, at = [], 0
+    while at < len(words):
+        end = min(len(words), at + draw.randint(1, 4))
+        if draw.random() < 0.6:
+            past = draw.choice([0, 0, 1, 2])
+            found.append(Entity(words[at].start, words[end - 1].end + past, draw.choice(LABELS)))
+            end += past
+        at = end
+    return found
+
+
+def read_otherwise(*, decided: bool) -> tuple[int, int]:
+    """How many texts are said to depend on entities or not, and how many of them do so for what was drawn."""
+    draw = random.Random(17)
+    some = otherwise = 0
+    whole = "".join(kind(6_000) for kind in effort_texts.PROSE.values())
+    for text in (whole[start:end] for start, end in segments(whole)):
+        words = words_of(text, LEXICON)
+        if may_depend_on_entities(text, words, LEXICON) is decided:
+            continue
+        some += 1
+        known = frozenset(draw.sample(["hunt", "turing", "report", "markin", "kin"], 2))
+        expected = find_names(text, words, (), LEXICON, known)
+        drawn = (find_names(text, words, any_entities(draw, words), LEXICON, known) for _ in range(8))
+        otherwise += any(names != expected for names in drawn)
+    return some, otherwise
+
+
+def test_where_the_recogniser_is_not_asked_it_would_change_nothing() -> None:
+    some, otherwise = read_otherwise(decided=True)
+    assert some > 200
+    assert otherwise == 0
+
+
+def test_where_it_is_asked_it_changes_much() -> None:
+    some, otherwise = read_otherwise(decided=False)
+    assert otherwise > 0.3 * some > 100
+
+
+def test_a_recogniser_that_is_never_asked_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control."""
+    monkeypatch.setattr("policies.redaction.names._SAID", ())
+    assert read_otherwise(decided=True)[1] > 0
