@@ -361,9 +361,11 @@ class _Recognition:
 
     def streets(self, view: View, before: str) -> list[Span]:
         """The postal addresses of a segment after `before`; offsets are those of the view."""
-        if not _DIGIT.search(view.text):
+        chosen = addresses.RULES if _DIGIT.search(view.text) else ()
+        chosen += addresses.WITHOUT_DIGITS if addresses.HINTS.search(view.text) else ()
+        if not chosen:
             return []
-        return _counted_from(len(before), rules.apply(addresses.RULES, before + without_addresses(view), len(before)))
+        return _counted_from(len(before), rules.apply(chosen, before + without_addresses(view), len(before)))
 
     def broken(self, lines: View) -> list[Span]:
         """What stands in a segment whose lines were joined: e-mail addresses and secrets, which have no blanks."""

@@ -10,7 +10,13 @@ from policies.redaction import addresses, checksums, credentials, identifiers, m
 from policies.redaction.national import NUMBERS
 from policies.redaction.rules import Rule, apply
 
-RULES = (*identifiers.RULES, *credentials.RULES, *credentials.OUTSIDE_LINKS, *addresses.RULES)
+RULES = (
+    *identifiers.RULES,
+    *credentials.RULES,
+    *credentials.OUTSIDE_LINKS,
+    *addresses.RULES,
+    *addresses.WITHOUT_DIGITS,
+)
 
 FOUND = [
     ("pay with 4111 1111 1111 1111 now", "4111 1111 1111 1111", EntityType.CREDIT_CARD),
@@ -50,6 +56,15 @@ FOUND = [
     ("Bahnhofstra\u00dfe 7\n8001 Z\u00fcrich", "Bahnhofstra\u00dfe 7\n8001 Z\u00fcrich", EntityType.ADDRESS),
     ("P.O. Box 1234", "P.O. Box 1234", EntityType.ADDRESS),
     ("London SW1A 1AA", "SW1A 1AA", EntityType.ADDRESS),
+    ("we met at Tarnovsk\u00e1 657, then left", "Tarnovsk\u00e1 657", EntityType.ADDRESS),
+    ("it is 641 Tarnovsk\u00e1 688 there", "641 Tarnovsk\u00e1 688", EntityType.ADDRESS),
+    ("Tarnovac 2a/1, 33469 Nin", "Tarnovac 2a/1, 33469 Nin", EntityType.ADDRESS),
+    ("the corner of Mill Road and 12 Kells Lane", "the corner of Mill Road and 12 Kells Lane", EntityType.ADDRESS),
+    ("she lives on Kells Lane now", "Kells Lane", EntityType.ADDRESS),
+    ("Via delle Terme 41", "Via delle Terme 41", EntityType.ADDRESS),
+    ("Jalan Kemuning No. 102", "Jalan Kemuning No. 102", EntityType.ADDRESS),
+    ("a lease for Unit 38 in May", "Unit 38", EntityType.ADDRESS),
+    ("Suite 5\n> Iceland 28766\n", "Suite 5\n> Iceland 28766", EntityType.ADDRESS),
     ("password: hunter2!", "hunter2!", EntityType.SECRET),
     ("DB_PASSWORD=correct-horse-battery", "correct-horse-battery", EntityType.SECRET),
     ("postgres://app:s3cr3t@db/x", "app:s3cr3t", EntityType.SECRET),
@@ -60,6 +75,11 @@ FOUND = [
 """Values of specifications and of documentation, never of people."""
 
 NOT_FOUND = [
+    "it was moved to 9 September 1964",
+    "return it to the desk\n4. Pay",
+    "the folder on Google Drive",
+    "meet at Room 12, or on Windows 11",
+    "a lot in Germany 15000 users like",
     "order 4111 1111 1111 1112",
     "from 2023-01-15 2024-02-20 on",
     "call 943 476 5919",
