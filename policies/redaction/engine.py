@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from policies.errors import RedactionFailedError, TextTooLongError
 from policies.offline import switch_off
 from policies.personal_data import EntityType, KnownTypes, MentionType, Span
-from policies.redaction import addresses, credentials, identifiers, mentions, numbers, phones, rules
+from policies.redaction import addresses, credentials, handles, identifiers, mentions, numbers, phones, rules
 from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import Lexicon
 from policies.redaction.names import Name, find_names, may_hold_names
@@ -343,7 +343,10 @@ class _Recognition:
         text, begin = before + view.text, len(before)
         found: list[Span] = []
         if "@" in view.text:
-            found += self._ask_presidio("at", text, begin)
+            found += self._ask_presidio("at", credentials.without_logins(text), begin)
+        if handles.HINTS.search(view.text):
+            found += rules.apply(handles.RULES, text, begin)
+            found += rules.apply(handles.PROFILES, text, begin)
         if _SPELT_OUT.search(view.text):
             found += rules.apply(_SPELT_OUT_EMAILS, text, begin)
         if credentials.HINTS.search(text):
@@ -361,7 +364,7 @@ class _Recognition:
 
     def streets(self, view: View, before: str) -> list[Span]:
         """The postal addresses of a segment after `before`; offsets are those of the view."""
-        chosen = addresses.RULES if _DIGIT.search(view.text) else ()
+        chosen: tuple[rules.Rule, ...] = addresses.RULES if _DIGIT.search(view.text) else ()
         chosen += addresses.WITHOUT_DIGITS if addresses.HINTS.search(view.text) else ()
         if not chosen:
             return []

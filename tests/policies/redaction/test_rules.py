@@ -6,7 +6,7 @@ import time
 import pytest
 
 from policies.personal_data import EntityType
-from policies.redaction import addresses, checksums, credentials, identifiers, mentions, numbers, phones
+from policies.redaction import addresses, checksums, credentials, handles, identifiers, mentions, numbers, phones
 from policies.redaction.national import NUMBERS
 from policies.redaction.rules import Rule, apply
 
@@ -16,6 +16,8 @@ RULES = (
     *credentials.OUTSIDE_LINKS,
     *addresses.RULES,
     *addresses.WITHOUT_DIGITS,
+    *handles.RULES,
+    *handles.PROFILES,
 )
 
 FOUND = [
@@ -68,6 +70,10 @@ FOUND = [
     ("password: hunter2!", "hunter2!", EntityType.SECRET),
     ("DB_PASSWORD=correct-horse-battery", "correct-horse-battery", EntityType.SECRET),
     ("postgres://app:s3cr3t@db/x", "app:s3cr3t", EntityType.SECRET),
+    ("username: aturing2", "aturing2", EntityType.IDENTIFIER),
+    ("it was user aturing42 again", "aturing42", EntityType.IDENTIFIER),
+    ("her handle is @quorra and", "@quorra", EntityType.IDENTIFIER),
+    ("see linkedin.com/in/alan-turing-12", "alan-turing-12", EntityType.IDENTIFIER),
     ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE", EntityType.SECRET),
     ("ghp_" + "a1B2" * 9, "ghp_" + "a1B2" * 9, EntityType.SECRET),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", None, EntityType.SECRET),
@@ -75,6 +81,11 @@ FOUND = [
 """Values of specifications and of documentation, never of people."""
 
 NOT_FOUND = [
+    "the username: required",
+    "npm install @scope/package",
+    "ask @hiring in the chat",
+    "https://twitter.com/search?q=x",
+    "https://www.bishopfox.com/style-guide/",
     "it was moved to 9 September 1964",
     "return it to the desk\n4. Pay",
     "the folder on Google Drive",
