@@ -44,7 +44,7 @@ from retrieval.paths import sealed_spans
 from retrieval.sessions import batched, writing
 from retrieval.tables import DocumentRow, SkipRow, SourceRow, utc_now
 
-_PIPELINE = "4"
+_PIPELINE = "5"
 """Raise it when parsing, chunking or what is recognised as personal data changes: the next sync reads all anew."""
 
 

@@ -92,7 +92,7 @@ class Candidate:
     def could_only_be_a_name(self) -> bool:
         """Whether it is two or three capitalised words that no dictionary has, where people stand."""
         words = self.full
-        written = all(word.text.istitle() or _FAMILY_PREFIX.sub("", word.text).istitle() for word in words)
+        written = all(map(_is_written, words))
         short = any(len(word.text) < _SHORTEST_WRITTEN_NAME for word in words)
         if len(words) not in _WORDS_OF_A_NAME or not written or short:
             return False
@@ -106,7 +106,7 @@ class Candidate:
         foreign = word.kind is Kind.UNKNOWN and not word.text.isascii()
         ending = word.kind is Kind.UNKNOWN and self.lexicon.has_family_ending(word.text)
         named = foreign or ending or word.kind is Kind.FAMILY
-        if not named or not word.text.istitle() or self.looks_made_up or not self.stands_inside:
+        if not named or not _is_written(word) or self.looks_made_up or not self.stands_inside:
             return False
         return self.where_people_stand and not any(entity.label in _NO_PEOPLE for entity in self.entities)
 
@@ -115,6 +115,12 @@ class Candidate:
         beside = (_OTHER_BEFORE.search(self.before), _OTHER_AFTER.match(self.text, self.end))
         named = any(other and self.lexicon.kind(other[1]) in {Kind.GIVEN, Kind.FAMILY} for other in beside)
         return named and word.text.istitle() and not self.looks_made_up
+
+
+def _is_written(word: Word) -> bool:
+    """Whether a word is written as names are: a capital and small letters, in each of its parts or in the first."""
+    text = _FAMILY_PREFIX.sub("", word.text)
+    return text.istitle() or (word.capital and text[1:].islower())
 
 
 def is_mixed_case(word: Word) -> bool:

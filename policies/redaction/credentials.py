@@ -58,6 +58,14 @@ def _secret(name: str, pattern: str, score: float = 0.95, needs: Callable[[str],
     return Rule(name, EntityType.SECRET, re.compile(pattern), score, needs=needs)
 
 
+_LOGIN = re.compile(r"(?<=://)[^\s/@:]{0,64}:[^\s/@]{1,128}(?=@)")
+
+
+def without_logins(text: str) -> str:
+    """The text with the logins of web addresses blanked, character for character: no e-mail address begins in them."""
+    return _LOGIN.sub(lambda match: " " * len(match[0]), text) if "://" in text else text
+
+
 PREFIXED = (
     _secret(
         "private key",
@@ -119,7 +127,7 @@ PREFIXED = (
 
 RULES = (
     *PREFIXED,
-    _secret("credentials in a URL", r"(?<=://)[^\s/@:]{0,64}:[^\s/@]{1,128}(?=@)", needs=holds("://")),
+    Rule("credentials in a URL", EntityType.SECRET, _LOGIN, 0.95, needs=holds("://")),
     _secret(
         "authorization header", r"(?i:\b(?:bearer|basic))\s+(?=[A-Za-z+/_.-]{0,40}\d)[A-Za-z0-9+/_.=-]{16,400}", 0.9
     ),

@@ -78,7 +78,9 @@ _DOES = re.compile(
     r"|laughed|cried|replied|thinks?|speaking\b|and (?:his|her) \w+|just (?:left|called|arrived|turned)|who (?:is|was"
     r"|has|had) \w+"
     r"|never (?:\w+ed|came|went)|took (?:the minutes|over)|has a (?:son|daughter|wife|husband|cold))\b"
-    rf"|[\u2019']s (?:{_RELATIVES}|birthday|salary|e-?mail|phone|address|laptop|desk|house|car|death)\b"
+    rf"|[\u2019']s (?:{_RELATIVES}|birthday|salary|e-?mail|phone|address|laptop|desk|file|claim|refund|contract"
+    rf"|appointment|letter|visa|passport|cv|diagnosis|parents|flat|parcel"
+    r"|signature|kids|shift|absence|funeral|house|car|death)\b"
 )
 _SPOKEN_TO = re.compile(
     r",\s(?:can|could|will|would|please|are|do|did|have|I|you|we|let|what|why|how|when|where|thanks|thank|sorry)\b"

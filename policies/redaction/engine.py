@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from policies.errors import RedactionFailedError, TextTooLongError
 from policies.offline import switch_off
 from policies.personal_data import EntityType, KnownTypes, MentionType, Span
-from policies.redaction import addresses, credentials, identifiers, mentions, numbers, phones, rules
+from policies.redaction import addresses, credentials, handles, identifiers, mentions, numbers, phones, rules
 from policies.redaction.candidates import Entity
 from policies.redaction.lexicon import Lexicon
 from policies.redaction.names import Name, find_names, may_depend_on_entities, may_hold_names
@@ -354,7 +354,10 @@ class _Recognition:
         text, begin = before + view.text, len(before)
         found: list[Span] = []
         if "@" in view.text:
-            found += self._ask_presidio("at", text, begin)
+            found += self._ask_presidio("at", credentials.without_logins(text), begin)
+        if handles.HINTS.search(view.text):
+            found += rules.apply(handles.RULES, text, begin)
+            found += rules.apply(handles.PROFILES, text, begin)
         if _SPELT_OUT.search(view.text):
             found += rules.apply(_SPELT_OUT_EMAILS, text, begin)
         if credentials.HINTS.search(text):
@@ -372,9 +375,11 @@ class _Recognition:
 
     def streets(self, view: View, before: str) -> list[Span]:
         """The postal addresses of a segment after `before`; offsets are those of the view."""
-        if not _DIGIT.search(view.text):
+        chosen: tuple[rules.Rule, ...] = addresses.RULES if _DIGIT.search(view.text) else ()
+        chosen += addresses.WITHOUT_DIGITS if addresses.HINTS.search(view.text) else ()
+        if not chosen:
             return []
-        return _counted_from(len(before), rules.apply(addresses.RULES, before + without_addresses(view), len(before)))
+        return _counted_from(len(before), rules.apply(chosen, before + without_addresses(view), len(before)))
 
     def broken(self, lines: View) -> list[Span]:
         """What stands in a segment whose lines were joined: e-mail addresses and secrets, which have no blanks."""

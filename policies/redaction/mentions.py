@@ -5,7 +5,7 @@ anything from what is personal data (`spans.py`), so that being generous costs n
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from policies.personal_data import MentionType, SiteType, Span
 from policies.redaction.candidates import Entity
@@ -27,7 +27,7 @@ _LABELS = {
     "PERSON": MentionType.ORGANIZATION,
 }
 _OFTEN_WRONG = frozenset({"NORP", "PERSON"})
-"""Labels that the small model gives to capitalised words of all kinds."""
+"""Labels that the small model gives to capitalised words of all kinds; to a single one it gives any."""
 _AGE = r"(?P<value>\d|[1-9]\d|1[01]\d)"
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
@@ -39,7 +39,8 @@ _CAPITALISED = r"(?!(?:The|An?|I|In|At|On|My|Our|His|Her|Their|We|And|Of)\b)[^\W
 _CAPITALS = rf"{_CAPITALISED}(?:(?:,?\s(?:&|and|of|the|de|van|von)\s|,?\s){_CAPITALISED}){{0,4}}"
 _LEGAL_FORMS = (
     r"(?:Inc|Incorporated|Ltd|Limited|LLC|LLP|PLC|plc|GmbH|AG|KG|SE|SA|S\.A|SARL|S\.A\.R\.L|SpA|S\.p\.A|Srl|S\.r\.l"
-    r"|BV|B\.V|NV|Oy|AB|AS|ApS|Corp|Corporation|Company|Co|Group|Holdings?|Partners|Associates|Foundation|University"
+    r"|BV|B\.V|NV|Oy|AB|AS|ApS|Corp|Corporation|Company|Co|Group|Holdings?|s\.r\.o|a\.s|d\.o\.o|s\.c|o\.o|e\.V|A\.Ş"
+    r"|Kft|Zrt|UAB|SIA|OÜ|Pty|Pvt|Partners|Associates|Foundation|University"
     r"|College|Institute|Bank|Trust|Sons|Brothers|Bros|Ventures|Solutions|Technologies|Systems|Labs|Laboratories"
     r"|Industries|Enterprises|Consulting|Orchestra|Society|Association|Agency|Ministry|Council|Press|Airlines|Hospital)"
 )
@@ -56,19 +57,28 @@ _ROLE = re.compile(
 )
 # What stands in sentences, and in no occupation.
 _IN_SENTENCES = re.compile(
-    r"an?|the|this|that|i|i['\u2019]\w+|we|you|he|she|it|they|me|my|our|your|his|her|is|are|was|were|be|do|did|have|has|from|by|under|not|\w+['\u2019](?:re|ll|ve|d|t)",
+    r"an?|the|this|that|i|i['\u2019]\w+|we|you|he|she|it|they|me|my|our|your|his|her|is|are|was|were|be|do|did|have"
+    r"|has|from|by|under|not|\w+['\u2019](?:re|ll|ve|d|t)",
     re.IGNORECASE,
 )
 _LINE = re.compile(r"[^\n]+")
 _LONGEST_TITLE_WORDS = 8
 _LOOK_BACK_CHARS = 20
 _PLACE_BEFORE = re.compile(
-    r"\b(?:in|from|near|at|around|visit(?:ed|ing)?|outside|city|town|country)[:;]?\s+(?:the\s)?$", re.IGNORECASE
+    r"\b(?:in|from|near|at|around|visit(?:ed|ing)?|outside|place of birth|(?:city|town"
+    r"|country)[\"']?)\s?[:;=]?\s*[\"']?(?:the\s)?$",
+    re.IGNORECASE,
 )
 
 
-def _rule(name: str, kind: MentionType, pattern: str, flags: int = 0) -> Rule:
-    return Rule(name, SiteType(kind.value), re.compile(pattern, flags), 0.6)
+def _rule(name: str, kind: MentionType, pattern: str, flags: int = 0, accepts: Callable[[str], bool] = bool) -> Rule:
+    return Rule(name, SiteType(kind.value), re.compile(pattern, flags), 0.6, accepts)
+
+
+def _is_role(words: str) -> bool:
+    """Whether some words are an occupation, by the last of them."""
+    last = words.rsplit(maxsplit=1)[-1]
+    return fold(last) in LISTS["occupations"] or (last != words and bool(_ROLE.search(last)))
 
 
 RULES = (
@@ -83,6 +93,7 @@ RULES = (
         r"\b(?![.,:/]\d|\s?(?:%|percent|minutes|hours|days|weeks|months|people|of\b|in\b|th\b))",
         re.IGNORECASE,
     ),
+    _rule("age, between commas", MentionType.AGE, rf"[^\W\d_]{{2}},\s{_AGE},\s(?=[a-z])"),
     _rule("age, claimed", MentionType.AGE, rf"(?i:\bI['\u2019]m)\s{_AGE}\b(?=[.,;!]|\s(?:and|now|but)\b|$)"),
     _rule(
         "age, decade",
@@ -93,8 +104,10 @@ RULES = (
     _rule(
         "date",
         MentionType.DATE_TIME,
-        rf"\b(?:\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}}\b)?|{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s\d{{4}}\b)?"
-        rf"|{_MONTH},?\s\d{{4}}\b|\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b|\d{{4}}[./-]\d{{1,2}}[./-]\d{{1,2}}(?!\d))(?:(?:T|,?\s(?:at\s)?){_CLOCK})?",
+        rf"\b(?:\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}}\b)?|{_MONTH}\s\d{{1,2}}(?:st|nd|rd"
+        rf"|th)?\b(?:,?\s\d{{4}}\b)?"
+        rf"|{_MONTH},?\s\d{{4}}\b|\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b"
+        rf"|\d{{4}}[./-]\d{{1,2}}[./-]\d{{1,2}}(?!\d))(?:(?:T|,?\s(?:at\s)?){_CLOCK})?",
     ),
     _rule("year", MentionType.DATE_TIME, r"(?<![\w.,:/$€£#-])(?:1[89]|20)\d\d(?!\w|[.,:/-]\d|\s?%)"),
     _rule("weekday", MentionType.DATE_TIME, rf"\b{_DAY}s?\b", re.IGNORECASE),
@@ -112,30 +125,42 @@ RULES = (
     _rule(
         "form of address",
         MentionType.TITLE,
-        r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|Rev|Hon)\b\.?(?=\s[^\W\d_])|\b(?:Miss|Sir|Madam|Professor|Doctor|Dame|Lord|Lady)(?=\s[A-ZÀ-Þ])",
+        r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|Rev|Hon)\b\.?(?=\s[^\W\d_])|\b(?:Miss|Sir|Madam|Professor|Doctor|Dame|Lord"
+        r"|Lady)(?=\s[A-ZÀ-Þ])",
         re.IGNORECASE,
+    ),
+    _rule(
+        "occupation, beside a name",
+        MentionType.TITLE,
+        r"[^\W\d_]{2}(?:,\s|\s[\u2013-]\s|:\s)(?P<value>[A-Z][a-z'/-]+(?:\s[a-z'/-]+){0,5}?)(?=\s(?:at|of|for)\s"
+        r"|\s[\u2013-]\s|[,.;)\n]|$)",
+        accepts=_is_role,
     ),
     _rule(
         "occupation, after a name",
         MentionType.TITLE,
-        r"[^\W\d_],\s(?:the|an?|our|their)\s(?P<value>(?:[A-Za-z][\w-]+\s){0,3}(?i:\w+(?:er|or|ist|ian|ant|clerk|nurse|soldier)))(?=,)",
+        r"[^\W\d_],\s(?:the|an?|our|their)\s(?P<value>(?:[A-Za-z][\w-]+\s){0,3}(?i:\w+(?:er|or|ist|ian|ant|clerk|nurse"
+        r"|soldier)))(?=,)",
     ),
     _rule("organisation, by its form", MentionType.ORGANIZATION, rf"{_CAPITALS},?\s(?:&\sCo|{_LEGAL_FORMS})\b\.?"),
     _rule(
         "organisation, small letters",
         MentionType.ORGANIZATION,
-        r"(?:(?!(?:is|from|for|at|the|a|an|of|with|by|to|in|work|works)\b)[\w'\u2019&-]+,?\s){1,3}(?:inc|ltd|llc|gmbh|plc|corp|corporation)\b\.?",
+        r"(?:(?!(?:is|from|for|at|the|a|an|of|with|by|to|in|work|works)\b)[\w'\u2019&-]+,?\s){1,3}(?:inc|ltd|llc|gmbh"
+        r"|plc|corp|corporation)\b\.?",
     ),
     _rule(
         "organisation, worked for",
         MentionType.ORGANIZATION,
-        rf"(?i:\b(?:work(?:s|ed|ing)?|jobs?|employed|intern(?:s|ed)?)\s(?:for|at|with)|\b(?:employer|company|organi[sz]ation|firm)(?:\sis|:)?"
+        rf"(?i:\b(?:work(?:s|ed|ing)?|jobs?|employed|intern(?:s|ed)?)\s(?:for|at|with)|\b(?:employer|company"
+        rf"|organi[sz]ation|firm)(?:\sis|:)?"
         rf"|\b(?:ceo|cfo|cto|director|chairman|founder|head|owner|president) of)\s(?P<value>{_CAPITALS})",
     ),
     _rule(
         "organisation, a kind of one",
         MentionType.ORGANIZATION,
-        rf"(?P<value>{_CAPITALS})(?=\sis\san?\s(?:\w+\s){{0,3}}(?:company|agency|firm|start-?up|bank|charity|supplier|business|studio)\b|\s(?:office|headquarters|employees|shareholders)\b)",
+        rf"(?P<value>{_CAPITALS})(?=\sis\san?\s(?:\w+\s){{0,3}}(?:company|agency|firm|start-?up|bank|charity|supplier"
+        rf"|business|studio)\b|\s(?:office|headquarters|employees|shareholders)\b)",
     ),
     _rule(
         "organisation, a list of names",
@@ -172,10 +197,9 @@ def by_entities(
     """What the entity recogniser says of the prose of a segment, and capitalised words where places stand."""
     for entity in entities:
         kind = _LABELS.get(entity.label)
-        named = entity.label not in _OFTEN_WRONG or any(
-            word.kind is not Kind.WORD for word in words if entity.covers(word.start, word.end)
-        )
-        if kind in wanted and named:
+        of = [word for word in words if entity.covers(word.start, word.end)]
+        ordinary = all(word.kind is Kind.WORD for word in of)
+        if kind in wanted and not (ordinary and (entity.label in _OFTEN_WRONG or len(of) == 1)):
             start, end = _trimmed(text, entity.start, entity.end)
             if start < end:
                 yield Span(start, end, SiteType(str(kind)), 0.5, "entity recogniser")

@@ -17,10 +17,12 @@ from policies.redaction.words import Run, Word, is_small, runs_of
 _SHORTEST_SMALL_NAME = 4
 _TITLED = re.compile(
     r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof)\.?\s"
-    r"(?P<name>(?:(?:van|von|de|der|den|del|della|di|da|du|la|le|al|el|bin|ibn|ter|ten)\s){0,3}[^\W\da-z_][\w'\u2019-]+)"
+    r"(?P<name>(?:(?:ap|van|von|de|der|den|del|della|di|da|du|la|le|al|el|bin|ibn|ter|ten)\s){0,3}[^\W\da-z_][\w'\u2019-]+)"
 )
 _LIST_START = re.compile(r"(?:\A|[:;\n])[\s\"*-]*\Z")
 _LISTED_END = re.compile(r"\s*(?:\Z|[;:|(\"]|\s-\s|\s[\u2013\u2014])")
+_SMALL_BEFORE = re.compile(r"(?:[a-z]|[a-z]{2}[:,])\s\Z")
+_CAPITAL_NEXT = re.compile(r"[\s/-]{1,2}[^\W\da-z_]")
 _NAMES = frozenset({Kind.GIVEN, Kind.FAMILY, Kind.EITHER})
 _SAID = ("PERSON", "ORG")
 """Labels that speak for a name, and against one."""
@@ -65,7 +67,7 @@ def find_names(
     """The names in a text. `known` are family names, folded, that stood in full names before it."""
     found = _listed(text, words, entities, lexicon)
     for group in runs_of(text, words):
-        run = _extended(group, words, entities)
+        run = _extended(text, group, words, entities)
         full = tuple(word for word in run if not word.initial and not word.particle)
         overlapping = [entity for entity in entities if entity.start < run[-1].end and entity.end > run[0].start]
         verdict = _judge(Candidate(text, run, full, overlapping, lexicon, known))
@@ -103,14 +105,17 @@ def _listed(text: str, words: Sequence[Word], entities: Sequence[Entity], lexico
     return found
 
 
-def _extended(run: Run, words: Sequence[Word], entities: Sequence[Entity]) -> Run:
+def _extended(text: str, run: Run, words: Sequence[Word], entities: Sequence[Entity]) -> Run:
     """The run with a dictionary word after it that must be the family name: an initial or the recogniser says so."""
     at = words.index(run[-1]) + 1
     if at == len(words) or not words[at].text.istitle() or words[at].kind is not Kind.WORD:
         return run
     last = words[at]
     covered = any(entity.label == "PERSON" and entity.covers(run[0].start, last.end) for entity in entities)
-    follows = run[-1].initial or (run[0].kind is Kind.GIVEN and covered)
+    alone = len(run) == 1 and run[0].text.istitle() and not _CAPITAL_NEXT.match(text, last.end)
+    follows = run[-1].initial or (
+        run[0].kind is Kind.GIVEN and (covered or (alone and _SMALL_BEFORE.search(text, 0, run[0].start)))
+    )
     return (*run, last) if follows and last.start - run[-1].end <= len(". ") else run
 
 
@@ -177,7 +182,8 @@ def _has_initials(candidate: Candidate) -> bool:
         return False
     leading = next(at for at, word in enumerate(candidate.run) if not word.initial)
     middle = len(candidate.full) > 1 and any(word.initial for word in candidate.run[1:-1])
-    return middle or leading > 1 or (leading == 1 and bool(candidate.entities))
+    known = candidate.full[0].kind is not Kind.EITHER and candidate.where_people_stand
+    return middle or leading > 1 or (leading == 1 and (known or bool(candidate.entities)))
 
 
 def _judge_one(candidate: Candidate, word: Word) -> Verdict:

@@ -45,6 +45,9 @@ _LETTERS_AND_DIGITS = frozenset(
     }
 )
 _SHORTEST_KNOWN_CHARS = 6
+_SHORTEST_STEM = 3
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+_CASE_ENDING = re.compile(r"(?:[аеиоуыэюя]?(?:го|му|ми|м|х|й|ю|я)|[аеиоуыэюяь])?[аеиоуыэюяйь]*$")  # noqa: RUF001 - Russian letters are meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +277,26 @@ def _key(kind: SpanType, value: str) -> str:
     if kind in _LETTERS_AND_DIGITS:
         return "".join(character for character in value.casefold() if character.isalnum())
     if kind is EntityType.PERSON:
-        words = re.findall(r"[^\W_]+", fold(value))
-        return " ".join(word for word in words if word not in LISTS["titles"]) or " ".join(words)
+        return _key_of_person(value)
     return " ".join(value.casefold().split())
+
+
+def _key_of_person(value: str) -> str:
+    """The words of a name as usually ordered, without titles; Russian ones without the endings of their cases."""
+    family, comma, given = value.partition(", ")
+    words = re.findall(r"[^\W_]+", fold(f"{given} {family}" if comma else value))
+    if _CYRILLIC.search(value):
+        words = [_uninflected(word) for word in words]
+        initials = [word for word in words[1:] if len(word) == 1]
+        if initials and len(words[0]) > 1 and words[1:] == initials:  # As in lists: the family name, then initials.
+            words = [*initials, words[0]]
+    return " ".join(word for word in words if word not in LISTS["titles"]) or " ".join(words)
+
+
+def _uninflected(word: str) -> str:
+    """A folded Russian name without the ending of its case. Men and women of one family name read alike."""
+    stem = _CASE_ENDING.sub("", word)
+    return stem if len(stem) >= _SHORTEST_STEM else word
 
 
 def _same_person(one: str, other: str) -> bool:
@@ -284,6 +304,8 @@ def _same_person(one: str, other: str) -> bool:
     short, long = sorted((one.split(), other.split()), key=len)
     if len(short) <= 1:
         return len(long) > 1 and len(one) > 1 < len(other) and short[:1] in (long[:1], long[-1:])
+    if _CYRILLIC.search(one) and len(long) == 2 and short == long[::-1]:  # noqa: PLR2004 - either order is usual
+        return True
     first = short[0] == long[0] or (1 in {len(short[0]), len(long[0])} and short[0][0] == long[0][0])
     return first and short[-1] == long[-1]
 

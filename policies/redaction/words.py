@@ -141,14 +141,14 @@ def usual_case(text: str, words: Sequence[Word]) -> str:
     pieces: list[str] = []
     done = 0
     for at, word in enumerate(words):
-        if not word.text.isupper() or word.kind is Kind.CLEAR:
+        if not word.text.isupper() or word.kind is Kind.CLEAR or word.initial:
             continue
         others = (*words[max(0, at - 2) : at], *words[at + 1 : at + 3])
         near = [other for other in others if _adjoins(text, word, other)]
         written = word.text
         if word.kind is Kind.WORD:
             written = word.text.lower() if shouted else word.text
-        elif not word.initial and (_is_shouted(word) or any(map(_is_shouted, near))) and near:
+        elif near and any(map(_is_shouted, (word, *near))):
             written = word.text.title()
         if len(written) == len(word.text):
             pieces += (text[done : word.start], written)

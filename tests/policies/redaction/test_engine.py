@@ -83,6 +83,7 @@ def test_names_are_found_in_disguise(redactor: Redactor, text: str) -> None:
         ("mail al\u200ban@example.org", "al\u200ban@example.org"),
         ("mail \uff41\uff4c\uff41\uff4e\uff20example.org", "\uff41\uff4c\uff41\uff4e\uff20example.org"),
         ("mail **alan**@example.org", "alan**@example.org"),
+        ("postgres://app:s3cr3t@db.example.com/x", "app:s3cr3t"),
         ("mail alan (at) example (dot) org", "alan (at) example (dot) org"),
         ("card 5555\u00a05555\u00a05555\u00a04444", "5555\u00a05555\u00a05555\u00a04444"),
         ("card \uff15555 5555 5555 4444", "\uff15555 5555 5555 4444"),

@@ -84,12 +84,44 @@ def test_the_asker_of_a_family_name_does_not_learn_the_full_one() -> None:
         "Dr. Ada Lovelace",
         "A. Lovelace",
         "Ada King Lovelace",
+        "Lovelace, Ada",
+        "LOVELACE, ADA KING",
+        "Ada",
+        "Mrs A. K. Lovelace",
     ],
 )
 def test_spellings_of_one_name_are_one_person(spelling: str) -> None:
     pseudonyms = Pseudonyms()
     replace(pseudonyms, "Ada Lovelace", PERSON="Ada Lovelace")
     assert replace(pseudonyms, spelling, PERSON=spelling) == "⟦PERSON_1⟧"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Марии Ивановой",
+        "Марию Иванову",
+        "с Марией Ивановой"[2:],
+        "Иванову",
+        "Ивановой",
+        "Иванова М. П.",
+        "М. Иванову",
+        "Иванову Марию",
+        "МАРИЯ ИВАНОВА",
+    ],
+)
+def test_cases_of_a_russian_name_are_one_person(spelling: str) -> None:
+    pseudonyms = Pseudonyms()
+    replace(pseudonyms, "Мария Иванова", PERSON="Мария Иванова")
+    assert replace(pseudonyms, spelling, PERSON=spelling) == "⟦PERSON_1⟧"
+
+
+@pytest.mark.parametrize("other", ["Мария Петрова", "Марина Иванова", "Марк Иванов", "А. Иванова", "Иваненко"])
+def test_other_russian_names_are_other_people(other: str) -> None:
+    """Negative control of the same: what differs by more than a case is somebody else."""
+    pseudonyms = Pseudonyms()
+    replace(pseudonyms, "Мария Иванова", PERSON="Мария Иванова")
+    assert replace(pseudonyms, other, PERSON=other) == "⟦PERSON_2⟧"
 
 
 def test_a_name_that_could_be_two_people_is_neither() -> None:

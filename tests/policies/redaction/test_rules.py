@@ -8,13 +8,21 @@ from functools import partial
 import pytest
 
 from policies.personal_data import EntityType, Span
-from policies.redaction import addresses, checksums, credentials, identifiers, mentions, numbers, phones
+from policies.redaction import addresses, checksums, credentials, handles, identifiers, mentions, numbers, phones
 from policies.redaction.national import NUMBERS
 from policies.redaction.rules import Rule, apply, holds
 from tests.policies.redaction.identifier_texts import cases
 from tests.timing import cpu_seconds
 
-RULES = (*identifiers.RULES, *credentials.RULES, *credentials.OUTSIDE_LINKS, *addresses.RULES)
+RULES = (
+    *identifiers.RULES,
+    *credentials.RULES,
+    *credentials.OUTSIDE_LINKS,
+    *addresses.RULES,
+    *addresses.WITHOUT_DIGITS,
+    *handles.RULES,
+    *handles.PROFILES,
+)
 
 FOUND = [
     ("pay with 4111 1111 1111 1111 now", "4111 1111 1111 1111", EntityType.CREDIT_CARD),
@@ -54,9 +62,22 @@ FOUND = [
     ("Bahnhofstra\u00dfe 7\n8001 Z\u00fcrich", "Bahnhofstra\u00dfe 7\n8001 Z\u00fcrich", EntityType.ADDRESS),
     ("P.O. Box 1234", "P.O. Box 1234", EntityType.ADDRESS),
     ("London SW1A 1AA", "SW1A 1AA", EntityType.ADDRESS),
+    ("we met at Tarnovsk\u00e1 657, then left", "Tarnovsk\u00e1 657", EntityType.ADDRESS),
+    ("it is 641 Tarnovsk\u00e1 688 there", "641 Tarnovsk\u00e1 688", EntityType.ADDRESS),
+    ("Tarnovac 2a/1, 33469 Nin", "Tarnovac 2a/1, 33469 Nin", EntityType.ADDRESS),
+    ("the corner of Mill Road and 12 Kells Lane", "the corner of Mill Road and 12 Kells Lane", EntityType.ADDRESS),
+    ("she lives on Kells Lane now", "Kells Lane", EntityType.ADDRESS),
+    ("Via delle Terme 41", "Via delle Terme 41", EntityType.ADDRESS),
+    ("Jalan Kemuning No. 102", "Jalan Kemuning No. 102", EntityType.ADDRESS),
+    ("a lease for Unit 38 in May", "Unit 38", EntityType.ADDRESS),
+    ("Suite 5\n> Iceland 28766\n", "Suite 5\n> Iceland 28766", EntityType.ADDRESS),
     ("password: hunter2!", "hunter2!", EntityType.SECRET),
     ("DB_PASSWORD=correct-horse-battery", "correct-horse-battery", EntityType.SECRET),
     ("postgres://app:s3cr3t@db/x", "app:s3cr3t", EntityType.SECRET),
+    ("username: aturing2", "aturing2", EntityType.IDENTIFIER),
+    ("it was user aturing42 again", "aturing42", EntityType.IDENTIFIER),
+    ("her handle is @quorra and", "@quorra", EntityType.IDENTIFIER),
+    ("see linkedin.com/in/alan-turing-12", "alan-turing-12", EntityType.IDENTIFIER),
     ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE", EntityType.SECRET),
     ("ghp_" + "a1B2" * 9, "ghp_" + "a1B2" * 9, EntityType.SECRET),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", None, EntityType.SECRET),
@@ -64,6 +85,16 @@ FOUND = [
 """Values of specifications and of documentation, never of people."""
 
 NOT_FOUND = [
+    "the username: required",
+    "npm install @scope/package",
+    "ask @hiring in the chat",
+    "https://twitter.com/search?q=x",
+    "https://www.bishopfox.com/style-guide/",
+    "it was moved to 9 September 1964",
+    "return it to the desk\n4. Pay",
+    "the folder on Google Drive",
+    "meet at Room 12, or on Windows 11",
+    "a lot in Germany 15000 users like",
     "order 4111 1111 1111 1112",
     "from 2023-01-15 2024-02-20 on",
     "call 943 476 5919",
