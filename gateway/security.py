@@ -34,13 +34,24 @@ from policies.principals import ANONYMOUS, Principal, PrincipalKind
 from retrieval.tables import utc_now
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+PAGE_POLICY = (
+    "default-src 'none'; connect-src 'self'; font-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""What a page may load: files of this service, nothing inline and nothing from elsewhere. Answers that got past the
+output policy with markup in them would still run nothing and fetch nothing from others."""
+DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+"""What everything else may do where somebody opens it as a page: nothing."""
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "X-DNS-Prefetch-Control": "off",  # Names of hosts in a page are looked up before anybody clicks, CSP or not.
 }
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 CHANNEL = Channel.HTTP
 """How requests that come this way are named in the trail."""
 _COOKIES = "set_cookies"
@@ -244,10 +255,16 @@ def host_name(header: str) -> str:
     return (name if colon and port.isdigit() else header).lower()
 
 
+def security_headers(media_type: str) -> dict[str, str]:
+    """The headers browsers heed, for a response of this media type."""
+    is_page = media_type.partition(";")[0].strip().lower() in _PAGES
+    return {**_HEADERS, "Content-Security-Policy": PAGE_POLICY if is_page else DATA_POLICY}
+
+
 def add_security_headers(message: Message, scope: Scope) -> None:
     """Give every response its request id and the headers browsers heed; a route may set its own instead."""
     headers = MutableScopeHeaders.from_message(message)
-    for name, value in _HEADERS.items():
+    for name, value in security_headers(headers.get("Content-Type", "")).items():
         headers.setdefault(name, value)
     headers["X-Request-Id"] = request_id(scope)
 

@@ -9,7 +9,7 @@ from litestar.routes import HTTPRoute
 
 from gateway.app import create_app
 from gateway.config import ServerOptions
-from gateway.security import Refusals, RequireAction, allowed_hosts, host_name
+from gateway.security import DATA_POLICY, PAGE_POLICY, Refusals, RequireAction, allowed_hosts, host_name
 from policies.actions import Action
 from policies.decisions import Decision
 from policies.errors import TrailUnavailableError
@@ -321,7 +321,14 @@ async def test_every_response_carries_the_security_headers(world: World, app: Li
         policy = response.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
+        assert "'unsafe" not in policy
+        assert "*" not in policy
+        is_page = response.headers.get("content-type", "").startswith("text/html")
+        assert policy == (PAGE_POLICY if is_page else DATA_POLICY)
+        assert response.headers["cross-origin-opener-policy"] == "same-origin"
+        assert response.headers["x-dns-prefetch-control"] == "off"
         assert response.headers["x-request-id"]
+    assert [response.headers.get("content-type", "")[:9] for response in responses].count("text/html") == 1
 
 
 async def test_other_origins_are_given_no_access(world: World, app: Litestar) -> None:
