@@ -143,22 +143,33 @@ def check_answer(case: Case, world: World, response: httpx.Response, asked: int,
     """Look through all that came back, and all that the model was shown for it."""
     told = "\n".join(prompt_of(each.turns) for each in [*world.model.generations[asked:], *world.model.choices])
     world.model.choices.clear()
-    body = json.dumps(response.json(), ensure_ascii=False)
+    answer, proof = read_answer(response)
+    body = json.dumps([answer, proof, response.text], ensure_ascii=False)
     if words := HIDDEN.findall(told + body):
         found.note("unauthorised text", words)
     if values := found_in(told.encode()):
         found.note("personal data to the model", values)
     if values := found_in(body.encode(), SEALED):
         found.note("sealed data to the reader", values)
-    answer = response.json()["choices"][0]["message"]["content"]
     if alive := alive_in(answer):
         found.note("alive", (answer, alive))
-    if any(citation["url"] != web_address(citation["url"]) for citation in response.json()["muniment"]["citations"]):
+    if any(citation["url"] != web_address(citation["url"]) for citation in proof["citations"]):
         found.note("alive", "a citation")
     if any(mark in body for mark in MARK.findall(told)):
         found.note("mark", body)
     words = case.text.split()[:40]  # Names among them were replaced.
     found.seen_by_model += sum(word in told for word in words) >= len(words) / 2
+
+
+def read_answer(response: httpx.Response) -> tuple[str, dict[str, Any]]:
+    """The text of an answer and its proof, whether it came at once or in pieces."""
+    if response.headers["content-type"].startswith("application/json"):
+        body = response.json()
+        return body["choices"][0]["message"]["content"], body["muniment"]
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
+    chunks = [json.loads(line) for line in lines if line != "[DONE]"]
+    pieces = [choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"]]
+    return "".join(pieces), chunks[-1]["muniment"]
 
 
 def state_of(world: World) -> dict[str, object]:
@@ -191,7 +202,7 @@ async def attack(world: World, chosen: list[Case]) -> Found:
         before = state_of(world)
         for case in chosen:
             asked = len(world.model.generations)
-            more = {"muniment": {"keep": True}} if case.number % 4 == 0 else {}
+            more = {"stream": case.number % 5 == 0, "muniment": {"keep": case.number % 4 == 0}}
             response = await client.post("/v1/chat/completions", json=question(case.question, **more), headers=headers)
             assert response.status_code == 200, response.text
             check_answer(case, world, response, asked, found)
