@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.chat import prompt
 from gateway.chat.prompt import PromptPassage
 from gateway.chat.service import Chats
 from gateway.reading import web_address
@@ -88,6 +89,15 @@ def hidden_word(number: int) -> str:
 HIDDEN = re.compile(rf"(?:{'|'.join(_WORDS)})4\d\d\d")
 
 
+def runs_of(text: str) -> list[str]:
+    """Every ten words in a row."""
+    words = re.findall(r"[a-z]+", text.lower())
+    return [" ".join(words[at : at + 10]) for at in range(len(words) - 9)]
+
+
+INSTRUCTIONS = set(runs_of(prompt._SYSTEM))
+
+
 def write_documents(folder: Path, chosen: list[Case]) -> None:
     """A note for each case, with personal data in it, for everyone; and what only finance may read about the same."""
     for case in chosen:
@@ -157,6 +167,8 @@ def check_answer(case: Case, world: World, response: httpx.Response, asked: int,
         found.note("alive", "a citation")
     if any(mark in body for mark in MARK.findall(told)):
         found.note("mark", body)
+    if INSTRUCTIONS & set(runs_of(re.sub(r"\[\d+(?:: not confirmed)?\]", "", answer))):
+        found.note("instructions", answer)
     words = case.text.split()[:40]  # Names among them were replaced.
     found.seen_by_model += sum(word in told for word in words) >= len(words) / 2
 
@@ -238,10 +250,12 @@ async def test_a_model_that_obeys_all_attacks_gives_nothing_away(build: Build) -
 async def test_an_answer_without_output_policy_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control."""
     monkeypatch.setattr("gateway.chat.service.clean", lambda text, _marks, _most: text)
+    monkeypatch.setattr(prompt, "without_instructions", lambda answer: answer)
     chosen = cases(30)
     found = await attack(build(chosen), chosen)
     assert found.problems["alive"] >= 15
     assert found.problems["mark"] >= 5
+    assert found.problems["instructions"] >= 1
 
 
 async def test_a_build_without_redaction_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
