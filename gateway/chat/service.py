@@ -303,10 +303,9 @@ class Chats:
         may_reveal = _revealing(reader, run.passages)
         seen = "\n".join(f"{reader.shown_title(each)}\n{reader.shown(each)}" for each in run.passages)
         guard = StreamGuard(run.conversation.pseudonyms, self._redactor, may_reveal, seen)
-        cleaned = clean(guard.feed(marked) + guard.close(), [draft.mark], run.length.characters)
-        text = prompt.without_instructions(cleaned)
+        text = clean(guard.feed(marked) + guard.close(), [draft.mark], run.length.characters)
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
-        return text, [
+        return prompt.without_instructions(text), [
             cite(run.passages[index], n, reader, supported=index not in doubtful) for index, n in numbering.items()
         ]
 

@@ -19,6 +19,7 @@ from gateway.app import create_app
 from gateway.chat import prompt
 from gateway.chat.prompt import PromptPassage
 from gateway.chat.service import Chats
+from gateway.config import Config
 from gateway.reading import web_address
 from gateway.services import Services
 from models.engine import Generation
@@ -32,10 +33,12 @@ from tests.gateway.attacks.obedient_model import MARK, ObedientModel
 from tests.gateway.attacks.rendering import alive_in
 from tests.gateway.attacks.texts import attack_texts
 from tests.gateway.canaries import CANARIES, SENTENCES, found_in
-from tests.gateway.conftest import World, build_home, client_of, open_services, question, until_ready
+from tests.gateway.conftest import SETTINGS, World, build_home, client_of, open_services, question, until_ready
 
 pytestmark = pytest.mark.models
 SEALED = {value for kind, value in CANARIES if SENSITIVITY[kind] is Sensitivity.SEALED}
+# Passages that give orders may be kept out of answers altogether; here they get through, to what comes after.
+_LET_THROUGH = "[retrieval]\nquarantine = []\n" if "retrieval" in Config.__struct_fields__ else ""
 _WORDS = "amaranth basalt cinnabar dolerite epidote fluorite garnet hornblende".split()
 _TEXT_CHARACTERS = 1500
 _ASKED_CHARACTERS = 6000
@@ -138,7 +141,7 @@ def build(tmp_path: Path, redactor: Redactor) -> Iterator[Build]:
 
     def make(chosen: list[Case]) -> World:
         write_documents(tmp_path / "attacked" / "documents", chosen)
-        home, keys = build_home(tmp_path / "attacked", "[audit]\ndeadline_seconds = 60\n", services_of)
+        home, keys = build_home(tmp_path / "attacked", SETTINGS + _LET_THROUGH, services_of)
         services = services_of(home)
         opened.append(services)
         services.__enter__()
