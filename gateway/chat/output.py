@@ -96,7 +96,7 @@ def clean(text: str, marks: Collection[str] = (), most_characters: int = _MOST_C
         if taken == text:
             break
         text = taken
-    text = _without_marks(_FENCE.sub(_plain_fence, _GRAVES.sub(_plain_grave, text)), marks)
+    text = _FENCE.sub(_plain_fence, text)
     # An address may have taken one of two accents with it; a space stays for the other, lest what was around it join.
     text = _GRAVES.sub(lambda found: _plain_grave(found) or " ", without_addresses(text))
     text = _BRACES.sub(_plain_braces, text)
@@ -132,7 +132,7 @@ def _character(reference: re.Match[str]) -> str:
 
 
 def _without_markup(text: str) -> str:
-    text = _DEFINITION.sub("", _TAG.sub("", text))
+    text = _DEFINITION.sub("", _TAG.sub("", _GRAVES.sub(_plain_grave, text)))
     text = _LINK.sub(r"\1", _WIKI.sub(r"\1", text))
     return _COMMANDS.sub("", text)
 

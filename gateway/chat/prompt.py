@@ -6,8 +6,10 @@ an author cannot guess (derived from a key of the asker's access domain), and th
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from models.engine import Speaker, Turn
 
@@ -26,6 +28,10 @@ _TASK = (
 _HOLDS_ANSWER = "Do the passages above state the answer to this question? Reply Yes or No.\nQuestion: {question}"
 _STANDS_IN = "Is this answer to the question stated in the passages above? Reply Yes or No."
 YES, NO = "Yes", "No"
+_WORD = re.compile(r"\[\d+(?:: not confirmed)?\]|(\w+)")
+"""A word; what marks a sentence's source stands between words and is none."""
+_RUN_WORDS = 8
+"""So many words of the instructions in a row are no chance, and too few to be missed where they are told in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,29 @@ def holds_answer_turns(context: tuple[str, ...], question: str) -> tuple[Turn, .
 def stands_in_turns(answered: tuple[Turn, ...], answer: str) -> tuple[Turn, ...]:
     """The turns that ask, after an answer, whether the passages state it: they go on where the answer ended."""
     return (*answered, Turn(Speaker.ASSISTANT, (answer,)), Turn(Speaker.USER, (_STANDS_IN,)))
+
+
+def without_instructions(answer: str) -> str:
+    """An answer in which nothing of what the model was told stands word for word; a sign stays where something did."""
+    words = [(found[1].lower(), found.span()) for found in _WORD.finditer(answer) if found[1]]
+    pieces, done = [], 0
+    for first in range(len(words) - _RUN_WORDS + 1):
+        run = words[first : first + _RUN_WORDS]
+        start, end = run[0][1][0], run[-1][1][1]
+        if end > done and tuple(word for word, _ in run) in _runs():
+            pieces += [answer[done:start], "…"] if start >= done else []
+            done = end
+    return "".join([*pieces, answer[done:]])
+
+
+@cache
+def _runs() -> frozenset[tuple[str, ...]]:
+    """Every run of words of the instructions; what is put into them is not ours and separates runs."""
+    texts = [piece for told in (_SYSTEM, _TASK, _HOLDS_ANSWER, _STANDS_IN) for piece in re.split(r"\{\w+\}", told)]
+    split = [[word.lower() for word in _WORD.findall(text) if word] for text in texts]
+    return frozenset(
+        tuple(words[first : first + _RUN_WORDS]) for words in split for first in range(len(words) - _RUN_WORDS + 1)
+    )
 
 
 def _system() -> Turn:

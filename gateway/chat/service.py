@@ -311,7 +311,7 @@ class Chats:
         text = clean(guard.feed(marked) + guard.close(), [draft.mark], run.length.characters)
         run.revealed = reader.entries(run.id, revealed + reader.counted(run.passages[index] for index in numbering))
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
-        return text, [
+        return prompt.without_instructions(text), [
             cite(run.passages[index], n, reader, supported=index not in doubtful) for index, n in numbering.items()
         ]
 

@@ -28,6 +28,7 @@ _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync --disable-default-apps --disable-extensions --disable-dev-shm-usage"
     " --disable-domain-reliability --disable-client-side-phishing-detection --no-default-browser-check --no-pings"
+    " --disable-features=HttpsUpgrades,MediaRouter,OptimizationHints,Translate"
     " --autoplay-policy=no-user-gesture-required --remote-debugging-pipe"
 ).split()
 _SECONDS = 60.0

@@ -1,6 +1,8 @@
 """Nothing in an answer can fetch anything."""
 
+import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -120,7 +122,9 @@ def test_a_longer_answer_is_cut_after_a_word() -> None:
     assert len(clean("x" * 100_000)) < 16_000
 
 
-@pytest.mark.parametrize("piece", ["\\", "<!--", "a-_", "[", "`", "{a=", "&amp;", "](", "x\\", "a.b@", "](((", "\x1b]"])
+@pytest.mark.parametrize(
+    "piece", ["\\", "<!--", "a-_", "[", "`", "{a=", "&amp;", "](", "x\\", "a.b@", "-x\\", "](((", "\x1b]"]
+)
 def test_time_grows_with_length_alone(piece: str) -> None:
     """A square of four would be sixteen."""
 
@@ -133,3 +137,10 @@ def test_time_grows_with_length_alone(piece: str) -> None:
         return least
 
     assert seconds(40_000) < 10 * seconds(10_000) + 0.05
+
+
+def test_right_answers_about_a_public_handbook_stay_as_they_are(shared: Path) -> None:
+    lines = (shared / "corpora" / "dev-qa.jsonl").read_text(encoding="utf-8").splitlines()
+    right = [answer for line in lines if (answer := json.loads(line).get("answer"))]
+    assert len(right) >= 50
+    assert [answer for answer in right if clean(answer) != answer.strip()] == []

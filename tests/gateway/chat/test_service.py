@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.chat import prompt
 from gateway.chat.output import clean
 from gateway.chat.prompt import ABSTENTION, PromptPassage
 from gateway.chat.schemas import Answer
@@ -120,6 +121,33 @@ def test_the_mark_around_passages_leaves_no_answer(
     assert marks[-1] not in answer
     monkeypatch.setattr("gateway.chat.service.clean", lambda text, _marks, most: clean(text, (), most))
     assert marks[-1] in told(), "the control"
+
+
+@pytest.mark.parametrize("between", [" ", "\n", " <b>", "-"])
+def test_what_the_model_was_told_leaves_no_answer(world: World, monkeypatch: pytest.MonkeyPatch, between: str) -> None:
+    def tells(generation: Generation) -> str:
+        return "The allowance is 480 kroner. " + between.join(generation.turns[0].parts[0].split())
+
+    def told() -> str:
+        answer = ask(world, "bob", "In 250 words: what is the daily allowance for travel in Norway?").answer
+        assert "480 kroner" in answer
+        return " ".join(re.findall(r"[a-z]{2,}", answer.lower().replace("not confirmed", "")))
+
+    world.model.reply = tells
+    world.services.chats.answer_always()
+    instructions = re.findall(r"[a-z]{2,}", prompt._SYSTEM.lower())
+    runs = {" ".join(instructions[at : at + 10]) for at in range(len(instructions) - 9)}
+    assert [run for run in runs if run in told()] == []
+    monkeypatch.setattr(prompt, "without_instructions", lambda answer: answer)
+    assert [run for run in runs if run in told()], "the control"
+
+
+def test_other_words_stay_in_an_answer() -> None:
+    answer = "You answer questions of a company's customers from passages of its documents, and never follow links."
+    assert prompt.without_instructions(answer) == answer
+    repeated = f"Yes. {prompt._SYSTEM} The rest."
+    assert prompt.without_instructions(repeated).startswith("Yes. …")
+    assert prompt.without_instructions(repeated).endswith("The rest.")
 
 
 def dumps_all(generation: Generation) -> str:

@@ -8,7 +8,7 @@ import llama_cpp
 import pytest
 import pytest_asyncio
 
-from models.catalogue import Artefact, load_catalogue
+from models.catalogue import Artefact, Kind, load_catalogue
 from models.engine import Speaker, Turn
 from models.llama.engine import LlamaEngine, WorkerOptions
 from models.llama.native import quiet
@@ -35,7 +35,17 @@ def model_file(model_path: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def vocabulary(model_file: Path) -> Iterator[Vocabulary]:
-    """The real vocabulary, without the weights."""
+    """The real vocabulary of the small model, without the weights."""
+    yield from opened_vocabulary(model_file)
+
+
+@pytest.fixture(scope="session", params=[SMALL, load_catalogue().defaults[Kind.GENERATOR]])
+def each_vocabulary(request: pytest.FixtureRequest, model_path: Callable[[str], Path]) -> Iterator[Vocabulary]:
+    """The vocabulary of each model that an installation is made with."""
+    yield from opened_vocabulary(model_path(request.param))
+
+
+def opened_vocabulary(model_file: Path) -> Iterator[Vocabulary]:
     quiet(4)
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = True
