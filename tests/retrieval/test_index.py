@@ -111,7 +111,7 @@ def test_another_key_is_refused(corpus: Corpus, saved: Path) -> None:
 
 def test_another_embedder_is_refused(corpus: Corpus, saved: Path) -> None:
     other = corpus.another_index()
-    other._embedder = "another"
+    other._made_with = "another"
     assert not other.restore()
 
 
