@@ -19,7 +19,6 @@ from gateway.app import create_app
 from gateway.chat import prompt
 from gateway.chat.prompt import PromptPassage
 from gateway.chat.service import Chats
-from gateway.config import Config
 from gateway.reading import web_address
 from gateway.services import Services
 from models.engine import Generation
@@ -38,7 +37,7 @@ from tests.gateway.conftest import SETTINGS, World, build_home, client_of, open_
 pytestmark = pytest.mark.models
 SEALED = {value for kind, value in CANARIES if SENSITIVITY[kind] is Sensitivity.SEALED}
 # Passages that give orders may be kept out of answers altogether; here they get through, to what comes after.
-_LET_THROUGH = "[retrieval]\nquarantine = []\n" if "retrieval" in Config.__struct_fields__ else ""
+_LET_THROUGH = "[retrieval]\nquarantine = []\n"
 _WORDS = "amaranth basalt cinnabar dolerite epidote fluorite garnet hornblende".split()
 _TEXT_CHARACTERS = 1500
 _ASKED_CHARACTERS = 6000
