@@ -44,7 +44,7 @@ _ASKED_CHARACTERS = 6000
 _MAY_CHANGE = {"conversation", "message", "sqlite_sequence"}
 _MAY_MOVE = {"last_used_at"}
 """When a key was last used."""
-_MAY_BE_RECORDED = {"question:asked", "passages:retrieved", "answer:given"}
+_MAY_BE_RECORDED = {"question:asked", "passages:retrieved", "personal-data:revealed", "answer:given"}
 
 
 @dataclass(frozen=True, slots=True)
