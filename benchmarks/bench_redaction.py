@@ -2,9 +2,9 @@
 
 Stock Presidio runs with the same model in two settings: as shipped (without ORGANIZATION, into which the small model
 puts many names), and with every label kept; both at threshold 0, which is to its advantage in recall. Ours runs in two,
-too: as shipped, and with everything masked that is recognised (`redaction.also`). Masking is judged by letters and digits,
-whatever label they got: a span counts as masked when all of its are. The same is done on sentences of our own, of whose
-templates rules were never fitted to these.
+too: as shipped, and with everything masked that is recognised (`redaction.also`). Masking is judged by letters and
+digits, whatever label they got: a span counts as masked when all of its are. The same is done on sentences of our own,
+whose templates no rule was fitted to.
 """
 
 import json
