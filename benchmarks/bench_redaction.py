@@ -4,7 +4,7 @@ Stock Presidio runs with the same model in two settings: as shipped (without ORG
 puts many names), and with every label kept; both at threshold 0, which is to its advantage in recall. Ours runs in two,
 too: as shipped, and with everything masked that is recognised (`redaction.also`). Masking is judged by letters and
 digits, whatever label they got: a span counts as masked when all of its are. The same is done on sentences of our own,
-of templates that no rule was fitted to.
+whose templates no rule was fitted to.
 
 Speed is compared twice: with Presidio's own recognisers, which find other things, and with ours registered in its
 engine, which must find the same. `effort` is the processor time of one process for texts of many kinds.

@@ -29,6 +29,7 @@ _NATIONAL_LABELS = (
     r"|permiso de conducir|patente di guida|rijbewijs|prawo jazdy|паспорт\w{0,3}|загранпаспорт\w{0,3}"
     r"|удостоверени[ея]|снилс|инн"
     r"|driv(?:er|ing)(?:[\u2019']?s)?[ -]licen[cs]e|driver(?:[\u2019']?s)? permit|dl(?= (?:number|no))"
+    r"|licen[cs]e(?=\s\(?(?:number|no|nr)\b)"
 )
 _HOLDER_LABELS = (
     r"(?:employee|staff|personnel|payroll|badge|customer|client|member(?:ship)?|patient|student|policy|insurance"

@@ -61,7 +61,7 @@ def labelled(label: str, value: str) -> re.Pattern[str]:
     """
     spaced = label.replace("[ -]", " ").replace(" ", "[ _-]")
     filler = (
-        r"(?:[\s_-]+(?:card|number|numbers|numero|nummer|no|nr|num|id|code|номер)\b\.?){0,2}[\s:#=.(|\"'>;,-]{0,8}"
+        r"(?:[\s_(-]+(?:card|number|numbers|numero|nummer|no|nr|num|id|code|номер)\b\.?){0,2}[\s:#=.(|\"'>;,-]{0,8}"
         r"(?:(?:is|was|lautet|ist|est|es|e|to|это)\b[\s:][\s:\"'-]{0,2}(?:le\s)?)?"
     )
     return re.compile(rf"(?i:\b(?:{spaced}){filler})(?P<value>{value})")

@@ -74,6 +74,7 @@ FOUND = [
     ("password: hunter2!", "hunter2!", EntityType.SECRET),
     ("DB_PASSWORD=correct-horse-battery", "correct-horse-battery", EntityType.SECRET),
     ("postgres://app:s3cr3t@db/x", "app:s3cr3t", EntityType.SECRET),
+    ("her licence (number D4821937) lapsed", "D4821937", EntityType.NATIONAL_ID),
     ("username: aturing2", "aturing2", EntityType.IDENTIFIER),
     ("it was user aturing42 again", "aturing42", EntityType.IDENTIFIER),
     ("her handle is @quorra and", "@quorra", EntityType.IDENTIFIER),
