@@ -41,9 +41,10 @@ sys.path.insert(0, str(ROOT))
 
 from policies.personal_data import EntityType
 from policies.redaction.candidates import Entity
-from policies.redaction.engine import Redactor, Scanner
+from policies.redaction.engine import Redactor
 from policies.redaction.isolated import IsolatedRedactor
 from policies.redaction.options import RedactionOptions
+from policies.redaction.scanner import Scanner
 from policies.redaction.segments import segments
 from tests.policies.redaction.effort_texts import HOSTILE, PROSE
 

@@ -16,9 +16,10 @@ import msgspec
 from policies import isolated
 from policies.errors import RedactionFailedError
 from policies.personal_data import KnownTypes, MentionType, Span, SpanRecord
-from policies.redaction.engine import Memory, require_length
+from policies.redaction.engine import require_length
 from policies.redaction.messages import Reply, Request, to_bytes
 from policies.redaction.options import RedactionOptions
+from policies.redaction.scanner import Memory
 from policies.redaction.site import SiteRedaction, read_site
 
 MEMORY_BYTES = 1_500_000_000

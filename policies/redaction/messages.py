@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from policies.personal_data import Span, SpanRecord
-from policies.redaction.engine import Memory
+from policies.redaction.scanner import Memory
 
 
 class Request(msgspec.Struct, frozen=True):

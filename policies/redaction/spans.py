@@ -79,3 +79,8 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     while start < end and not text[end - 1].isalnum():
         end -= 1
     return start, end
+
+
+def shifted(span: Span, by: int) -> Span:
+    """The span so many characters further on."""
+    return Span(span.start + by, span.end + by, span.type, span.score, span.recogniser)

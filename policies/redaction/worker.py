@@ -21,9 +21,10 @@ import phonenumbers
 
 from policies.errors import RedactionFailedError
 from policies.isolated import READY, Ending, give_up, import_all, processor_time, send
-from policies.redaction.engine import Memory, Redactor
+from policies.redaction.engine import Redactor
 from policies.redaction.messages import Reply, Request, to_records, to_text
 from policies.redaction.options import RedactionOptions
+from policies.redaction.scanner import Memory
 from policies.redaction.site import read_site
 
 _EVERYTHING = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from policies.personal_data import EntityType
-from policies.redaction import engine, numbers, phones
+from policies.redaction import numbers, phones, recognition
 from policies.redaction.engine import Redactor
 from policies.redaction.normalise import View
 from tests.policies.redaction.identifier_texts import OBFUSCATIONS, Case, cases, near_misses
@@ -59,7 +59,7 @@ class Figures:
 @pytest.fixture(autouse=True)
 def names_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names do not count here, and take nothing from what is counted; asking for them takes most of the time."""
-    monkeypatch.setattr(engine, "may_hold_names", lambda *_: False)
+    monkeypatch.setattr(recognition, "may_hold_names", lambda *_: False)
 
 
 def judged(redactor: Redactor, some: Sequence[Case]) -> Figures:
@@ -126,9 +126,9 @@ def test_what_is_dressed_up_is_missed_when_it_is_read_as_it_stands(
     redactor: Redactor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control: without the two views of a reader, few of the dressed-up values are found."""
-    monkeypatch.setattr(engine, "normalise", bare)
-    monkeypatch.setattr(engine, "seen", bare)
-    monkeypatch.setattr(engine, "codes", as_written)
+    monkeypatch.setattr(recognition, "normalise", bare)
+    monkeypatch.setattr(recognition, "seen", bare)
+    monkeypatch.setattr(recognition, "codes", as_written)
     for name in ("zero-width characters", "full-width forms", "markup inside", "character references", "fancy digits"):
         assert judged(redactor, cases(SEED, QUICK, OBFUSCATIONS[name])).recall < 0.8, name
 

@@ -222,7 +222,7 @@ def test_nothing_comes_out_after_a_fault(
     guard = StreamGuard(pseudonyms, redactor, may_reveal)
     assert guard.feed("First sentence. Se") == "First sentence. "
     with monkeypatch.context() as broken:
-        broken.setattr("policies.redaction.engine._Recognition.entities", lambda *_: 1 / 0)
+        broken.setattr("policies.redaction.recognition.Recognition.entities", lambda *_: 1 / 0)
         with pytest.raises(RedactionFailedError):
             guard.feed("cond one names Ada Lovelace. T")
     with pytest.raises(RedactionFailedError, match="not shown"):
