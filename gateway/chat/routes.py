@@ -18,9 +18,11 @@ from gateway.chat.admission import Admission
 from gateway.chat.store import Message
 from gateway.chat.streaming import EVENT_STREAM_HEADERS, HEARTBEAT_SECONDS, event_stream, give_up, wait_for_answer
 from gateway.http_errors import error_responses
+from gateway.recording import new_request_id
 from gateway.requests import request_id
 from gateway.services import Services
 from policies.actions import Action
+from policies.audit.events import ConversationRead
 from policies.context import RequestContext
 from policies.principals import Principal
 
@@ -136,6 +138,8 @@ def show_conversation(
 ) -> ConversationDetail:
     """Show the turns of one of the caller's own conversations; anyone else's looks like none."""
     conversation = services.conversations.open(principal.id, conversation_id)
+    read = ConversationRead(new_request_id(), principal.id, conversation.id, len(conversation.messages))
+    services.recorder.record_now(read)
     return ConversationDetail(conversation.id, list(conversation.messages))
 
 

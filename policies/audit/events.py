@@ -123,6 +123,20 @@ class AnswerUnknown:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationRead:
+    """Somebody is about to see a stored conversation of theirs again, with this many `messages`.
+
+    What its answers showed was recorded when they were given.
+    """
+
+    kind: ClassVar[str] = "conversation:read"
+    request: str
+    principal: str
+    conversation: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class AccessDenied:
     """Somebody was refused an action; `reason` and `policies` are those of the decision.
 
@@ -528,6 +542,7 @@ Event = (
     | AnswerGiven
     | AnswerFailed
     | AnswerUnknown
+    | ConversationRead
     | AccessDenied
     | SignInFailed
     | SignInLocked

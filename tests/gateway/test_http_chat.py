@@ -162,6 +162,8 @@ async def test_a_conversation_is_kept_when_asked_for_and_goes_on(client: httpx.A
     assert [conversation["id"] for conversation in listed] == [first]
     assert listed[0]["created_at"].endswith("Z")
     messages = (await client.get(f"/api/v1/conversations/{first}", headers=bob)).json()["messages"]
+    [read] = recorded(world, "conversation:read")
+    assert (read["principal"], read["conversation"], read["messages"]) == ("bob", first, len(messages))
     assert [message["speaker"] for message in messages] == ["user", "assistant"] * 2
     assert messages[0]["text"] == TRAVEL
     assert (await client.get("/api/v1/conversations", headers=world.headers("alice"))).json() == {"conversations": []}
