@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 from litestar import Litestar
-from sqlmodel import Session
 
 from gateway.app import create_app
 from gateway.identity.cookies import SESSION_COOKIE
 from gateway.identity.passwords import hash_password
 from gateway.identity.store import PasswordRow
+from retrieval.sessions import writing
 from retrieval.tables import utc_now
 from tests.gateway.conftest import World, opened_world, running
 
@@ -41,7 +41,7 @@ class Clock:
 def world(built_home: tuple[Path, dict[str, str]], tmp_path: Path) -> Iterator[World]:
     """An installation of the test's own; its users have passwords."""
     with opened_world(built_home, tmp_path) as world:
-        with Session(world.services.database) as session:
+        with writing(world.services.database) as session:
             session.add_all(PasswordRow(user_id=user, hash=hashed(word)) for user, word in PASSWORDS.items())
             session.commit()
         yield world

@@ -4,7 +4,7 @@ import logging
 import random
 
 import pytest
-from sqlmodel import Session, delete
+from sqlmodel import delete
 
 from gateway.app import create_app
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
@@ -23,7 +23,7 @@ def key_holder(world: World, user: str) -> frozenset[str]:
 
 
 def epoch(world: World) -> int:
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         return corpus_state(session).epoch
 
 
@@ -79,7 +79,7 @@ def test_what_makes_no_sense_is_refused(world: World) -> None:
 
 
 def test_what_a_directory_nested_is_not_taken_apart_here(world: World) -> None:
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         session.add(NestingRow(group="everyone", parent="staff", origin=Origin.LDAP))
         session.commit()
     with pytest.raises(NotFoundError, match="was not put"):
@@ -113,7 +113,7 @@ def test_random_graphs_equal_the_oracle(world: World) -> None:
         names = [f"g{number}" for number in range(chance.randint(1, 14))] + ["", "g 0", "G0"]
         edges = {(chance.choice(names), chance.choice(names)) for _ in range(chance.randint(0, 40))}
         direct = {chance.choice(names) for _ in range(chance.randint(0, 4))}
-        with Session(world.services.database) as session:
+        with writing(world.services.database) as session:
             session.exec(delete(NestingRow))
             write_groups(session, "bob", direct, Origin.LOCAL)
             for group, parent in edges:
@@ -129,7 +129,7 @@ def test_random_graphs_equal_the_oracle(world: World) -> None:
 
 
 def test_too_many_groups_deny_and_tell_only_the_operator(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         session.add_all(NestingRow(group="everyone", parent=f"g{number}") for number in range(MOST_GROUPS))
         session.commit()
     with caplog.at_level(logging.ERROR):
@@ -145,7 +145,7 @@ def test_too_many_groups_deny_and_tell_only_the_operator(world: World, caplog: p
 
 def test_too_many_nestings_deny(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memberships, "_MOST_NESTINGS", 10)
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         session.add_all(NestingRow(group="everyone", parent="staff", origin=f"o{number}") for number in range(11))
         session.commit()
         with pytest.raises(TooManyGroupsError):
@@ -162,7 +162,7 @@ def test_a_closure_that_forgets_a_level_is_noticed(world: World, monkeypatch: py
         return frozenset(named | {parent for name in named for parent in parents.get(name, ())})
 
     monkeypatch.setattr(memberships, "effective_groups", one_level)
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         session.add_all([NestingRow(group="everyone", parent="a"), NestingRow(group="a", parent="b")])
         session.commit()
     assert key_holder(world, "bob") != oracle({"everyone"}, {("everyone", "a"), ("a", "b")})
@@ -170,7 +170,7 @@ def test_a_closure_that_forgets_a_level_is_noticed(world: World, monkeypatch: py
 
 def test_listing_tells_what_is_in_what_and_whose_word_that_is(world: World) -> None:
     world.services.groups.nest("finance", "everyone", by="test")
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         session.add(MembershipRow(user_id="bob", group="everyone", origin=Origin.LDAP))
         session.commit()
     listed = {view.group: view for view in world.services.groups.listed()}

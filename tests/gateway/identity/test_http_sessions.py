@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from litestar import Litestar
-from sqlmodel import Session, select
+from sqlmodel import select
 
 from gateway.app import create_app
 from gateway.config import Home
@@ -16,6 +16,7 @@ from gateway.identity.keys import ApiKeys
 from gateway.identity.store import SessionRow
 from policies.errors import TrailUnavailableError
 from policies.principals import Role
+from retrieval.sessions import writing
 from tests.gateway.conftest import World, error_of, open_services, recorded, running
 from tests.gateway.gated_model import GatedModel
 from tests.gateway.identity.conftest import Browser, Clock, browser_of
@@ -50,7 +51,7 @@ async def test_a_forged_cookie_is_nobodys(browser: Browser, forged: str) -> None
 
 async def test_what_the_database_holds_is_no_cookie(browser: Browser, world: World) -> None:
     await browser.sign_in("alice")
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         row = session.exec(select(SessionRow)).one()
         held = [row.id, row.token_sha256, row.token_sha256[:43], row.user_id]
     for value in held:

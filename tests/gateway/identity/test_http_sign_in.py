@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from litestar import Litestar
-from sqlmodel import Session
 
 from gateway.app import create_app
 from gateway.errors import NotAuthenticatedError, TooManyRequestsError
@@ -18,6 +17,7 @@ from gateway.identity.passwords import is_outdated
 from gateway.identity.store import PasswordRow
 from gateway.identity.workers import Workers
 from policies.errors import TrailUnavailableError
+from retrieval.sessions import writing
 from tests.gateway.conftest import SETTINGS, World, client_of, error_of, recorded
 from tests.gateway.identity.conftest import PASSWORDS, Browser, Clock, browser_of
 
@@ -198,10 +198,10 @@ async def test_no_trail_no_session(browser: Browser, world: World, monkeypatch: 
 
 async def test_a_hash_of_older_parameters_is_made_again(browser: Browser, world: World) -> None:
     def kept() -> PasswordRow:
-        with Session(world.services.database) as session:
+        with writing(world.services.database) as session:
             return session.get_one(PasswordRow, "alice")
 
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         row = session.get_one(PasswordRow, "alice")
         row.hash = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORDS["alice"])
         session.add(row)

@@ -15,7 +15,6 @@ import httpx
 import ldap
 import msgspec
 import pytest
-from sqlmodel import Session
 
 from gateway.app import create_app
 from gateway.errors import ConfigurationError, ConflictError, DirectoryUnavailableError, NotAuthenticatedError
@@ -26,6 +25,7 @@ from gateway.identity.ldap import LdapDirectory, normal_dn, whole_range
 from gateway.identity.memberships import DirectoryRow, Origin, write_groups
 from gateway.identity.options import LdapOptions
 from policies.principals import Role
+from retrieval.sessions import writing
 from tests.gateway.conftest import World, eventually, recorded, running
 from tests.gateway.identity.slapd import (
     BASE,
@@ -471,7 +471,7 @@ def test_nothing_changes_that_the_trail_does_not_take(world: World, slapd: Slapd
 
 def aged(world: World, **age: float) -> None:
     """Have the last good read be so long ago."""
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         row = session.get_one(DirectoryRow, Origin.LDAP)
         assert row.read_at
         row.read_at -= timedelta(**age)
@@ -550,7 +550,7 @@ def test_a_directory_that_was_never_read_or_is_read_in_the_future_denies(world: 
     assert not world.services.users.principal("ada").active, "a read that lies ahead is none"
     aged(world, minutes=90)
     assert world.services.users.principal("ada").active
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         session.delete(session.get_one(DirectoryRow, Origin.LDAP))
         session.commit()
     assert not world.services.users.principal("ada").active
@@ -560,7 +560,7 @@ def test_a_clock_set_back_before_the_start_does_not_make_an_old_read_young(world
     """The last try, which failed, lies ahead of a clock that was set back: so much time has passed at least."""
     use(world, slapd, max_age_minutes=30)
     sync(world)
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         row = session.get_one(DirectoryRow, Origin.LDAP)
         row.tried_at += timedelta(minutes=31)
         session.add(row)
@@ -602,7 +602,7 @@ def test_the_directorys_password_is_nobody_elses(world: World, slapd: Slapd) -> 
 def test_memberships_of_other_origins_survive_a_sync(world: World, slapd: Slapd) -> None:
     use(world, slapd)
     sync(world)
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         write_groups(session, "ada", {"chosen"}, Origin.SCIM)
         session.commit()
     slapd.change(group_dn("payroll"), "member", [person_dn("grace")])

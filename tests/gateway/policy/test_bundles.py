@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlmodel import Session
 
 import gateway.policy.bundles
 import gateway.policy.current
@@ -81,7 +80,7 @@ def test_rules_are_in_force_at_once_and_in_every_process(world: World) -> None:
 
 def test_loading_begins_an_epoch(world: World) -> None:
     def epoch() -> int:
-        with Session(world.services.database) as session:
+        with writing(world.services.database) as session:
             return corpus_state(session).epoch
 
     before = epoch()

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
-from sqlmodel import Session
 
 from connectors.contract import Part
 from gateway.errors import NotFoundError
@@ -171,5 +170,5 @@ def test_many_documents_are_ranked(world: World, count: int) -> None:
     assert (found.documents, len(found.listed), found.labels) == (count, 20, 200)
     scores = [one.score for one in found.listed]
     assert scores == sorted(scores, reverse=True)
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         assert session.get(DocumentRow, found.listed[0].document) is not None

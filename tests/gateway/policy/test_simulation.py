@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlmodel import Session
 
 from connectors.contract import Part
 from gateway.contexts import local_context
@@ -204,7 +203,7 @@ def test_who_is_taken_for_alike_is_decided_alike(site: str) -> None:
 
 
 def test_labels_of_documents_are_what_is_compared(world: World) -> None:
-    with Session(world.services.database) as session:
+    with writing(world.services.database) as session:
         stored = all_labels(session)
     assert simulate(world, OPEN_FINANCE).labels == len(stored) == 2
 
