@@ -42,7 +42,10 @@ RULES = (
     Rule(
         "user of a system",
         EntityType.IDENTIFIER,
-        re.compile(r"\b[Uu]ser\s(?P<value>(?=[a-z._-]{0,20}\d)[a-z][a-z0-9._-]{3,30}[a-z0-9])(?![\w(@./-])"),
+        re.compile(
+            r"\b(?:[Uu]ser(?:name)?|(?:logged|signed) (?:in|on) as)\s"
+            r"(?P<value>(?=[a-z._-]{0,20}\d)[a-z][a-z0-9._-]{3,30}[a-z0-9])(?![\w(@./-])"
+        ),
         0.5,
         _is_handle,
     ),
@@ -82,7 +85,7 @@ PROFILES = (
 """Rules for links, whose paths other rules leave alone."""
 
 HINTS = re.compile(
-    r"[Uu]ser|[Ll]ogin|[Nn]ick|[Ss]creen|@|\.(?:com|me|net|app)/|account name|utzername|utente|utilisateur"
-    r"|usuario|gebruiker"
+    r"[Uu]ser|[Ll]ogin|ed (?:in|on) as|[Nn]ick|[Ss]creen|@|\.(?:com|me|net|app)/|account name|utzername|utente"
+    r"|utilisateur|usuario|gebruiker"
 )
 """Text without any of these holds no user name that the rules would find."""

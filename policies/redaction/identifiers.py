@@ -161,6 +161,15 @@ RULES = (
         _is_plate,
     ),
     Rule(
+        "licence plate, briefly named",
+        EntityType.IDENTIFIER,
+        re.compile(
+            r"(?i:\b(?:plates?|car reg(?:istration)?))(?:[^\d\n]{0,20}?)(?P<value>(?<![\w-])(?:[A-Z]{2}\d{2} ?[A-Z]{3}"
+            r"|\d[A-Z]{3}\d{3}|[A-Z]{3}-?\d{3,4}|\d{3}-[A-Z]{3})(?![\w-]))"
+        ),
+        0.5,
+    ),
+    Rule(
         "licence plate, named after",
         EntityType.IDENTIFIER,
         re.compile(rf"(?P<value>{_PLATE})(?:\s*[(,:-]\s*|\s(?:as|is)\sthe\s)(?i:{_PLATE_LABELS})"),

@@ -50,6 +50,12 @@ _SIGNS = str.maketrans({
     "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
 })  # fmt: skip
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`|\])]+|\bwww\.[^\s<>\"'`|\])]+", re.IGNORECASE)
+# Tags and comments that only change how a word looks, within it.
+_IN_A_WORD = re.compile(
+    r"(?<=[^\W\d_])(?:</?(?:a|b|big|em|font|i|mark|s|small|span|strong|sub|sup|u|wbr)(?:\s[^<>\n]{0,200})?/?>"
+    r"|<!--[^<>]{0,200}-->)(?=[^\W\d_])",
+    re.IGNORECASE,
+)
 # What prose is dressed in and no name is part of: tags, link targets, addresses, code-like words.
 _NO_PROSE = re.compile(
     r"</?[a-z][a-z0-9-]*(?:\s[^<>\n]{0,200})?/?>"
@@ -155,6 +161,8 @@ def without_links(text: str) -> str:
 
 def prose(view: View) -> View:
     """What is left to read aloud: no tags, link targets, addresses or code; semicolons where nothing goes on."""
+    if "<" in view.text:
+        view = view.replaced(_IN_A_WORD, "")
     return view.replaced(_BREAK_LINK, "; ").replaced(_NO_PROSE, " ").replaced(_BREAK, "; ").replaced(_SPACES, " ")
 
 

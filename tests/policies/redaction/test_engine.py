@@ -290,3 +290,14 @@ def test_memory_does_not_grow_with_new_words(redactor: Redactor) -> None:
     before = len(store)
     redactor.find_many([f"Alan Turing met Zyxword{n} Quuxword{n} at Blubword{n}." for n in range(300)])
     assert len(store) - before < 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["J<b>oh</b>n Smi<!-- x -->th called", "<i>J</i>ohn Smith called", "Joh<wbr>n S<span class='a'>mith</span> called"],
+)
+def test_names_are_found_across_tags_within_words(redactor: Redactor, text: str) -> None:
+    [span] = redactor.find(text)
+    assert span.type is EntityType.PERSON
+    assert span.start <= text.index("J")
+    assert span.end >= text.index("th") + 2

@@ -53,6 +53,10 @@ FOUND = [
     ("MAC 3c:70:39:09:d3:5d up", "3c:70:39:09:d3:5d", EntityType.IDENTIFIER),
     ("employee ID: E-20417", "E-20417", EntityType.IDENTIFIER),
     ("licence plate B MW 1234", "B MW 1234", EntityType.IDENTIFIER),
+    ("his plate is AB12 CDE", "AB12 CDE", EntityType.IDENTIFIER),
+    ("the car registration 7ABC123 was seen", "7ABC123", EntityType.IDENTIFIER),
+    ("logged in as jdoe42 and left", "jdoe42", EntityType.IDENTIFIER),
+    ("with username jdoe42 and", "jdoe42", EntityType.IDENTIFIER),
     ("born on 12 March 1984 in Bern", "12 March 1984", EntityType.BIRTH_DATE),
     ("DOB: 1984-03-12", "1984-03-12", EntityType.BIRTH_DATE),
     ("her birthday is March 3rd", "March 3rd", EntityType.BIRTH_DATE),
@@ -86,6 +90,8 @@ FOUND = [
 """Values of specifications and of documentation, never of people."""
 
 NOT_FOUND = [
+    "a plate of 12 scones, plates of 10 cm",
+    "logged in as an operator of version2",
     "the username: required",
     "npm install @scope/package",
     "ask @hiring in the chat",
