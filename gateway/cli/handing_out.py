@@ -1,4 +1,4 @@
-"""`audit prove` and `audit export`: what is handed to others."""
+"""`audit prove`, `audit export` and `audit key`: what is handed to others."""
 
 import json
 import sys
@@ -23,6 +23,7 @@ _TOGETHER = 1000
 def register(_: typer.Typer) -> None:
     """Add the commands to the group `audit`."""
     group.command()(export)
+    group.command()(key)
     group.command()(prove)
 
 
@@ -61,6 +62,11 @@ def _written_to(out: Path | None) -> Iterator[TextIO]:
     except OSError as error:
         message = f"The entries cannot be written to {out}: {error.strerror}."
         raise BadRequestError(message) from error
+
+
+def key(context: typer.Context) -> None:
+    """Print the public key that signatures of this installation are checked with, as PEM. Auditors keep it."""
+    sys.stdout.write(product.open_keys(home_of(context).keys).public_key_pem())
 
 
 def prove(

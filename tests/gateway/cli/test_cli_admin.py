@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,6 +203,16 @@ def test_an_answer_is_proved_by_its_receipt(commands: Commands, tmp_path: Path) 
         file.write_text(noise)
         commands.fail("audit", "prove", str(file), exit_code=2)
     commands.fail("audit", "prove", str(tmp_path / "none"), exit_code=2)
+
+
+def test_the_public_key_is_what_auditors_check_with(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "public.pem").write_text(commands.succeed("audit", "key"))
+    assert "PUBLIC KEY" in (tmp_path / "public.pem").read_text()
+    assert commands.json("audit", "verify", "--public-key", str(tmp_path / "public.pem"))["ok"]
+    verifier = Path(__file__).parents[3] / "deploy" / "verify_trail.py"
+    trail = ["trail", str(commands.home / "data" / "audit.db"), "--key", str(tmp_path / "public.pem")]
+    done = subprocess.run([sys.executable, "-I", str(verifier), *trail], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 def test_entries_are_exported_and_gone_on_with(commands: Commands, tmp_path: Path) -> None:
