@@ -72,7 +72,7 @@ def lost_after_kill(trail_file: Path, keys_folder: Path, count: int) -> tuple[in
     return len(said), len(said - stored(trail_file))
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("kills", [50, pytest.param(1_000, marks=pytest.mark.deep)])
 def test_a_killed_process_loses_nothing_that_was_acknowledged(trail_file: Path, keys_folder: Path, kills: int) -> None:
     for number in range(kills):
         said, lost = lost_after_kill(trail_file, keys_folder, 5 + 7 * number % 60)
