@@ -6,6 +6,7 @@ more of the words then.
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 from policies.redaction.lexicon import LISTS
 
@@ -92,6 +93,17 @@ _BEFORE = (
     (_DEALT_WITH, Strength.LIKELY, "dealt with"),
     (_ROLE, Strength.CLEAR, "role"),
 )
+_LETTERS = re.compile(r"[^\W\d_]+")
+_SPELT_OTHERWISE = {"fiance", "fiancee", "fiancé", "fiancée", "neighbor", "neighbour"}
+
+
+def _last_words() -> frozenset[str]:
+    """Every word that a cue before a name can end with, and others: all that the patterns are written with."""
+    written = {word.casefold() for pattern, _, _ in _BEFORE for word in _LETTERS.findall(pattern.pattern)}
+    return frozenset(word + ending for word in written | _SPELT_OTHERWISE for ending in ("", "s"))
+
+
+_LAST_WORDS = _last_words()
 _EXCLAIMED = re.compile(r"[!?]")
 _AFTER_COMMA = re.compile(r"[a-z],\s$")
 _START = re.compile(r"(?:\A|[.!?:\"\u201c]\s|\n)[\s>*-]*\"?\Z")
@@ -109,9 +121,12 @@ COMPANY_AFTER = re.compile(
 )
 
 
+# A name is judged several times, with what the entity recogniser says and without.
+@lru_cache(maxsize=1024)
 def cue(before: str, text: str, end: int) -> tuple[Strength, str] | None:
     """What `before`, which ends where a name may begin, or what follows `text[:end]` says; the first that fits."""
-    for pattern, strength, evidence in _BEFORE:
+    words = _LETTERS.findall(before)
+    for pattern, strength, evidence in _BEFORE if words and words[-1].casefold() in _LAST_WORDS else ():
         if pattern.search(before):
             return strength, evidence
     spoken_to = _START.search(before) and _SPOKEN_TO.match(text, end)

@@ -5,6 +5,7 @@ one piece of evidence among others: the kinds of the words (`lexicon.py`) and wh
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -107,7 +108,7 @@ def _listed(text: str, words: Sequence[Word], entities: Sequence[Entity], lexico
 
 def _extended(text: str, run: Run, words: Sequence[Word], entities: Sequence[Entity]) -> Run:
     """The run with a dictionary word after it that must be the family name: an initial or the recogniser says so."""
-    at = words.index(run[-1]) + 1
+    at = bisect_right(words, run[-1].start, key=_start)
     if at == len(words) or not words[at].text.istitle() or words[at].kind is not Kind.WORD:
         return run
     last = words[at]
@@ -117,6 +118,10 @@ def _extended(text: str, run: Run, words: Sequence[Word], entities: Sequence[Ent
         run[0].kind is Kind.GIVEN and (covered or (alone and _SMALL_BEFORE.search(text, 0, run[0].start)))
     )
     return (*run, last) if follows and last.start - run[-1].end <= len(". ") else run
+
+
+def _start(word: Word) -> int:
+    return word.start
 
 
 def _judge(candidate: Candidate) -> Verdict:
