@@ -166,6 +166,18 @@ def check_answer(evidence, key, text):
     return problems, f"{said['principal']} was given this answer at {said['at']}, and the trail says the same."
 
 
+def read_kept(path):
+    """The checkpoints of a file; its last line may have been cut off, but something must be left to hold a trail to."""
+    *lines, last = Path(path).read_text().splitlines() or [""]
+    kept = [json.loads(line) for line in lines]
+    try:
+        kept.append(json.loads(last))
+    except ValueError:
+        if not kept:
+            raise ValueError(f"{path} holds no checkpoint") from None
+    return kept
+
+
 def main():
     parser = argparse.ArgumentParser(description="Check a trail, or the evidence for one answer.")
     parser.add_argument("what", choices=["trail", "answer"])
@@ -177,8 +189,7 @@ def main():
     try:
         key = read_key(given.key)
         if given.what == "trail":
-            kept = Path(given.checkpoints).read_text().splitlines(keepends=True) if given.checkpoints else []
-            problems, held = check_trail(given.file, key, [json.loads(line) for line in kept if line.endswith("\n")])
+            problems, held = check_trail(given.file, key, read_kept(given.checkpoints) if given.checkpoints else [])
         else:
             text = Path(given.text).read_bytes() if given.text else None
             problems, held = check_answer(json.loads(Path(given.file).read_text()), key, text)

@@ -57,9 +57,10 @@ class Reader:
         decided = authorizer.decide_reveals(principal, sorted(kinds), labels, context) if labels else {}
         return cls(principal, context, decided)
 
-    def revealed(self, label: Label) -> frozenset[SpanType]:
-        """The kinds of personal data this reader may see under a label; none under one that was not decided on."""
-        return frozenset(kind for kind, decision in self.decided.get(label, {}).items() if decision.allowed)
+    def shows(self, label: Label, kind: SpanType) -> bool:
+        """Whether this reader may see a kind of personal data under a label; no, where it was not decided on."""
+        decision = self.decided.get(label, {}).get(kind)
+        return decision is not None and decision.allowed
 
     def counted(self, passages: Iterable[FoundPassage]) -> Revealed:
         """What is shown of personal data where these passages are."""
@@ -67,7 +68,7 @@ class Reader:
             (passage.label, span.type)
             for passage in passages
             for span in _spans(passage)
-            if span.type in self.revealed(passage.label)
+            if self.shows(passage.label, span.type)
         )
 
     def entries(self, request: str, revealed: Revealed) -> list[PersonalDataRevealed]:
@@ -111,8 +112,7 @@ class Reader:
         return self._shown(passage.heading, passage.heading_spans, passage.label)
 
     def _shown(self, text: str, spans: tuple[Span, ...], label: Label) -> str:
-        revealed = self.revealed(label)
-        return mask(text, spans, lambda span: span.type in revealed)
+        return mask(text, spans, lambda span: self.shows(label, span.type))
 
 
 def web_address(url: str) -> str:

@@ -381,7 +381,7 @@ def _revealing(reader: Reader, passages: Sequence[FoundPassage], revealed: Revea
         if _USER in info.origins:
             return True
         stands_under = {labels[origin] for origin in info.origins & labels.keys()}
-        shown_by = [(label, info.type) for label in stands_under if info.type in reader.revealed(label)]
+        shown_by = [(label, info.type) for label in stands_under if reader.shows(label, info.type)]
         revealed.update(shown_by)
         return bool(shown_by)
 

@@ -88,7 +88,7 @@ class Trail:
         trail = cls(ChainWriter(path, keys, checkpoint_file))
         try:
             trail._end_what_was_left(path)
-        except BaseException:
+        except BaseException:  # Whatever it is goes on; the thread and the lock must not stay behind.
             trail.close()
             raise
         return trail

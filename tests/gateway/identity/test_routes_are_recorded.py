@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar
+from litestar import Litestar, get
 from msgspec import structs
 
 from gateway.app import create_app
@@ -205,5 +205,14 @@ async def test_a_route_that_records_nothing_is_noticed(journey: Journey, monkeyp
     ]
 
 
+@get("/unheard-of", sync_to_thread=False)
+def unheard_of() -> str:
+    return ""
+
+
 def test_a_new_route_is_noticed(world: World) -> None:
-    assert "GET /health/live" in routes_of(create_app(world.services))
+    """Negative control: it stands in no table, so the two sets above differ."""
+    app = create_app(world.services)
+    app.register(unheard_of)
+    assert routes_of(app) - routes_of(create_app(world.services)) == {"GET /unheard-of"}
+    assert "GET /unheard-of" not in UNRECORDED
