@@ -49,6 +49,7 @@ from models.engine import Engine
 from models.llama.engine import LlamaEngine
 from models.remembering import RememberingEngine
 from models.store import ModelStore
+from policies.audit.checkpoints import CheckpointFile
 from policies.audit.events import PolicyRefused
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
@@ -144,7 +145,7 @@ class Services:
     def trail(self) -> Trail:
         require_part(self.home.trail, "audit trail", TrailUnavailableError)
         copies = self.config.audit.checkpoint_file
-        return Trail.open(self.home.trail, self.keys, Path(copies) if copies else None)
+        return Trail.open(self.home.trail, self.keys, CheckpointFile(Path(copies)) if copies else None)
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -4,13 +4,14 @@ Each signs the entries since the one before it by the root of their Merkle tree,
 so the newest signature vouches for all. A checkpoint of no entries says that there were none until then.
 
 A chain alone does not notice that its tail was cut, or that all of it was replaced. A checkpoint that somebody else
-keeps does: `append_to` copies each to a file, which belongs on another machine or volume.
+keeps does: `CheckpointFile` copies each to a file, which belongs on another machine or volume.
 """
 
 import base64
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from policies.audit.chain import canonical
 from policies.keys import Keys
+
+OnCheckpoint = Callable[["SignedCheckpoint"], None]
+"""Told of the newest checkpoint once it is durable, by the thread that writes, so it must not block.
+
+That it cannot take it (`OSError`) is said in the trail's health; it is told again within a second.
+"""
 
 _PURPOSE = b"muniment-checkpoint-2\n"
 """Comes before what is signed, so that no other thing we sign can pass for a checkpoint."""
@@ -123,6 +130,36 @@ def append_to(path: Path, signed: SignedCheckpoint) -> None:
         file.write(signed.line() + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+class CheckpointFile:
+    """Copies each checkpoint that it is called with to a file.
+
+    The first may be there already, as the newest one that a trail holds when it is opened. A file that speaks of more,
+    or of another trail, is left as it is then: that is what it is kept for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._compared = False
+
+    def __call__(self, signed: SignedCheckpoint) -> None:
+        """Copy a checkpoint.
+
+        Raises:
+            OSError: It cannot be written there. It is to be tried again.
+        """
+        if self._compared or not self._knows_as_much_as(signed.checkpoint):
+            append_to(self._path, signed)
+        self._compared = True
+
+    def _knows_as_much_as(self, checkpoint: Checkpoint) -> bool:
+        try:
+            kept = last_exported(self._path)
+        except OSError:
+            return False  # There is none yet, or it can only be written to.
+        said = kept.checkpoint if kept else None
+        return said is not None and (said.log != checkpoint.log or said.number >= checkpoint.number)
 
 
 def last_exported(path: Path) -> SignedCheckpoint | None:

@@ -1,32 +1,38 @@
-"""The trail's own SQLite file: its tables, and how it is opened to write and to read.
+"""A trail in a SQLite file of its own: its tables, and how it is opened to write and to read.
 
-Rows are only ever added. The triggers stop accidents, not an attacker with write access to the file: that is what the
-hashes and checkpoints are for. What entries are searched by is computed from their bodies, so it cannot disagree.
+Rows are only ever added, and what an entry says can only be taken out. The triggers stop accidents, not an attacker
+with write access to the file: that is what the hashes and checkpoints are for. What entries are searched by is computed
+from their bodies, so it cannot disagree.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from policies.audit.chain import new_id
-from policies.errors import TrailUnavailableError, TrailUnreadableError
+from policies.audit.presence import Presence, gone
+from policies.audit.storage import NewEntry, ReplacedError, StorageError, StoredCheckpoint, StoredEntry, Values
 from policies.sqlite import lacks_room, write_ahead
 
 _LOCK_WAIT_SECONDS = 5.0
 """How long to wait for another writing process; each holds the lock for one commit."""
 
 
-def _frozen(table: str) -> list[str]:
-    """Triggers that refuse to change or remove what a table holds."""
-    return [
-        f"CREATE TRIGGER {table}_no_{verb} BEFORE {verb.upper()} ON {table} "
+def _refusal(table: str, verb: str, unless: str = "") -> str:
+    """A trigger that refuses to change or remove what a table holds."""
+    exception = f" WHEN NOT ({unless})" if unless else ""
+    return (
+        f"CREATE TRIGGER {table}_no_{verb} BEFORE {verb.upper()} ON {table}{exception} "
         f"BEGIN SELECT RAISE(ABORT, 'the audit trail only grows'); END"
-        for verb in ("update", "delete")
-    ]
+    )
 
+
+_KEPT = ("id", "writer", "seq", "previous", "hash")
+"""What an entry keeps when what it says is removed."""
 
 TABLES: tuple[str, ...] = (
     """CREATE TABLE log (
@@ -39,7 +45,7 @@ TABLES: tuple[str, ...] = (
     seq INTEGER NOT NULL,
     previous BLOB NOT NULL UNIQUE,
     hash BLOB NOT NULL,
-    body TEXT NOT NULL,
+    body TEXT,
     at TEXT AS (json_extract(body, '$.at')),
     kind TEXT AS (json_extract(body, '$.kind')),
     request TEXT AS (json_extract(body, '$.event.request')),
@@ -57,71 +63,159 @@ TABLES: tuple[str, ...] = (
     "CREATE INDEX entries_request ON entries (request)",
     "CREATE INDEX entries_actor ON entries (actor)",
     "CREATE INDEX entries_subject ON entries (subject) WHERE subject IS NOT NULL",
-    *_frozen("log"),
-    *_frozen("entries"),
-    *_frozen("checkpoints"),
+    *(_refusal(table, verb) for table in ("log", "checkpoints") for verb in ("update", "delete")),
+    _refusal("entries", "delete"),
+    _refusal("entries", "update", " AND ".join(["new.body IS NULL", *(f"new.{kept} = old.{kept}" for kept in _KEPT)])),
 )
 """Everything the file consists of; the verifier compares it, since a changed definition could hide entries."""
 
 
-def open_to_write(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """A connection that commits durably, for one thread at a time; makes the file and its tables when there are none.
+class FileReader:
+    """A file opened to read; also on read-only media."""
 
-    Raises:
-        TrailUnavailableError: The file cannot be opened or written, or is no trail.
-    """
-    try:
-        if create:
+    def __init__(self, path: Path) -> None:
+        with _told():
+            try:
+                self._open(path, "mode=ro")
+            except sqlite3.OperationalError:
+                # A file in write-ahead mode needs a place for its lock file, which read-only media lack. Where nobody
+                # can be writing, it can be read without.
+                if path.with_name(f"{path.name}-wal").exists():
+                    raise
+                self._open(path, "mode=ro&immutable=1")
+
+    def select(self, query: str, values: Values | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with _told():
+            return self._connection.execute(query, values or {}).fetchall()
+
+    def entries(self) -> Iterator[StoredEntry]:
+        """All entries in their order."""
+        self._connection.text_factory = bytes
+        with _told():
+            # Plain rows, in the order of the fields: making a tuple of them again would cost a third of a verification.
+            yield from self._connection.execute("SELECT id, writer, seq, previous, hash, body FROM entries ORDER BY id")
+
+    def is_as_made(self) -> bool:
+        """Whether tables, computed columns, indexes and triggers are those that we make."""
+        statements = self.select("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        return {statement for (statement,) in statements} == set(TABLES)
+
+    def holds(self, field: str, what: str, *, as_key: bool = False) -> str:
+        """The condition that an event's field is the value `:what`, is a list with it, or has it as a key."""
+        column = "key" if as_key else "value"
+        return f"EXISTS (SELECT 1 FROM json_each(body, '$.event.{field}') WHERE {column} = :{what})"  # noqa: S608 - ours
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _open(self, path: Path, mode: str) -> None:
+        self._connection = _connect(path, mode)
+        try:
+            self._connection.execute("BEGIN")  # One state of the file, from the first look on.
+            self.log = _log_id(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
+
+
+class FileWriter:
+    """A file opened to write, which commits durably; made with its tables when there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._presence: Presence | None = None
+        with _told():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = _connect(path, "mode=rw")
-        try:
-            _make_durable(connection)
-            if create:
-                _make_tables(connection)
+            self._connection = _connect_to_write(path)
+            try:
+                _make_tables(self._connection)
                 _sync_folder(path.parent)
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, OSError) as error:
-        message = f"The audit trail {path} cannot be written: {error}. Nothing is answered until it can."
-        raise TrailUnavailableError(message) from error
-    return connection
-
-
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, usable beside writers and on read-only media.
-
-    Raises:
-        TrailUnreadableError: The file is missing, damaged, or no trail.
-    """
-    try:
-        try:
-            return _connect_to_read(path, "mode=ro")
-        except sqlite3.OperationalError:
-            # A file in write-ahead mode needs a place for its lock file, which read-only media lack. Where nobody can
-            # be writing, it can be read without.
-            if path.with_name(f"{path.name}-wal").exists():
+                self._file = _identity(path)
+                self.log = _log_id(self._connection)
+            except BaseException:
+                self._connection.close()
                 raise
-            return _connect_to_read(path, "mode=ro&immutable=1")
-    except (sqlite3.Error, OSError) as error:
-        raise unreadable(path, error) from error
 
+    def select(self, query: str, values: Values | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with _told():
+            return self._connection.execute(query, values or {}).fetchall()
 
-def unreadable(path: Path, error: Exception) -> TrailUnreadableError:
-    """What to say when the file cannot be read."""
-    if lacks_room(error):
-        message = (
-            f"The audit trail {path} cannot be read: its disk is full or fails, and SQLite needs a little room even to "
-            "read. Free some space, then try again; nothing needs to be restored."
-        )
-        return TrailUnreadableError(message)
-    return TrailUnreadableError(f"The audit trail {path} cannot be read: {error}. Name the right file, or restore it.")
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction, which holds the file's write lock from its beginning."""
+        with _told(), _transaction(self._connection):
+            yield
+
+    def add_entries(self, entries: Sequence[NewEntry]) -> None:
+        """Add rows behind the last one."""
+        with _told():
+            self._connection.executemany(
+                "INSERT INTO entries (writer, seq, previous, hash, body) VALUES (?, ?, ?, ?, ?)", entries
+            )
+
+    def add_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
+        """Add a row."""
+        with _told():
+            self._connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", checkpoint)
+
+    def remove_bodies(self, ids: Sequence[int]) -> None:
+        """Take what these entries say out of them."""
+        with _told():
+            self._connection.executemany("UPDATE entries SET body = NULL WHERE id = ?", [(id_,) for id_ in ids])
+
+    def require_same_place(self) -> None:
+        """Whoever moved the file away while it was open would otherwise have us write where nobody looks."""
+        with _told():
+            if _identity(self._path) != self._file:
+                message = "it was moved or replaced"
+                raise ReplacedError(message)
+
+    def reconnect(self) -> None:
+        """Open the same file again."""
+        with _told():
+            self._connection.close()
+            self._connection = _connect_to_write(self._path)
+            self.require_same_place()
+            if _log_id(self._connection) != self.log:
+                message = "it was replaced"
+                raise ReplacedError(message)
+
+    def arrive(self, writer: str) -> None:
+        """Be known as a running writer."""
+        with _told():
+            self._presence = Presence(self._path, writer)
+
+    def leave(self, *, settled: bool) -> None:
+        """Be gone."""
+        if self._presence:
+            self._presence.end(settled=settled)
+
+    @contextmanager
+    def gone(self) -> Iterator[list[str]]:
+        """The writers whose processes are gone."""
+        with _told(), gone(self._path) as writers:
+            yield writers
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
 
 
 @contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction, which holds the file's write lock from its beginning."""
+def _told() -> Iterator[None]:
+    """Say what SQLite and the system report in our words."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(str(error), lacks_room=lacks_room(error)) from error
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -132,8 +226,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def read_log_id(connection: sqlite3.Connection) -> str:
-    """The id of the trail, which all its hashes stand on."""
+def _log_id(connection: sqlite3.Connection) -> str:
     row = connection.execute("SELECT id FROM log").fetchone()
     if row is None:
         message = "it has no log id"
@@ -141,29 +234,25 @@ def read_log_id(connection: sqlite3.Connection) -> str:
     return str(row[0])
 
 
-def _connect_to_read(path: Path, mode: str) -> sqlite3.Connection:
-    connection = _connect(path, mode)
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?{mode}"
+    return sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _connect_to_write(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, "mode=rw")
     try:
-        read_log_id(connection)
+        write_ahead(connection, _LOCK_WAIT_SECONDS)
+        for pragma in ("synchronous = FULL", "fullfsync = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path.absolute()))}?{mode}"
-    return sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-
-
-def _make_durable(connection: sqlite3.Connection) -> None:
-    write_ahead(connection, _LOCK_WAIT_SECONDS)
-    for pragma in ("synchronous = FULL", "fullfsync = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
 def _make_tables(connection: sqlite3.Connection) -> None:
-    with writing(connection):
+    with _transaction(connection):
         if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
             for statement in TABLES:
                 connection.execute(statement)
@@ -177,3 +266,8 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino

@@ -1,17 +1,17 @@
 """Which processes write to a trail at the moment, and what those that are gone left without an end.
 
-Each holds a lock on a file of its own beside the trail; the lock goes with the process, however it ends. Whoever opens
-the trail next can take it then, and says of each question that was left how things stand.
+Beside a trail in a file, each holds a lock on a file of its own; the lock goes with the process, however it ends.
+Whoever opens the trail next can take it then, and says of each question that was left how things stand.
 """
 
 import fcntl
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, QuestionAsked
+from policies.audit.storage import Selecting
 
 _NEW = "."
 """What the name of a file begins with that is not locked yet."""
@@ -60,7 +60,7 @@ def gone(trail: Path) -> Iterator[list[str]]:
             os.close(file)
 
 
-def unfinished(connection: sqlite3.Connection, writer: str) -> list[tuple[str, str]]:
+def unfinished(trail: Selecting, writer: str) -> list[tuple[str, str]]:
     """The questions of a writer without an end: their requests and who asked.
 
     An end is recorded by the process of its question, or by one that found it missing.
@@ -77,7 +77,7 @@ def unfinished(connection: sqlite3.Connection, writer: str) -> list[tuple[str, s
         "failed": AnswerFailed.kind,
         "unknown": AnswerUnknown.kind,
     }
-    return connection.execute(query, values).fetchall()
+    return trail.select(query, values)
 
 
 def _folder(trail: Path) -> Path:

@@ -6,19 +6,18 @@ concerns one receipt; `deploy/verify_trail.py` checks it with nothing but a publ
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from policies.audit.chain import entry_hash
 from policies.audit.checkpoints import SignedCheckpoint
-from policies.audit.database import open_to_read, unreadable
 from policies.audit.events import AnswerGiven, PassagesRetrieved, QuestionAsked
 from policies.audit.merkle import path_of, root_from
+from policies.audit.places import TrailPlace, open_to_read, unreadable
 from policies.audit.receipts import receipt_digest, verify_receipt
+from policies.audit.storage import Selecting, StorageError
 from policies.errors import TrailUnreadableError
 from policies.keys import read_public_key
 
@@ -93,7 +92,7 @@ class Evidence:
         return {"entries": [proof.to_dict() for proof in self.proofs], "receipt": self.receipt}
 
 
-def evidence(path: Path, receipt: Mapping[str, Any], public_key_pem: str, answer: str | None = None) -> Evidence:
+def evidence(place: TrailPlace, receipt: Mapping[str, Any], public_key_pem: str, answer: str | None = None) -> Evidence:
     """Hold a receipt, and if given the text of its answer, to the trail.
 
     Raises:
@@ -104,7 +103,7 @@ def evidence(path: Path, receipt: Mapping[str, Any], public_key_pem: str, answer
         problem = "The receipt was not signed with this key, or was altered since."
         return Evidence(receipt, (), (problem,))
     said = receipt["receipt"]
-    proofs, unsigned = _proofs(path, said["request"])
+    proofs, unsigned = _proofs(place, said["request"])
     problems = [f"Entry {id_} is not signed yet. Try again in a second." for id_ in unsigned]
     problems += [f"Entry {proof.id} is not what was signed." for proof in proofs if not proof.holds(public_key_pem)]
     if answer is not None and hashlib.sha256(answer.encode()).hexdigest() != said["output_sha256"]:
@@ -145,48 +144,46 @@ class _Row(NamedTuple):
     body: str
 
 
-def _proofs(path: Path, request: str) -> tuple[tuple[Proof, ...], list[int]]:
+def _proofs(place: TrailPlace, request: str) -> tuple[tuple[Proof, ...], list[int]]:
     """The proved entries of a request in their order, and the numbers of those that no checkpoint signs yet."""
     proofs, unsigned = [], []
-    query = "SELECT id, writer, seq, previous, body FROM entries WHERE request = ? ORDER BY id"
-    with closing(open_to_read(path)) as connection:
-        connection.execute("BEGIN")
+    query = """SELECT id, writer, seq, previous, body FROM entries
+        WHERE request = :request AND body IS NOT NULL ORDER BY id"""
+    with closing(open_to_read(place)) as trail:
         try:
-            for row in [_Row(*row) for row in connection.execute(query, (request,))]:
-                checkpoint = _checkpoint_over(connection, row.id)
+            for row in [_Row(*row) for row in trail.select(query, {"request": request})]:
+                checkpoint = _checkpoint_over(trail, row.id)
                 if checkpoint is None:
                     unsigned.append(row.id)
                 else:
-                    proofs.append(_proof(connection, row, checkpoint))
-        except (sqlite3.Error, ValueError, TypeError, IndexError) as error:
-            raise unreadable(path, error) from error
+                    proofs.append(_proof(trail, row, checkpoint))
+        except (StorageError, ValueError, TypeError, IndexError) as error:
+            raise unreadable(place, error) from error
     return tuple(proofs), unsigned
 
 
-def _proof(connection: sqlite3.Connection, row: _Row, checkpoint: SignedCheckpoint) -> Proof:
+def _proof(trail: Selecting, row: _Row, checkpoint: SignedCheckpoint) -> Proof:
     said = checkpoint.checkpoint
-    query = "SELECT hash FROM entries WHERE id BETWEEN ? AND ? ORDER BY id"
-    hashes = [hash_ for (hash_,) in connection.execute(query, (said.first, said.count))]
+    query = "SELECT hash FROM entries WHERE id BETWEEN :first AND :last ORDER BY id"
+    hashes = [hash_ for (hash_,) in trail.select(query, {"first": said.first, "last": said.count})]
     path = tuple(hash_.hex() for hash_ in path_of(hashes, row.id - said.first))
     return Proof(row.id, row.writer, row.seq, row.previous.hex(), row.body, path, checkpoint)
 
 
-def _checkpoint_over(connection: sqlite3.Connection, id_: int) -> SignedCheckpoint | None:
+def _checkpoint_over(trail: Selecting, id_: int) -> SignedCheckpoint | None:
     """The checkpoint that signs an entry. Numbers and counts grow together, so halving finds it."""
-    query = "SELECT body, signature FROM checkpoints WHERE number = ?"
-    (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM checkpoints").fetchone()
+    [(last,)] = trail.select("SELECT coalesce(max(number), 0) FROM checkpoints")
     low, high = 1, last + 1
     while low < high:
         middle = (low + high) // 2
-        signed = SignedCheckpoint.from_parts(*_required(connection.execute(query, (middle,)).fetchone()))
-        low, high = (middle + 1, high) if signed.checkpoint.count < id_ else (low, middle)
-    if low > last:
-        return None
-    return SignedCheckpoint.from_parts(*_required(connection.execute(query, (low,)).fetchone()))
+        count = _checkpoint(trail, middle).checkpoint.count
+        low, high = (middle + 1, high) if count < id_ else (low, middle)
+    return _checkpoint(trail, low) if low <= last else None
 
 
-def _required(row: tuple[str, bytes] | None) -> tuple[str, bytes]:
-    if row is None:
+def _checkpoint(trail: Selecting, number: int) -> SignedCheckpoint:
+    found = trail.select("SELECT body, signature FROM checkpoints WHERE number = :number", {"number": number})
+    if not found:
         message = "checkpoints are missing; run `muniment audit verify`"
         raise TrailUnreadableError(message)
-    return row
+    return SignedCheckpoint.from_parts(*found[0])

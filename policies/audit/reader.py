@@ -1,16 +1,15 @@
 """Looking into the trail: entries by who, what, when and which request. Reading never disturbs a writer."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from policies.audit.chain import timestamp
-from policies.audit.database import open_to_read, read_log_id, unreadable
+from policies.audit.places import TrailPlace, open_to_read, unreadable
+from policies.audit.storage import ReadableTrail, StorageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,62 +53,83 @@ class EntryQuery:
     value_hmac: str | None = None
 
 
-def _named_in(what: str, *fields: str, column: str = "value") -> str:
-    """The condition that one of an event's fields holds something: a text by itself, a list with it, or as a key."""
-    one = (f"EXISTS (SELECT 1 FROM json_each(body, '$.event.{field}') WHERE {column} = :{what})" for field in fields)  # noqa: S608 - ours
-    return f"({' OR '.join(one)})"
-
-
 _CONDITIONS = {
     "before": "id < :before",
-    "document": _named_in("document", "document", "documents", "cited"),
-    "entity_type": _named_in("entity_type", "redactions", "revealed", column="key"),
-    "hash": "hex(hash) = upper(:hash)",
+    "hash": "hash = :hash",
     "id": "id = :id",
     "kind": "kind = :kind",
-    "label": _named_in("label", "label", "labels"),
-    "passage": _named_in("passage", "passages"),
     "principal": """(actor = :principal OR subject = :principal
         OR request IN (SELECT request FROM entries WHERE actor = :principal AND request IS NOT NULL))""",
     "request": "request = :request",
-    "rule": _named_in("rule", "policies"),
     "since": "at >= :since",
     "until": "at < :until",
-    "value_hmac": _named_in("value_hmac", "question_hmac", "query_hmac"),
 }
-"""What each field of a query means in SQL."""
+"""What fields of a query mean in SQL."""
+_HELD_IN = {
+    "document": ("document", "documents", "cited"),
+    "label": ("label", "labels"),
+    "passage": ("passage", "passages"),
+    "rule": ("rule", "policies"),
+    "value_hmac": ("value_hmac", "question_hmac", "query_hmac"),
+}
+"""Which fields of an event hold, by themselves or in a list, what other fields of a query ask for."""
+_KEYS_OF = {"entity_type": ("redactions", "revealed")}
+"""Which have it as a key."""
+_COLUMNS = "id, writer, seq, hash, body"
 
 
-def read_entries(path: Path, query: EntryQuery) -> list[Entry]:
+def read_entries(place: TrailPlace, query: EntryQuery) -> list[Entry]:
     """Entries, newest first.
 
     Raises:
-        TrailUnreadableError: The file is missing or damaged.
+        TrailUnreadableError: The trail is missing or damaged.
     """
-    given = {name: getattr(query, name) for name in _CONDITIONS if getattr(query, name) is not None}
-    where = " AND ".join(_CONDITIONS[name] for name in given) or "true"
-    select = f"SELECT id, writer, seq, hash, body FROM entries WHERE {where} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - ours
-    values = {name: timestamp(value) if isinstance(value, datetime) else value for name, value in given.items()}
-    with closing(open_to_read(path)) as connection:
+    given = {field.name: getattr(query, field.name) for field in fields(query) if field.name != "limit"}
+    values = {name: _value(name, value) for name, value in given.items() if value is not None}
+    with closing(open_to_read(place)) as trail:
+        where = " AND ".join(["body IS NOT NULL", *(_condition(trail, name) for name in values)])
+        select = f"SELECT {_COLUMNS} FROM entries WHERE {where} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - ours
         try:
-            return [_entry(*row) for row in connection.execute(select, values | {"limit": query.limit})]
-        except (sqlite3.Error, ValueError, KeyError) as error:
-            raise unreadable(path, error) from error
+            return [_entry(*row) for row in trail.select(select, values | {"limit": query.limit})]
+        except (StorageError, ValueError, KeyError) as error:
+            raise unreadable(place, error) from error
 
 
-def read_on(path: Path, after: int, limit: int) -> tuple[str, list[Entry]]:
+def read_on(place: TrailPlace, after: int, limit: int) -> tuple[str, list[Entry]]:
     """The trail's id, and its entries from the one after number `after` on, oldest first, at most `limit`.
 
     Raises:
-        TrailUnreadableError: The file is missing or damaged.
+        TrailUnreadableError: The trail is missing or damaged.
     """
-    query = "SELECT id, writer, seq, hash, body FROM entries WHERE id > ? ORDER BY id LIMIT ?"
-    with closing(open_to_read(path)) as connection:
+    query = f"SELECT {_COLUMNS} FROM entries WHERE id > :after AND body IS NOT NULL ORDER BY id LIMIT :limit"  # noqa: S608 - ours
+    with closing(open_to_read(place)) as trail:
         try:
-            found = [_entry(*row) for row in connection.execute(query, (after, limit))]
-            return read_log_id(connection), found
-        except (sqlite3.Error, ValueError, KeyError) as error:
-            raise unreadable(path, error) from error
+            return trail.log, [_entry(*row) for row in trail.select(query, {"after": after, "limit": limit})]
+        except (StorageError, ValueError, KeyError) as error:
+            raise unreadable(place, error) from error
+
+
+def _condition(trail: ReadableTrail, name: str) -> str:
+    """What a field of a query means in SQL."""
+    if name in _CONDITIONS:
+        return _CONDITIONS[name]
+    held = [trail.holds(field, name) for field in _HELD_IN.get(name, ())]
+    keys = [trail.holds(field, name, as_key=True) for field in _KEYS_OF.get(name, ())]
+    return f"({' OR '.join(held + keys)})"
+
+
+def _value(name: str, value: datetime | str | int) -> str | int | bytes:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return _hash(str(value)) if name == "hash" else value
+
+
+def _hash(text: str) -> bytes:
+    """A hash from its hexadecimal digits; what is none is no entry's."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
 
 def _entry(id_: int, writer: str, seq: int, hash_: bytes, body: str) -> Entry:

@@ -5,22 +5,22 @@ is paid once for all who wait, with no timer. Any failure reaches every waiter; 
 """
 
 import logging
-import sqlite3
 import threading
 import time
 from concurrent.futures import CancelledError, Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Self
 
 from policies.audit.chain import encode
-from policies.audit.database import open_to_read
+from policies.audit.checkpoints import OnCheckpoint
 from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, Event, QuestionAsked
-from policies.audit.presence import gone, unfinished
+from policies.audit.places import TrailPlace, open_to_write
+from policies.audit.presence import unfinished
+from policies.audit.storage import StorageError
 from policies.audit.writer import ChainWriter, EntryRef
-from policies.errors import TrailUnavailableError, TrailUnreadableError
+from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 
 __all__ = ["EntryRef", "Trail", "TrailHealth"]
@@ -55,7 +55,7 @@ class _Waiting:
 
 
 class Trail:
-    """An open audit trail. Safe across threads; other processes may write to the same file."""
+    """An open audit trail. Safe across threads; other processes may write to the same trail."""
 
     def __init__(
         self, writer: ChainWriter, most_waiting: int = _MOST_WAITING, quiet_seconds: float = _QUIET_SECONDS
@@ -79,15 +79,18 @@ class Trail:
         self._thread.start()
 
     @classmethod
-    def open(cls, path: Path, keys: Keys, checkpoint_file: Path | None = None) -> Self:
-        """Open the trail to write, making it when there is none; checkpoints are copied to `checkpoint_file`.
+    def open(cls, place: TrailPlace, keys: Keys, on_checkpoint: OnCheckpoint | None = None) -> Self:
+        """Open the trail to write, making it when there is none.
+
+        `on_checkpoint` is told of the newest checkpoint within a second of its commit, and at first of the one that is
+        there.
 
         Raises:
             TrailUnavailableError: It cannot be opened or written.
         """
-        trail = cls(ChainWriter(path, keys, checkpoint_file))
+        trail = cls(ChainWriter(place, keys, on_checkpoint))
         try:
-            trail._end_what_was_left(path)
+            trail._end_what_was_left(place)
         except BaseException:  # Whatever it is goes on; the thread and the lock must not stay behind.
             trail.close()
             raise
@@ -154,16 +157,16 @@ class Trail:
             left, self._waiting = self._waiting, []
         _fail(left, "The audit trail was closed before it took this entry.")
 
-    def _end_what_was_left(self, path: Path) -> None:
+    def _end_what_was_left(self, place: TrailPlace) -> None:
         """Say of each question of a process that is gone that its end is unknown; those of running ones go on."""
         try:
-            with gone(path) as writers, closing(open_to_read(path)) as connection:
-                left = [one for writer in writers for one in unfinished(connection, writer)]
+            with closing(open_to_write(place)) as trail, trail.gone() as writers:
+                left = [one for writer in writers for one in unfinished(trail, writer)]
                 entries = [self.submit(AnswerUnknown(request, principal)) for request, principal in left]
                 for entry in entries:
                     entry.result(_CLOSE_SECONDS)
-        except (sqlite3.Error, OSError, TimeoutError, TrailUnreadableError) as error:
-            message = f"Questions that were left without an end in {path} could not be looked after: {error}."
+        except (StorageError, TimeoutError) as error:
+            message = f"Questions that were left without an end in {place} could not be looked after: {error}."
             raise TrailUnavailableError(message) from error
 
     def _run(self) -> None:

@@ -1,25 +1,24 @@
-"""Is the trail what was written? Needs the file, the public key, and for its end the last checkpoint kept elsewhere.
+"""Is the trail what was written? Needs the trail, the public key, and for its end the last checkpoint kept elsewhere.
 
 Every entry is hashed again and must follow the one before it in its writer's chain; the entries between two checkpoints
 must be those that the later one signed. What came after the newest checkpoint is held together by its chains alone.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
-from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from policies.audit.chain import genesis
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, digest
-from policies.audit.database import TABLES, open_to_read, read_log_id
 from policies.audit.merkle import root_of
+from policies.audit.places import TrailPlace, open_to_read
+from policies.audit.storage import ReadableTrail, StorageError
 from policies.keys import read_public_key
 
 _MOST_FINDINGS = 100
@@ -38,9 +37,9 @@ class FindingKind(StrEnum):
     CUT = "cut"
     """Entries that a checkpoint counted are missing from the end."""
     DAMAGED = "damaged"
-    """The file cannot be read to its end."""
+    """The trail cannot be read to its end."""
     DEFINITION_ALTERED = "definition-altered"
-    """The file's tables are not those we make; something may be hidden, or may have been changed."""
+    """The trail's tables are not those we make; something may be hidden, or may have been changed."""
     MISPLACED = "misplaced"
     """An entry does not follow the one before it in its writer's chain: altered, moved, or put in."""
     MISSING = "missing"
@@ -84,7 +83,9 @@ class VerificationReport:
         return not self.findings
 
 
-def verify(path: Path, public_key_pem: str, last_checkpoint: SignedCheckpoint | None = None) -> VerificationReport:
+def verify(
+    place: TrailPlace, public_key_pem: str, last_checkpoint: SignedCheckpoint | None = None
+) -> VerificationReport:
     """Check a whole trail, also beside a running writer.
 
     Without `last_checkpoint`, one that was kept where the trail's keeper could not change it, a trail that was cut or
@@ -92,13 +93,12 @@ def verify(path: Path, public_key_pem: str, last_checkpoint: SignedCheckpoint | 
 
     Raises:
         KeysUnusableError: The key is none.
-        TrailUnreadableError: There is no such file, or it is no trail.
+        TrailUnreadableError: There is none, or it is no trail.
     """
     key = read_public_key(public_key_pem)
-    with closing(open_to_read(path)) as connection:
-        connection.execute("BEGIN")  # One snapshot for entries and checkpoints.
-        verification = _Verification(read_log_id(connection), key)
-        verification.run(connection, last_checkpoint)
+    with closing(open_to_read(place)) as trail:
+        verification = _Verification(trail.log, key)
+        verification.run(trail, last_checkpoint)
         return verification.report()
 
 
@@ -126,15 +126,15 @@ class _Verification:
         self._findings: list[Finding] = []
         self._found_before_checkpoint = 0
 
-    def run(self, connection: sqlite3.Connection, kept: SignedCheckpoint | None) -> None:
+    def run(self, trail: ReadableTrail, kept: SignedCheckpoint | None) -> None:
         try:
-            self._check_definition(connection)
-            self._gather_checkpoints(connection, kept)
-            self._check_entries(connection)
+            self._check_definition(trail)
+            self._gather_checkpoints(trail, kept)
+            self._check_entries(trail)
             self._check_end()
-        except (sqlite3.Error, TypeError, ValueError) as error:
+        except (StorageError, TypeError, ValueError) as error:
             where = self._entries + 1
-            self._find(FindingKind.DAMAGED, where, where, f"The file cannot be read on from here: {error}.")
+            self._find(FindingKind.DAMAGED, where, where, f"The trail cannot be read on from here: {error}.")
 
     def report(self) -> VerificationReport:
         return VerificationReport(
@@ -150,15 +150,14 @@ class _Verification:
         if len(self._findings) <= _MOST_FINDINGS:
             self._findings.append(Finding(kind, first, last, detail))
 
-    def _check_definition(self, connection: sqlite3.Connection) -> None:
+    def _check_definition(self, trail: ReadableTrail) -> None:
         """A changed trigger, index or computed column could hide entries from those who search, or let them change."""
-        query = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"
-        if {sql for (sql,) in connection.execute(query)} != set(TABLES):
-            self._find(FindingKind.DEFINITION_ALTERED, 0, 0, "The file's tables, indexes or triggers were changed.")
+        if not trail.is_as_made():
+            self._find(FindingKind.DEFINITION_ALTERED, 0, 0, "The trail's tables, indexes or triggers were changed.")
 
-    def _gather_checkpoints(self, connection: sqlite3.Connection, kept: SignedCheckpoint | None) -> None:
+    def _gather_checkpoints(self, trail: ReadableTrail, kept: SignedCheckpoint | None) -> None:
         """The checkpoints that entries are held to: those whose signature is good, and the one kept elsewhere."""
-        rows = connection.execute("SELECT number, body, signature FROM checkpoints ORDER BY number")
+        rows = trail.select("SELECT number, body, signature FROM checkpoints ORDER BY number")
         stored, unbroken = self._read_checkpoints(rows)
         # Each names the digest of the one before, so the newest signature vouches for an unbroken line of them.
         vouched = unbroken and bool(stored) and stored[-1].is_signed_by(self._key)
@@ -212,16 +211,14 @@ class _Verification:
             self._find(FindingKind.OTHER_TRAIL, 0, 0, detail)
         return same
 
-    def _check_entries(self, connection: sqlite3.Connection) -> None:
-        connection.text_factory = bytes
-        rows = connection.execute("SELECT id, writer, seq, previous, hash, body FROM entries ORDER BY id")
+    def _check_entries(self, trail: ReadableTrail) -> None:
         # A verification spends its time in this loop: the usual is checked here, the rest is told apart in `_explain`.
         self._found_before_checkpoint = len(self._findings)
         sha256, expected, last_id, segment = hashlib.sha256, self._expected, 0, self._segment
         self._compare(0)  # With checkpoints of no entries, before the first.
         due = self._next_checkpoint()
-        for id_, writer, seq, previous, hash_, body in rows:
-            intact = sha256(previous + body).digest() == hash_
+        for id_, writer, seq, previous, hash_, body in trail.entries():
+            intact = sha256(previous + (body or b"")).digest() == hash_
             if not intact or expected.get(writer) != (seq, previous) or id_ != last_id + 1:
                 self._explain(_Place(id_, writer, seq, previous), last_id, intact=intact)
                 due = self._next_checkpoint()

@@ -28,7 +28,7 @@ def unknown(trail_file: Path) -> list[tuple[str, str]]:
 
 def vanish(trail: Trail) -> None:
     """What is left of a process that was killed: its lock is free, and nothing was closed."""
-    presence = trail._writer._presence
+    presence = trail._writer._storage._presence
     os.close(presence._file)
     presence._file = -1
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from policies.audit.chain import encode
-from policies.audit.checkpoints import Checkpoint, last_exported, sign_checkpoint
+from policies.audit.checkpoints import Checkpoint, CheckpointFile, last_exported, sign_checkpoint
 from policies.audit.events import SearchAsked, UserAdded
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.store import EntryRef, Trail
@@ -122,7 +122,7 @@ def test_many_entries_are_signed_with_their_commit(trail_file: Path, keys: Keys)
 def test_a_failed_commit_leaves_no_signature(trail_file: Path, keys: Keys) -> None:
     chain = ChainWriter(trail_file, keys)
     body = encode(asked(), datetime.now(UTC))
-    sound = chain._connection
+    sound = chain._storage._connection  # type: ignore[attr-defined]
     fail_to_sync(SimpleNamespace(_writer=chain), trail_file)  # type: ignore[arg-type]
     with pytest.raises(TrailUnavailableError):
         chain.append([body] * 64)
@@ -135,7 +135,7 @@ def test_a_failed_commit_leaves_no_signature(trail_file: Path, keys: Keys) -> No
 
 def test_a_quiet_trail_says_that_nothing_happened(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.jsonl"
-    with Trail(ChainWriter(trail_file, keys, copy), quiet_seconds=0.05) as trail:
+    with Trail(ChainWriter(trail_file, keys, CheckpointFile(copy)), quiet_seconds=0.05) as trail:
         until(lambda: rows(trail_file, "SELECT count(*) FROM checkpoints") >= [(2,)])
         trail.record(asked(), WAIT_SECONDS)
         until(lambda: rows(trail_file, "SELECT max(json_extract(body, '$.count')) FROM checkpoints") == [(1,)])
@@ -149,7 +149,7 @@ def test_a_quiet_trail_says_that_nothing_happened(trail_file: Path, keys: Keys, 
 def test_checkpoints_are_copied_elsewhere(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.jsonl"
     for _ in range(2):
-        with Trail.open(trail_file, keys, copy) as trail:
+        with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
             trail.record(asked(), WAIT_SECONDS)
     copied = [json.loads(line)["checkpoint"]["count"] for line in copy.read_text(encoding="utf-8").splitlines()]
     assert copied == [1, 2]
@@ -166,10 +166,10 @@ def test_a_copy_is_made_up_for_where_it_is_missing(trail_file: Path, keys: Keys,
     with Trail.open(trail_file, keys) as trail:
         trail.record(asked(), WAIT_SECONDS)
     copy, unmounted = tmp_path / "later.jsonl", tmp_path / "unmounted" / "kept.jsonl"
-    Trail.open(trail_file, keys, copy).close()
-    Trail.open(trail_file, keys, copy).close()
+    Trail.open(trail_file, keys, CheckpointFile(copy)).close()
+    Trail.open(trail_file, keys, CheckpointFile(copy)).close()
     assert len(copy.read_text(encoding="utf-8").splitlines()) == 1
-    with Trail.open(trail_file, keys, unmounted) as trail:
+    with Trail.open(trail_file, keys, CheckpointFile(unmounted)) as trail:
         until(lambda: "kept.jsonl" in trail.health.detail)
         unmounted.parent.mkdir()
         until(unmounted.exists)
@@ -182,18 +182,18 @@ def test_a_copy_that_knows_more_is_left_as_it_is(trail_file: Path, keys: Keys, t
     with Trail.open(trail_file, keys) as trail:
         trail.record(asked(), WAIT_SECONDS)
     older = trail_file.read_bytes()
-    with Trail.open(trail_file, keys, copy) as trail:
+    with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
         trail.record(asked(), WAIT_SECONDS)
     trail_file.write_bytes(older)
     before = copy.read_bytes()
-    Trail.open(trail_file, keys, copy).close()
+    Trail.open(trail_file, keys, CheckpointFile(copy)).close()
     assert copy.read_bytes() == before
     assert not verify(trail_file, keys.public_key_pem(), last_exported(copy)).ok
 
 
 def test_a_copy_that_cannot_be_written_is_said_and_made_later(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "unmounted" / "checkpoints.jsonl"
-    with Trail.open(trail_file, keys, copy) as trail:
+    with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
         trail.record(asked(), WAIT_SECONDS)
         until(lambda: "checkpoints.jsonl" in trail.health.detail)
         assert trail.health.ready, "entries are still durable"
@@ -240,7 +240,7 @@ def test_a_newest_checkpoint_that_is_not_ours_is_said(
 ) -> None:
     """Were it trusted, nothing would be signed or copied any more, and entries cut after it would not be missed."""
     copy = tmp_path / "elsewhere.jsonl"
-    with Trail.open(trail_file, keys, copy) as trail:
+    with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
         trail.record(asked(1), WAIT_SECONDS)
         until(copy.exists)
         if running:
@@ -250,7 +250,7 @@ def test_a_newest_checkpoint_that_is_not_ours_is_said(
             assert trail.health.ready, "entries are still durable"
     if not running:
         put_in_a_checkpoint(trail_file, keys, other_keys, forgery)
-        with Trail.open(trail_file, keys, copy) as trail:
+        with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
             trail.record(asked(2), WAIT_SECONDS)
             until(lambda: "did not sign" in trail.health.detail)
     assert rows(trail_file, "SELECT count(*) FROM checkpoints") == [(2,)], "nothing is signed after it"
@@ -281,7 +281,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def fill_the_disk(trail: Trail, _: Path) -> Callable[[], None]:
-    connection = trail._writer._connection
+    connection = trail._writer._storage._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     big = UserAdded("root", "x", tuple(f"group-{number}" * 20 for number in range(2000)), ())
@@ -291,7 +291,7 @@ def fill_the_disk(trail: Trail, _: Path) -> Callable[[], None]:
 
 
 def lock_the_file(trail: Trail, file: Path) -> Callable[[], None]:
-    trail._writer._connection.execute("PRAGMA busy_timeout = 10")
+    trail._writer._storage._connection.execute("PRAGMA busy_timeout = 10")
     blocker = sqlite3.connect(file, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
 
@@ -324,18 +324,18 @@ def replace_it(trail: Trail, file: Path) -> Callable[[], None]:
 
 
 def make_it_read_only(trail: Trail, _: Path) -> Callable[[], None]:
-    trail._writer._connection.execute("PRAGMA query_only = ON")
+    trail._writer._storage._connection.execute("PRAGMA query_only = ON")
     return lambda: None
 
 
 def close_the_connection(trail: Trail, _: Path) -> Callable[[], None]:
-    trail._writer._connection.close()
+    trail._writer._storage._connection.close()
     return lambda: None
 
 
 def fail_to_sync(trail: Trail, _: Path) -> Callable[[], None]:
     """The statement that makes entries durable fails, as it does when the disk reports an error."""
-    sound = trail._writer._connection
+    sound = trail._writer._storage._connection
 
     def execute(statement: str, *values: object) -> object:
         if statement == "COMMIT":
@@ -343,7 +343,7 @@ def fail_to_sync(trail: Trail, _: Path) -> Callable[[], None]:
             raise sqlite3.OperationalError(message)
         return sound.execute(statement, *values)
 
-    trail._writer._connection = SimpleNamespace(  # type: ignore[assignment]
+    trail._writer._storage._connection = SimpleNamespace(  # type: ignore[assignment]
         execute=execute, executemany=sound.executemany, close=sound.close, in_transaction=True
     )
     return lambda: None
@@ -410,7 +410,7 @@ def test_acknowledged_entries_that_vanish_close_the_door(trail: Trail, trail_fil
 
 def test_a_commit_that_only_seemed_to_fail_does_not_break_the_chain(trail_file: Path, keys: Keys) -> None:
     chain = ChainWriter(trail_file, keys)
-    sound = chain._connection
+    sound = chain._storage._connection
 
     def execute(statement: str, *values: object) -> object:
         result = sound.execute(statement, *values)
@@ -419,7 +419,7 @@ def test_a_commit_that_only_seemed_to_fail_does_not_break_the_chain(trail_file: 
             raise sqlite3.OperationalError(message)
         return result
 
-    chain._connection = SimpleNamespace(  # type: ignore[assignment]
+    chain._storage._connection = SimpleNamespace(  # type: ignore[assignment]
         execute=execute, executemany=sound.executemany, close=sound.close, in_transaction=False
     )
     with pytest.raises(TrailUnavailableError):

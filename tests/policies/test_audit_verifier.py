@@ -15,7 +15,7 @@ import pytest
 
 from policies.audit import verifier
 from policies.audit.chain import encode, entry_hash, genesis
-from policies.audit.checkpoints import SignedCheckpoint, digest, last_exported, sign_checkpoint
+from policies.audit.checkpoints import CheckpointFile, SignedCheckpoint, digest, last_exported, sign_checkpoint
 from policies.audit.database import TABLES
 from policies.audit.events import QuestionAsked
 from policies.audit.merkle import root_of
@@ -35,7 +35,7 @@ def body(number: int) -> str:
 
 def write(file: Path, keys: Keys, copy: Path, rng: random.Random, groups: int) -> None:
     """A trail that several processes wrote, in groups of different sizes, and signed now and then."""
-    writers = [ChainWriter(file, keys, copy) for _ in range(rng.randint(1, 4))]
+    writers = [ChainWriter(file, keys, CheckpointFile(copy)) for _ in range(rng.randint(1, 4))]
     for number in range(groups):
         writer = rng.choice(writers)
         writer.append([body(number * 100 + place) for place in range(rng.randint(1, 6))])
