@@ -35,14 +35,16 @@ class Recorder:
         self._deadline_seconds = deadline_seconds
         self.observe: Callable[[float], None] = _ignore
 
-    def submit(self, event: Event) -> Future[EntryRef]:
+    def submit(self, event: Event, patience_seconds: float = 0.0) -> Future[EntryRef]:
         """Hand an event to the trail without waiting; nothing may be shown before `durable` returns.
+
+        With patience it may be written together with entries that come within that time.
 
         Raises:
             TrailUnavailableError: The trail takes no events.
         """
         started = time.perf_counter()
-        entry = self._trail.submit(event)
+        entry = self._trail.submit(event, patience_seconds)
         entry.add_done_callback(lambda done: self._observe(done, time.perf_counter() - started))
         return entry
 

@@ -108,7 +108,8 @@ class Authentication(ASGIMiddleware):
         callers = self._services.callers
         if presented:
             try:
-                return await asyncio.to_thread(callers.by_key, presented)
+                known = callers.by_known_key(presented)
+                return known if known is not None else await asyncio.to_thread(callers.by_key, presented)
             except NotAuthenticatedError as error:
                 await self._record(scope, error, "key")
                 raise
@@ -167,7 +168,7 @@ class OnePolicy(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Look which policies are in force, and hold on to them."""
         policies = self._services.authorizer
-        with policies.pinned(await asyncio.to_thread(policies.latest)):
+        with policies.pinned(policies.known() or await asyncio.to_thread(policies.latest)):
             await next_app(scope, receive, send)
 
 

@@ -59,6 +59,7 @@ from policies.keys import Keys, open_keys
 from policies.redaction.finder import Finder
 from policies.redaction.isolated import IsolatedRedactor
 from policies.redaction.site import SiteRedaction
+from retrieval.changes import Changes
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
@@ -116,6 +117,8 @@ class Services:
             self.last_use.close()
         if "trail" in self.__dict__:
             self.trail.close()
+        if "changes" in self.__dict__:
+            self.changes.close()
         if "database" in self.__dict__:
             self.database.dispose()
 
@@ -142,6 +145,11 @@ class Services:
         return open_database(self.home.database)
 
     @cached_property
+    def changes(self) -> Changes:
+        """Nothing is looked at yet."""
+        return Changes(self.database)
+
+    @cached_property
     def trail(self) -> Trail:
         require_part(self.home.trail, "audit trail", TrailUnavailableError)
         copies = self.config.audit.checkpoint_file
@@ -153,7 +161,7 @@ class Services:
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:
-        return CurrentPolicies(self.database, self._record_policy, self.site_redaction.types)
+        return CurrentPolicies(self.database, self._record_policy, self.site_redaction.types, self.changes)
 
     def _record_policy(self, event: PolicyRefused) -> None:
         """The trail is opened only when there is something to say."""
@@ -214,7 +222,8 @@ class Services:
 
     @cached_property
     def callers(self) -> Callers:
-        return Callers(ApiKeys(self.database, self.last_use, self.freshness), self.sessions)
+        keys = ApiKeys(self.database, self.last_use, self.freshness, changes=self.changes)
+        return Callers(keys, self.sessions)
 
     @cached_property
     def password_sign_in(self) -> PasswordSignIn:
@@ -275,7 +284,12 @@ class Services:
     def index(self) -> PassageIndex:
         self.embedder.load()
         index = PassageIndex(
-            self.database, self.embedder.dimensions, self.embedder.id, self.index_files, self.quarantine
+            self.database,
+            self.embedder.dimensions,
+            self.embedder.id,
+            self.index_files,
+            self.quarantine,
+            self.changes,
         )
         if not index.restore(self.first_state):
             index.rebuild()
@@ -311,6 +325,7 @@ class Services:
             AccessFilters(self.authorizer),
             self.clock,
             self.config.retrieval,
+            self.changes,
         )
 
     @cached_property

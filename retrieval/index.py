@@ -17,6 +17,7 @@ from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
 from retrieval.building import Entry, Merged, merge, segment_of
+from retrieval.changes import Changes
 from retrieval.chunks import index_text
 from retrieval.labels import CorpusState, corpus_state
 from retrieval.layers import Layer, whole
@@ -65,8 +66,10 @@ class PassageIndex:
         embedder: str,
         files: IndexFiles | None = None,
         quarantine: Quarantine | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self._database = database
+        self._changes = changes or Changes(database)
         self._dimensions = dimensions
         self._quarantine = quarantine or Quarantine()
         self._made_with = f"{embedder}/{self._quarantine.name}"
@@ -97,8 +100,7 @@ class PassageIndex:
         Raises:
             IndexUnusableError: The stored vectors were made by another embedder.
         """
-        with Session(self._database) as session:
-            state = corpus_state(session)
+        state = self._changes.marks().corpus
         epoch = state.epoch if state == self._snapshot.state else self._take_in()
         if _is_due(self._snapshot.layers) and time.monotonic() >= self._not_before:
             self._not_before = time.monotonic() + 1

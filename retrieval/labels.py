@@ -1,6 +1,7 @@
 """Labels in storage: each distinct one once, and the epoch that grows whenever anything findable changes."""
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -48,18 +49,36 @@ def label_uses(session: Session, source: str | None = None) -> tuple[dict[int, i
     return dict(session.exec(of_documents).all()), dict(session.exec(of_parts).all())
 
 
-def stale_sources(session: Session, now: datetime) -> frozenset[str]:
-    """The sources whose permissions were read longer ago than they may have been: their documents are not shown."""
+class LimitedSource(NamedTuple):
+    """A source whose permissions may be only so old, and when they were read."""
+
+    name: str
+    most: timedelta
+    read_at: datetime | None
+
+
+def limited_sources(session: Session) -> tuple[LimitedSource, ...]:
+    """The sources whose permissions grow too old."""
     limited = session.exec(select(SourceRow).where(col(SourceRow.max_acl_age_seconds) > 0))
-    return frozenset(
-        row.name for row in limited if is_older(row.access_read_at, timedelta(seconds=row.max_acl_age_seconds), now)
+    return tuple(
+        LimitedSource(row.name, timedelta(seconds=row.max_acl_age_seconds), row.access_read_at) for row in limited
     )
 
 
+def stale_of(sources: Iterable[LimitedSource], now: datetime) -> frozenset[str]:
+    """Those whose permissions were read longer ago than they may have been: their documents are not shown."""
+    return frozenset(source.name for source in sources if is_older(source.read_at, source.most, now))
+
+
+def stale_sources(session: Session, now: datetime) -> frozenset[str]:
+    """The sources whose permissions were read longer ago than they may have been: their documents are not shown."""
+    return stale_of(limited_sources(session), now)
+
+
 def corpus_state(session: Session) -> CorpusState:
-    """The state of what this session sees."""
-    row = session.get(CorpusRow, 1)
-    return CorpusState(row.epoch, row.stamp) if row else CorpusState(0, "")
+    """The state of what this session sees; asked for with every search, so without what a mapped row costs."""
+    row = session.connection().exec_driver_sql("SELECT epoch, stamp FROM corpus WHERE id = 1").first()
+    return CorpusState(*row) if row else CorpusState(0, "")
 
 
 def next_epoch(session: Session) -> int:

@@ -10,7 +10,9 @@ import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
@@ -23,8 +25,9 @@ from policies.labels import Label
 from policies.personal_data import Span
 from policies.principals import Principal
 from retrieval.authors import author_key, take
+from retrieval.changes import Changes, Marks
 from retrieval.index import PassageIndex
-from retrieval.labels import all_labels, corpus_state, stale_sources
+from retrieval.labels import LimitedSource, all_labels, corpus_state, limited_sources, stale_of
 from retrieval.options import RetrievalOptions
 from retrieval.quarantine import Quarantine
 from retrieval.ranking import Candidate
@@ -94,7 +97,7 @@ class Found:
 class Retriever:
     """Searches what a principal may read. Safe across threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - each is a part of its own.
         self,
         database: Engine,
         index: PassageIndex,
@@ -103,8 +106,10 @@ class Retriever:
         filters: AccessFilters,
         clock: SteadyClock | None = None,
         options: RetrievalOptions | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self._database = database
+        self._changes = changes or Changes(database)
         self._index = index
         self._embedder = embedder
         self._authorizer = authorizer
@@ -116,18 +121,35 @@ class Retriever:
         self._stale: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._labels: tuple[object, dict[int, Label]] = (None, {})
+        self._limited: tuple[object, tuple[LimitedSource, ...]] = (None, ())
 
     def access(self, principal: Principal, context: RequestContext) -> AccessFilter:
         """What the principal may read as of now."""
-        with Session(self._database) as session:
-            state = corpus_state(session)
-            with self._lock:
-                if self._labels[0] != state:
-                    self._labels = (state, all_labels(session))
-                labels = self._labels[1]
-            stale = stale_sources(session, self._clock.now())
+        marks = self._changes.marks()
+        state, labels = self._labels
+        if state != marks.corpus:
+            with Session(self._database) as session:
+                labels = self._labels_of(session)
+        stale = self._stale_sources(marks)
         self._announce(stale)
-        return self._filters.filter_for(principal, labels, state.epoch, context, stale)
+        return self._filters.filter_for(principal, labels, marks.corpus.epoch, context, stale)
+
+    def _labels_of(self, session: Session) -> dict[int, Label]:
+        """Every label, in the state that a session sees."""
+        state, (known, labels) = corpus_state(session), self._labels
+        if state != known:
+            labels = all_labels(session)
+            self._labels = (state, labels)
+        return labels
+
+    def _stale_sources(self, marks: Marks) -> frozenset[str]:
+        """The sources whose permissions are too old at this moment."""
+        known, limited = self._limited
+        if known != (marks.schema, marks.sources):
+            with Session(self._database) as session:
+                limited = limited_sources(session)
+            self._limited = ((marks.schema, marks.sources), limited)
+        return stale_of(limited, self._clock.now())
 
     def _announce(self, stale: frozenset[str]) -> None:
         """Say once when a source's permissions become too old, and once when they are read again."""
@@ -185,61 +207,94 @@ class Retriever:
         """
         with Session(self._database) as session:
             rows = self._rows(session, [candidate.passage_id for candidate in candidates])
-            labels = all_labels(session)
-            stale = stale_sources(session, self._clock.now())
-        ids = {passage.label_id for passage, _ in rows.values()} & access.label_ids & labels.keys()
+            labels = self._labels_of(session)
+        stale = self._stale_sources(self._changes.marks())
+        ids = {row.label_id for row in rows.values()} & access.label_ids & labels.keys()
         ids = {id_ for id_ in ids if not is_stale(labels[id_], stale)}
         decisions = self._authorizer.decide_labels(access.principal, {id_: labels[id_] for id_ in ids}, access.context)
-        admitted: list[tuple[Candidate, PassageRow, DocumentRow]] = []
+        admitted: list[tuple[Candidate, _Stored]] = []
         for candidate in candidates:
             row = rows.get(candidate.passage_id)
-            if row is None or row[1].deleted:
+            if row is None or row.deleted:
                 continue
-            decision = decisions.get(row[0].label_id)
+            decision = decisions.get(row.label_id)
             if decision is None or not decision.allowed:
-                _log.error("passage_refused_by_second_check passage=%s label=%s", candidate.passage_id, row[0].label_id)
+                _log.error("passage_refused_by_second_check passage=%s label=%s", candidate.passage_id, row.label_id)
                 continue
-            if not self._quarantine.holds(row[0].flags, released=row[0].released):
-                admitted.append((candidate, *row))
-        taken = take(admitted, limit, self._author_share, lambda each: author_key(each[2].source, each[2].author))
+            if not self._quarantine.holds(row.flags, released=row.released):
+                admitted.append((candidate, row))
+        taken = take(admitted, limit, self._author_share, lambda each: author_key(each[1].source, each[1].author))
         return tuple(
-            _found(rank, candidate, passage, document, labels[passage.label_id])
-            for rank, (candidate, passage, document) in enumerate(taken, start=1)
+            _found(rank, candidate, row, labels[row.label_id]) for rank, (candidate, row) in enumerate(taken, start=1)
         )
 
-    def _rows(self, session: Session, passage_ids: Collection[int]) -> dict[int, tuple[PassageRow, DocumentRow]]:
-        query = (
-            select(PassageRow, DocumentRow)
-            .where(PassageRow.document_id == DocumentRow.id)
-            .where(col(PassageRow.id).in_(passage_ids))
-        )
-        return {passage.id or 0: (passage, document) for passage, document in session.exec(query)}
+    def _rows(self, session: Session, passage_ids: Collection[int]) -> dict[int, "_Stored"]:
+        found = session.connection().execute(_STORED, {"ids": list(passage_ids)})
+        return {row.passage_id: row for row in map(_Stored._make, found)}
 
 
-def _found(rank: int, candidate: Candidate, passage: PassageRow, document: DocumentRow, label: Label) -> FoundPassage:
+class _Stored(NamedTuple):
+    """A passage and its document as they are in the database now."""
+
+    passage_id: int
+    ordinal: int
+    label_id: int
+    heading: str
+    heading_spans: str
+    text: str
+    spans: str
+    flags: str
+    released: bool
+    start: int
+    end: int
+    page: int | None
+    document: str
+    source: str
+    path: str
+    path_spans: str
+    title: str
+    title_spans: str
+    url: str
+    author: str
+    modified: datetime | None
+    content_digest: str
+    deleted: bool
+
+
+_PASSAGE, _DOCUMENT = PassageRow.__table__.c, DocumentRow.__table__.c  # type: ignore[attr-defined]
+# Columns rather than mapped rows, which take five times as long, with every search.
+_STORED = sa.select(
+    _PASSAGE.id,
+    *(_PASSAGE[name] for name in _Stored._fields[1:12]),
+    _DOCUMENT.id,
+    *(_DOCUMENT[name] for name in _Stored._fields[13:]),
+).where(_PASSAGE.document_id == _DOCUMENT.id, _PASSAGE.id.in_(sa.bindparam("ids", expanding=True)))
+
+
+def _found(rank: int, candidate: Candidate, row: _Stored, label: Label) -> FoundPassage:
     return FoundPassage(
         rank=rank,
         score=round(candidate.score, 6),
         similarity=candidate.similarity,
         keyword_score=candidate.keyword_score,
         passage_id=candidate.passage_id,
-        ordinal=passage.ordinal,
-        document=document.id,
-        source=document.source,
-        path=document.path,
-        path_spans=read_spans(document.path_spans),
-        title=document.title,
-        title_spans=read_spans(document.title_spans),
-        heading=passage.heading,
-        heading_spans=read_spans(passage.heading_spans),
-        text=passage.text,
-        spans=read_spans(passage.spans),
-        start=passage.start,
-        end=passage.end,
-        page=passage.page,
-        url=document.url,
-        author=document.author,
-        modified=document.modified,
-        content_digest=document.content_digest,
+        ordinal=row.ordinal,
+        document=row.document,
+        source=row.source,
+        path=row.path,
+        path_spans=read_spans(row.path_spans),
+        title=row.title,
+        title_spans=read_spans(row.title_spans),
+        heading=row.heading,
+        heading_spans=read_spans(row.heading_spans),
+        text=row.text,
+        spans=read_spans(row.spans),
+        start=row.start,
+        end=row.end,
+        page=row.page,
+        url=row.url,
+        author=row.author,
+        modified=row.modified,
+        content_digest=row.content_digest,
         label=label,
     )

@@ -31,7 +31,7 @@ from gateway.recording import Recorder, decisions_digest, new_request_id, passag
 from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
-from policies.audit.events import AnswerFailed, AnswerGiven, PersonalDataRevealed, QuestionAsked
+from policies.audit.events import AnswerFailed, AnswerGiven, Event, PersonalDataRevealed, QuestionAsked
 from policies.audit.receipts import (
     Receipt,
     ReceiptEntry,
@@ -58,6 +58,8 @@ _USER, _HISTORY = "user", "history"
 """Where a value stood: in what the asker typed, or in earlier answers; otherwise see `_origin`."""
 _TOKENS_PER_WORD = 2
 """Room for an answer of so many words, placeholders and numbers included."""
+_PATIENCE_SECONDS = 0.01
+"""How long the entry on what was found waits for the one on the answer, to share its commit where that is quick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class _Run:
     redactions: Counter[str] = field(default_factory=Counter)
     revealed: list[PersonalDataRevealed] = field(default_factory=list)
     passages: list[FoundPassage] = field(default_factory=list)
+    submitted: list[Future[EntryRef]] = field(default_factory=list)
     last: Chunk = field(default_factory=lambda: Chunk(""))
 
     def mark(self, what: str) -> None:
@@ -163,7 +166,7 @@ class Chats:
             return await self._ask(question)
 
     async def _ask(self, question: Question) -> Answer:
-        conversation = await asyncio.to_thread(self._conversation, question)
+        conversation = await self._conversation(question)
         run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options))
         intent = self._recorder.submit(self._intent(run))
         try:
@@ -193,9 +196,9 @@ class Chats:
     def _validate(self, question: Question) -> None:
         require_text(question.text, "question", self._options.question_characters)
 
-    def _conversation(self, question: Question) -> Conversation:
+    async def _conversation(self, question: Question) -> Conversation:
         if question.conversation is not None:
-            return self._conversations.open(question.principal.id, question.conversation)
+            return await asyncio.to_thread(self._conversations.open, question.principal.id, question.conversation)
         begun = new_conversation()
         return Conversation(begun.id, question.history, begun.pseudonyms)
 
@@ -215,7 +218,7 @@ class Chats:
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
-        await self._recorder.record(passages_retrieved(run.id, found))
+        run.submitted.append(self._recorder.submit(passages_retrieved(run.id, found), _PATIENCE_SECONDS))
         most, most_tokens = self._options.passages, self._options.passage_tokens
         run.passages = cut(found.passages, most, most_tokens, self._author_share)
         draft = await self._draft(run) if run.passages else None
@@ -329,7 +332,10 @@ class Chats:
             output_sha256=_sha256(text),
             receipt_sha256=receipt_digest(receipt),
         )
-        await self._recorder.record_all([*run.revealed, given])
+        events: list[Event] = [*run.revealed, given]
+        run.submitted += [self._recorder.submit(event) for event in events]
+        for each in run.submitted:
+            await self._recorder.durable(each)
         if run.question.keep or run.question.conversation is not None:
             said = Message(Speaker.USER, run.question.text), Message(Speaker.ASSISTANT, text)
             await asyncio.to_thread(self._conversations.append, run.question.principal.id, run.conversation, *said)

@@ -1,7 +1,8 @@
 """Who is in which group, which group is in which, and where each of these comes from, in storage.
 
 Principals get the closure (`policies.groups`). It is read in one statement beside the one that finds them, over only
-those groups that can be reached; nothing is remembered between requests, so a change counts at the next one.
+those groups that can be reached. Whoever remembers it looks with each request whether it still holds
+(`retrieval/changes.py`), so a change counts at the next one.
 """
 
 from collections import defaultdict

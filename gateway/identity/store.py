@@ -134,13 +134,34 @@ class Known:
     refused: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """All that is stored of a user and decides who they are; `groups` is the closure, none where it is too large."""
+
+    row: UserRow
+    directory: DirectoryRow | None
+    groups: frozenset[str] | None
+
+    def known(self, freshness: Freshness) -> Known:
+        """Who they are at this moment. Whoever cannot be judged is nobody: without groups, roles or leave."""
+        kind = PrincipalKind(self.row.kind)
+        refused = "" if self.row.active else "disabled"
+        if not refused and freshness.is_lost(self.row.origin, self.directory):
+            refused = "directory-lost"
+        if self.groups is None:
+            nobody = Principal(self.row.id, frozenset(), frozenset(), kind, active=False)
+            return Known(nobody, refused or "too-many-groups")
+        roles = frozenset(Role(role) for role in self.row.roles.split())
+        return Known(Principal(self.row.id, self.groups, roles, kind, active=not refused), refused)
+
+
 def read_known(session: Session, user_id: str, freshness: Freshness) -> Known | None:
     """A user, with the closure of their groups."""
     query = select(UserRow, DirectoryRow).join(DirectoryRow, _directory_of_user(), isouter=True)
     found = session.exec(query.where(UserRow.id == user_id)).first()
     if found is None:
         return None
-    return _known(found[0], found[1], freshness, lambda: groups_of(session, user_id))
+    return _stored(found[0], found[1], lambda: groups_of(session, user_id)).known(freshness)
 
 
 def read_principal(session: Session, user_id: str, freshness: Freshness) -> Principal | None:
@@ -149,7 +170,7 @@ def read_principal(session: Session, user_id: str, freshness: Freshness) -> Prin
     return known.principal if known else None
 
 
-def find_key(session: Session, key_id: str, freshness: Freshness) -> tuple[ApiKeyRow, Known] | None:
+def find_key(session: Session, key_id: str) -> tuple[ApiKeyRow, StoredUser] | None:
     """A key and whose it is."""
     query = (
         select(ApiKeyRow, UserRow, DirectoryRow)
@@ -160,7 +181,7 @@ def find_key(session: Session, key_id: str, freshness: Freshness) -> tuple[ApiKe
     if found is None:
         return None
     row, user, directory = found
-    return row, _known(user, directory, freshness, lambda: groups_of(session, user.id))
+    return row, _stored(user, directory, lambda: groups_of(session, user.id))
 
 
 def find_session(session: Session, token_sha256: str, freshness: Freshness) -> tuple[SessionRow, Known] | None:
@@ -177,7 +198,7 @@ def find_session(session: Session, token_sha256: str, freshness: Freshness) -> t
     if found is None:
         return None
     row, user, directory = found
-    return row, _known(user, directory, freshness, lambda: groups_of(session, user.id))
+    return row, _stored(user, directory, lambda: groups_of(session, user.id)).known(freshness)
 
 
 def write_user(
@@ -204,7 +225,7 @@ def list_known(session: Session, freshness: Freshness) -> list[Known]:
     query = select(UserRow, DirectoryRow).join(DirectoryRow, _directory_of_user(), isouter=True)
 
     def known(user: UserRow, directory: DirectoryRow | None) -> Known:
-        return _known(user, directory, freshness, lambda: closure_of(user.id, memberships, nestings))
+        return _stored(user, directory, lambda: closure_of(user.id, memberships, nestings)).known(freshness)
 
     return [known(user, directory) for user, directory in session.exec(query.order_by(UserRow.id))]
 
@@ -223,18 +244,9 @@ def _directory_of_user() -> ColumnElement[bool]:
     return col(DirectoryRow.origin) == col(UserRow.origin)
 
 
-def _known(
-    row: UserRow, directory: DirectoryRow | None, freshness: Freshness, groups: Callable[[], frozenset[str]]
-) -> Known:
-    """Whoever cannot be judged is nobody: without groups, roles, or leave to do anything."""
-    kind = PrincipalKind(row.kind)
-    refused = "" if row.active else "disabled"
-    if not refused and freshness.is_lost(row.origin, directory):
-        refused = "directory-lost"
+def _stored(row: UserRow, directory: DirectoryRow | None, groups: Callable[[], frozenset[str]]) -> StoredUser:
     try:
-        found = groups()
+        return StoredUser(row, directory, groups())
     except TooManyGroupsError as error:
         _log.error("groups_not_decided user=%s reason=%s", row.id, error)
-        return Known(Principal(row.id, frozenset(), frozenset(), kind, active=False), refused or "too-many-groups")
-    roles = frozenset(Role(role) for role in row.roles.split())
-    return Known(Principal(row.id, found, roles, kind, active=not refused), refused)
+        return StoredUser(row, directory, None)

@@ -26,6 +26,7 @@ from policies.labels import Label
 from policies.personal_data import KnownTypes, SpanType
 from policies.principals import Principal
 from policies.sources import OwnedSource
+from retrieval.changes import Changes
 
 _log = logging.getLogger(__name__)
 _ANSWERING = RequestContext()
@@ -49,7 +50,11 @@ class CurrentPolicies:
     """Decides by the policies in force. Safe across threads."""
 
     def __init__(
-        self, database: Engine, report: Callable[[PolicyRefused], object], types: KnownTypes = _BUILT_IN_TYPES
+        self,
+        database: Engine,
+        report: Callable[[PolicyRefused], object],
+        types: KnownTypes = _BUILT_IN_TYPES,
+        changes: Changes | None = None,
     ) -> None:
         """Nothing is read yet; `report` is told when stored policies cannot be used.
 
@@ -59,6 +64,8 @@ class CurrentPolicies:
         self._database = database
         self._report = report
         self._lock = threading.Lock()
+        self._changes = changes or Changes(database)
+        self._looked_at: tuple[int, str] | None = None
         self._head: Head | None = None
         self._authorizer: Authorizer | None = None
         self._closed = Authorizer.closed()
@@ -79,14 +86,25 @@ class CurrentPolicies:
         held = _pinned.get()
         return held[1] if held is not None and held[0] is self else self.latest()
 
+    def known(self) -> Authorizer | None:
+        """The policies in force, if it can be told at once that they still are; none where `latest` has to look."""
+        marks = self._changes.glance()
+        if marks is None or self._looked_at != (marks.schema, marks.policies):
+            return None
+        return self._authorizer
+
     def latest(self) -> Authorizer:
         """The policies in force, after a look at whether others have become current."""
         try:
-            head = read_head(self._database)
+            marks = self._changes.marks()
+            looked_at = (marks.schema, marks.policies)
             with self._lock:
-                if self._authorizer is None or head != self._head:
-                    self._authorizer = self._usable(head)
-                    self._head = head
+                if self._authorizer is None or looked_at != self._looked_at:
+                    head = read_head(self._database)
+                    if self._authorizer is None or head != self._head:
+                        self._authorizer = self._usable(head)
+                        self._head = head
+                    self._looked_at = looked_at
                 return self._authorizer
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be decided by what cannot be looked up
             # Not the last good ones here: without the database nobody can say that they still are in force.

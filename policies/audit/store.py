@@ -51,6 +51,7 @@ class TrailHealth:
 @dataclass(slots=True)
 class _Waiting:
     body: str
+    due: float
     future: Future[EntryRef] = field(default_factory=Future)
 
 
@@ -110,15 +111,17 @@ class Trail:
         detail = "The audit trail is closed." if closing else self._append_problem or self._seal_problem
         return TrailHealth(not closing and not self._append_problem and self._thread.is_alive(), waiting, detail)
 
-    def submit(self, event: Event) -> Future[EntryRef]:
+    def submit(self, event: Event, patience_seconds: float = 0.0) -> Future[EntryRef]:
         """Hand over an event; the future gives its place in the trail once it is durable, or fails.
 
-        A future that was cancelled is written all the same: what it announced may have begun.
+        With patience it need not be written at once, but with the next entries or after so long: who is about to record
+        another saves a wait for the disk. A future that was cancelled is written all the same: what it announced may
+        have begun.
 
         Raises:
             TrailUnavailableError: The trail is closed, or so far behind that it takes no more.
         """
-        entry = _Waiting(encode(event, datetime.now(UTC)))
+        entry = _Waiting(encode(event, datetime.now(UTC)), time.monotonic() + patience_seconds)
         with self._changed:
             if self._closing or not self._thread.is_alive():
                 message = "The audit trail is closed, so nothing is answered. Start the service again."
@@ -185,8 +188,14 @@ class Trail:
                 idle = self._unsealed_since is None and not self._append_problem
                 quiet_left = self._sealed_at + self._quiet_seconds - time.monotonic()
                 self._changed.wait(max(0.0, quiet_left) if idle else _SEAL_SECONDS)
+            while not self._closing and (left := self._patience()) > 0:
+                self._changed.wait(left)
             batch, self._waiting = self._waiting[:_MOST_TOGETHER], self._waiting[_MOST_TOGETHER:]
             return None if self._closing and not batch else batch
+
+    def _patience(self) -> float:
+        """How many seconds the most urgent of those that wait can still do so."""
+        return min((entry.due for entry in self._waiting), default=0.0) - time.monotonic()
 
     def _commit(self, batch: list[_Waiting]) -> None:
         try:

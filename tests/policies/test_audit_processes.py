@@ -97,8 +97,8 @@ def questions_without_an_end(trail_file: Path) -> set[object]:
 class HastyTrail(Trail):
     """The negative control: acknowledges before the disk has it."""
 
-    def submit(self, event: Event) -> Future[EntryRef]:
-        super().submit(event)
+    def submit(self, event: Event, patience_seconds: float = 0.0) -> Future[EntryRef]:
+        super().submit(event, patience_seconds)
         future: Future[EntryRef] = Future()
         future.set_result(EntryRef("log", "writer", 1, "0" * 64))
         return future

@@ -355,9 +355,9 @@ class DoubtfulTrail:
     def __init__(self, trail: Trail, kind: str, error: Exception | None) -> None:
         self._trail, self._kind, self._error = trail, kind, error
 
-    def submit(self, event: Event) -> "Future[EntryRef]":
+    def submit(self, event: Event, patience_seconds: float = 0.0) -> "Future[EntryRef]":
         if event.kind != self._kind:
-            return self._trail.submit(event)
+            return self._trail.submit(event, patience_seconds)
         doubtful: Future[EntryRef] = Future()
         if self._error is not None:
             doubtful.set_exception(self._error)

@@ -23,6 +23,7 @@ from policies.context import Purpose, RequestContext
 from policies.errors import PolicyInvalidError, TrailUnavailableError
 from policies.labels import Classification, Label
 from policies.principals import ANONYMOUS, Principal, Role
+from retrieval.changes import Changes
 from retrieval.labels import corpus_state
 from retrieval.sessions import writing
 from tests.gateway.conftest import KESTREL_ANSWER, World, eventually, question, recorded
@@ -254,7 +255,7 @@ def test_a_database_that_cannot_be_read_denies(world: World, monkeypatch: pytest
         raise OSError(message)
 
     with monkeypatch.context() as broken:
-        broken.setattr(gateway.policy.current, "read_head", fail)
+        broken.setattr(Changes, "marks", fail)
         assert not reads(policies)
         assert {action for action in Action if policies.decide(ADA, action).allowed} == {Action.HEALTH_READ}
     assert reads(policies)
