@@ -157,6 +157,8 @@ def check_answer(evidence, key, text):
         found[body["kind"]] = body["event"] | {"hash": hash_.hex(), "log": point["log"]}
     asked, given = found.get("question:asked", {}), found.get("answer:given", {})
     passages = found.get("passages:retrieved", {}).get("passages", [])
+    if asked.get("principal") != said.get("subject", said["principal"]):
+        problems.append("the trail says that somebody else asked")
     if asked.get("hash") != said["intent"]["hash"] or asked.get("log") != said["intent"]["log"]:
         problems.append("the question is not in the trail")
     if given.get("receipt_sha256") != sha256(canonical(receipt)).hex() or not {*said["passages"]} <= {*passages}:

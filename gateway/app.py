@@ -178,6 +178,8 @@ def _open(services: Services) -> None:
         _ = services.ldap
     if services.config.oidc.issuer:
         _ = services.single_sign_on
+    # Those of before there were tokens: where entries are recorded under the write lock, none could be made.
+    services.recorder.introduce([user.id for user in services.users.listed()])
     services.bundles.adopt(by=_UPGRADE)
 
 

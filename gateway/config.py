@@ -85,10 +85,14 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long an answer waits for the trail before it is refused, and where checkpoints are copied to."""
+    """How long an answer waits for the trail before it is refused, and where checkpoints are copied to.
+
+    What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
+    """
 
     deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     checkpoint_file: str = ""
+    texts_kept_days: Annotated[int, msgspec.Meta(ge=0)] = 30
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +123,7 @@ class Home:
         self.keys = folder / "keys"
         self.database = folder / "data" / "muniment.db"
         self.trail = folder / "data" / "audit.db"
+        self.erasures = folder / "data" / "erasures.jsonl"
         self.index = folder / "index"
         self.locks = folder / "locks"
 

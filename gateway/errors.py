@@ -46,6 +46,10 @@ class DatabaseBusyError(GatewayError):
     """Another process has been writing to the database for too long: the caller tries again in a moment."""
 
 
+class LedgerUnusableError(GatewayError):
+    """The ledger of erasures was altered, or cannot be read or written: the operator restores it; nothing is erased."""
+
+
 class BadRequestError(GatewayError):
     """The request cannot be understood or is out of bounds: the caller corrects it."""
 
@@ -180,6 +184,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(ConfigurationError, "configuration_invalid", 500, 10, _ASK_OPERATOR),
     Translation(DatabaseBusyError, "database_busy", 503, 8, "The database is busy. Try again in a moment."),
     Translation(DatabaseUnusableError, "database_unusable", 503, 11, _ASK_OPERATOR),
+    Translation(LedgerUnusableError, "ledger_unusable", 503, 11, _ASK_OPERATOR),
     Translation(KeysUnusableError, "keys_unusable", 500, 10, _ASK_OPERATOR),
     Translation(ConnectorError, "source_failed", 502, 12, _ASK_OPERATOR),
     Translation(IndexUnsafeError, "index_unsafe", 503, 12, _ASK_OPERATOR),

@@ -5,11 +5,13 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextvars import ContextVar
 
+from gateway.subjects import Subjects
 from policies.audit.events import Event, PassagesRetrieved
+from policies.audit.people import NOBODY_KNOWN
 from policies.audit.store import EntryRef, Trail
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
@@ -21,6 +23,7 @@ current_request: ContextVar[str] = ContextVar("current_request", default="")
 
 _TOGETHER = 64
 """Entries handed over at a time: with so many to a commit, a disk takes 26,000 a second and nobody else waits long."""
+_NOBODY_DIGITS = 32
 
 
 class Recorder:
@@ -29,11 +32,32 @@ class Recorder:
     `observe` is told how many seconds each submitted entry took to become durable.
     """
 
-    def __init__(self, trail: Trail, keys: Keys, deadline_seconds: float) -> None:
+    def __init__(self, trail: Trail, keys: Keys, deadline_seconds: float, subjects: Subjects) -> None:
         self._trail = trail
+        self._subjects = subjects
         self._digest_key = keys.derive("audit-values")
         self._deadline_seconds = deadline_seconds
         self.observe: Callable[[float], None] = _ignore
+
+    def introduce(self, names: Iterable[str]) -> None:
+        """Tell the trail of those who are about to become users, so that it has something to call them by.
+
+        Raises:
+            TrailUnavailableError: The database cannot be read or written.
+        """
+        self._subjects.introduce(names)
+
+    def token(self, name: str) -> str:
+        """What entries call somebody by.
+
+        Raises:
+            TrailUnavailableError: The database cannot be read or written.
+        """
+        return self._subjects.tokens([name])[name]
+
+    def nobody(self, name: str) -> str:
+        """What entries hold of a name that is no user's: a keyed digest, since anybody may have typed anything."""
+        return f"{NOBODY_KNOWN}{self.digest(name)[:_NOBODY_DIGITS]}"
 
     def submit(self, event: Event) -> Future[EntryRef]:
         """Hand an event to the trail without waiting; nothing may be shown before `durable` returns.

@@ -14,12 +14,14 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
+from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config, site_redaction
 from gateway.contexts import Networks
 from gateway.database import open_database
 from gateway.errors import DatabaseUnusableError
+from gateway.holds import Holds
 from gateway.identity.callers import Callers
 from gateway.identity.directories import Directories
 from gateway.identity.directory import Snapshot
@@ -33,6 +35,7 @@ from gateway.identity.scim.service import ScimGroups, ScimUsers
 from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
 from gateway.identity.users import Users
+from gateway.ledger import Ledger
 from gateway.policy.bundles import Bundles
 from gateway.policy.current import CurrentPolicies
 from gateway.policy.service import Explanations
@@ -43,6 +46,7 @@ from gateway.sources.flags import Flags
 from gateway.sources.owners import Owners
 from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
+from gateway.subjects import Subjects
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
@@ -145,11 +149,25 @@ class Services:
     def trail(self) -> Trail:
         require_part(self.home.trail, "audit trail", TrailUnavailableError)
         copies = self.config.audit.checkpoint_file
-        return Trail.open(self.home.trail, self.keys, CheckpointFile(Path(copies)) if copies else None)
+        on_checkpoint = CheckpointFile(Path(copies)) if copies else None
+        return Trail.open(self.home.trail, self.keys, on_checkpoint, self.subjects)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.home.erasures, self.keys)
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        """Who the tokens of the trail stand for. Nothing is opened yet."""
+        return Subjects(lambda: self.database, lambda: self.keys, lambda: self.ledger)
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds)
+        return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds, self.subjects)
+
+    @cached_property
+    def holds(self) -> Holds:
+        return Holds(self.database, self.recorder, self.subjects, self.keys)
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:
@@ -376,7 +394,11 @@ class Services:
 
     @cached_property
     def conversations(self) -> Conversations:
-        return Conversations(self.database, self.keys)
+        return Conversations(self.database, self.keys, self.subjects)
+
+    @cached_property
+    def kept_texts(self) -> KeptTexts:
+        return KeptTexts(self.database, self.subjects)
 
     @cached_property
     def chats(self) -> Chats:
@@ -388,6 +410,7 @@ class Services:
             engine=RememberingEngine(self.engine, self.config.answers.remembered_seconds),
             recorder=self.recorder,
             conversations=self.conversations,
+            kept=self.kept_texts if self.config.audit.texts_kept_days else None,
             keys=self.keys,
             options=self.config.answers,
             author_share=self.config.retrieval.author_share,

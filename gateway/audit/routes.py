@@ -60,7 +60,8 @@ async def read_trail(  # noqa: PLR0917 - one parameter for each filter.
         rule=rule,
         entity_type=entity_type,
     )
-    return AuditEntries(await list_entries(services.home.trail, services.recorder, principal, query))
+    entries = await list_entries(services.home.trail, services.subjects, services.recorder, principal, query)
+    return AuditEntries(entries)
 
 
 def _moment(given: datetime | None) -> datetime | None:

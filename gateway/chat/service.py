@@ -9,14 +9,16 @@ import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.chat import evidence, prompt
 from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
+from gateway.chat.kept import KeptTexts, Texts
 from gateway.chat.length import Length, wanted_length
 from gateway.chat.output import clean
 from gateway.chat.passages import cut
@@ -121,6 +123,7 @@ class Chats:
         engine: Engine,
         recorder: Recorder,
         conversations: Conversations,
+        kept: KeptTexts | None,
         keys: Keys,
         options: AnswerOptions,
         author_share: float,
@@ -132,6 +135,7 @@ class Chats:
         self._engine = engine
         self._recorder = recorder
         self._conversations = conversations
+        self._kept = kept
         self._keys = keys
         self._mark_key = keys.derive("passage-marks")
         self._revision_key = revision_key(keys)
@@ -329,10 +333,7 @@ class Chats:
             output_sha256=_sha256(text),
             receipt_sha256=receipt_digest(receipt),
         )
-        await self._recorder.record_all([*run.revealed, given])
-        if run.question.keep or run.question.conversation is not None:
-            said = Message(Speaker.USER, run.question.text), Message(Speaker.ASSISTANT, text)
-            await asyncio.to_thread(self._conversations.append, run.question.principal.id, run.conversation, *said)
+        await self._store(run, text, self._recorder.record_all([*run.revealed, given]))
         run.mark("total")
         return Answer(
             answer=text,
@@ -345,11 +346,31 @@ class Chats:
             conversation=run.conversation.id if run.question.keep or run.question.conversation else None,
         )
 
+    async def _store(self, run: _Run, text: str, recorded: Coroutine[Any, Any, EntryRef]) -> None:
+        """Keep the turn where it is wanted, after the outcome was recorded, and the texts for investigators.
+
+        The texts are one transaction with the turn; where there is none, they are written while the trail is, so that
+        nobody waits for a second disk write.
+        """
+        user, asked = run.question.principal.id, run.question.text
+        texts = Texts(asked, text)
+        if run.question.keep or run.question.conversation is not None:
+            await recorded
+            said = Message(Speaker.USER, asked), Message(Speaker.ASSISTANT, text)
+            kept = (run.id, texts) if self._kept else None
+            await asyncio.to_thread(self._conversations.append, user, run.conversation, *said, kept=kept)
+        elif self._kept:
+            keeping = asyncio.to_thread(self._kept.store, user, run.conversation.id, run.id, texts)
+            await asyncio.gather(recorded, keeping)
+        else:
+            await recorded
+
     def _receipt(self, run: _Run, intent: EntryRef, found: Found, text: str) -> Receipt:
         """What this answer was made of, by digests: enough to prove it, too little to reveal it."""
         return Receipt(
             request=run.id,
             principal=run.question.principal.id,
+            subject=self._recorder.token(run.question.principal.id),
             at=datetime.now(UTC).isoformat(),
             policy_revision=found.access.policy_revision,
             revision=opaque_revision(self._revision_key, run.id, found.access.epoch),

@@ -152,7 +152,7 @@ def _read(context: typer.Context, query: "EntryQuery", operation: str, asked: st
     with opened(context) as services:
         if asked is not None:  # The trail holds no texts; a keyed digest tells whether it is this one.
             query = replace(query, value_hmac=services.recorder.digest(asked))
-        entries = product.read_entries(services.home.trail, query)
+        entries = product.read_entries(services.home.trail, query, services.subjects)
         record_reading(services, operation, len(entries))
     return entries
 

@@ -36,7 +36,8 @@ def export(
 ) -> None:
     """Write entries for another system, oldest first, one a line. The last line on the error output says how to go on.
 
-    What is written is in the trail before. Entries that come while this runs are left for the next time.
+    What is written is in the trail before. Entries that come while this runs are left for the next time. People are
+    called by their names, and those who were erased by what stands for them.
     """
     with opened(context) as services:
         newest = product.read_entries(services.home.trail, product.EntryQuery(limit=1))
@@ -45,7 +46,8 @@ def export(
         done = after
         with _written_to(out) as file, messages().status("Exporting ..."):
             while done < last:
-                log, entries = product.read_on(services.home.trail, done, min(_TOGETHER, last - done))
+                behind, many = done, min(_TOGETHER, last - done)
+                log, entries = product.read_on(services.home.trail, behind, many, services.subjects)
                 file.writelines(product.record(entry, log, format_) + "\n" for entry in entries)
                 done = entries[-1].id if entries else last
     tell(f"{max(0, done - after)} entries. Go on with --after {done}.")

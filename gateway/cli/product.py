@@ -15,6 +15,7 @@ from gateway.evaluation.access import read_access as read_access
 from gateway.evaluation.questions import load_questions as load_questions
 from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
+from gateway.holds import HoldKind as HoldKind
 from gateway.installation import create_home as create_home
 from gateway.installation import make_missing_parts as make_missing_parts
 from gateway.policy.ordinary import shown_to_ordinary_readers as shown_to_ordinary_readers

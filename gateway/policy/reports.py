@@ -32,6 +32,7 @@ def simulate_bundle(
         services.bundles.check(bundle),
         services.networks.names,
         since=since,
+        names=services.subjects,
         on_progress=on_progress,
     )
     services.recorder.record_now(TrailRead(by=by, operation="simulate", entries=entries))

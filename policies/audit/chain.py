@@ -12,10 +12,10 @@ there is one way to write each entry. Log and writer ids are random, so an entry
 import hashlib
 import json
 import secrets
-from dataclasses import fields
 from datetime import UTC, datetime
 
 from policies.audit.events import Event
+from policies.audit.people import Names, hidden
 
 _GENESIS = b"muniment-trail-2\n"
 _ID_BYTES = 8
@@ -45,10 +45,13 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def encode(event: Event, at: datetime) -> str:
-    """An event as the body of an entry: when it was recorded, its kind, its fields."""
-    said = {field.name: getattr(event, field.name) for field in fields(event)}
-    return canonical({"at": timestamp(at), "event": said, "kind": event.kind})
+def encode(event: Event, at: datetime, names: Names | None = None) -> str:
+    """An event as the body of an entry: when it was recorded, its kind, its fields, with people's tokens.
+
+    Raises:
+        TrailUnavailableError: The tokens cannot be had.
+    """
+    return canonical({"at": timestamp(at), "event": hidden(event, names), "kind": event.kind})
 
 
 def timestamp(at: datetime) -> str:

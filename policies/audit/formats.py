@@ -55,6 +55,7 @@ _BY_VERB = {
     "listed": _Activity.READ,
     "nested": _Activity.UPDATE,
     "made": _Activity.CREATE,
+    "placed": _Activity.CREATE,
     "pulled": _Activity.CREATE,
     "read": _Activity.READ,
     "removed": _Activity.DELETE,

@@ -124,7 +124,7 @@ def _disagreements(receipt: Mapping[str, Any], proofs: tuple[Proof, ...]) -> lis
     agreements = {
         "the question's entry": asked.hash == said["intent"]["hash"],
         "the trail": asked.checkpoint.checkpoint.log == said["intent"]["log"],
-        "who asked": asked.event["principal"] == said["principal"],
+        "who asked": asked.event["principal"] == said.get("subject", said["principal"]),  # Older ones hold the name.
         "the model": asked.event["model"] == said["model"],
         "the policies": found.event["policy_revision"] == said["policy_revision"],
         "the decisions": found.event["decisions_sha256"] == said["decisions_sha256"],

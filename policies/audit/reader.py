@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from policies.audit.chain import timestamp
+from policies.audit.people import Names, shown
 from policies.audit.places import TrailPlace, open_to_read, unreadable
 from policies.audit.storage import ReadableTrail, StorageError
 
@@ -29,7 +30,8 @@ class Entry:
 class EntryQuery:
     """Which entries; everything given must hold. The newest `limit` of them are meant.
 
-    `principal` finds what somebody did, what was done to them, and all entries of their requests. `since` and `until`
+    `principal` finds what somebody did, what was done to them, and all entries of their requests; it is a name, or the
+    token that stands for one. `since` and `until`
     are times with a zone; `until` itself is not included. `before` leaves out that entry and all newer ones.
     `hash` is hexadecimal, as receipts name the entry of a question. `document` (its id), `label` (its digest), `rule`,
     `entity_type` and `passage` (its digest) find entries that name them; `value_hmac` those that hold this keyed digest
@@ -58,8 +60,8 @@ _CONDITIONS = {
     "hash": "hash = :hash",
     "id": "id = :id",
     "kind": "kind = :kind",
-    "principal": """(actor = :principal OR subject = :principal
-        OR request IN (SELECT request FROM entries WHERE actor = :principal AND request IS NOT NULL))""",
+    "principal": """(actor IN (:principal, :token) OR subject IN (:principal, :token)
+        OR request IN (SELECT request FROM entries WHERE actor IN (:principal, :token) AND request IS NOT NULL))""",
     "request": "request = :request",
     "since": "at >= :since",
     "until": "at < :until",
@@ -78,25 +80,31 @@ _KEYS_OF = {"entity_type": ("redactions", "revealed")}
 _COLUMNS = "id, writer, seq, hash, body"
 
 
-def read_entries(place: TrailPlace, query: EntryQuery) -> list[Entry]:
-    """Entries, newest first.
+def read_entries(place: TrailPlace, query: EntryQuery, names: Names | None = None) -> list[Entry]:
+    """Entries, newest first; people are called by their names as far as `names` knows them, else by their tokens.
 
     Raises:
         TrailUnreadableError: The trail is missing or damaged.
     """
     given = {field.name: getattr(query, field.name) for field in fields(query) if field.name != "limit"}
     values = {name: _value(name, value) for name, value in given.items() if value is not None}
+    also: dict[str, str] = {}
+    if query.principal is not None:  # Entries of before there were tokens hold names, so both are looked for.
+        also["token"] = (names.find(query.principal) if names else None) or query.principal
     with closing(open_to_read(place)) as trail:
         where = " AND ".join(["body IS NOT NULL", *(_condition(trail, name) for name in values)])
         select = f"SELECT {_COLUMNS} FROM entries WHERE {where} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - ours
         try:
-            return [_entry(*row) for row in trail.select(select, values | {"limit": query.limit})]
+            rows = trail.select(select, values | also | {"limit": query.limit})
+            return _named([_entry(*row) for row in rows], names)
         except (StorageError, ValueError, KeyError) as error:
             raise unreadable(place, error) from error
 
 
-def read_on(place: TrailPlace, after: int, limit: int) -> tuple[str, list[Entry]]:
+def read_on(place: TrailPlace, after: int, limit: int, names: Names | None = None) -> tuple[str, list[Entry]]:
     """The trail's id, and its entries from the one after number `after` on, oldest first, at most `limit`.
+
+    People are called as by `read_entries`.
 
     Raises:
         TrailUnreadableError: The trail is missing or damaged.
@@ -104,7 +112,8 @@ def read_on(place: TrailPlace, after: int, limit: int) -> tuple[str, list[Entry]
     query = f"SELECT {_COLUMNS} FROM entries WHERE id > :after AND body IS NOT NULL ORDER BY id LIMIT :limit"  # noqa: S608 - ours
     with closing(open_to_read(place)) as trail:
         try:
-            return trail.log, [_entry(*row) for row in trail.select(query, {"after": after, "limit": limit})]
+            found = [_entry(*row) for row in trail.select(query, {"after": after, "limit": limit})]
+            return trail.log, _named(found, names)
         except (StorageError, ValueError, KeyError) as error:
             raise unreadable(place, error) from error
 
@@ -135,3 +144,8 @@ def _hash(text: str) -> bytes:
 def _entry(id_: int, writer: str, seq: int, hash_: bytes, body: str) -> Entry:
     fields = json.loads(body)
     return Entry(id_, writer, seq, hash_.hex(), datetime.fromisoformat(fields["at"]), fields["kind"], fields["event"])
+
+
+def _named(entries: list[Entry], names: Names | None) -> list[Entry]:
+    events = shown([(entry.kind, entry.event) for entry in entries], names)
+    return [replace(entry, event=event) for entry, event in zip(entries, events, strict=True)]

@@ -41,6 +41,7 @@ class Receipt:
     Attributes:
         request: The request's name, as in the trail.
         principal: Who asked.
+        subject: Who asked, as the trail's entries name them: a token, which stays when the name is erased.
         at: When it was answered, in UTC, ISO 8601.
         policy_revision: Which policies decided.
         revision: Which state of documents and access was searched: `opaque_revision` of its epoch.
@@ -56,6 +57,7 @@ class Receipt:
 
     request: str
     principal: str
+    subject: str
     at: str
     policy_revision: str
     revision: str

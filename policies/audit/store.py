@@ -16,6 +16,7 @@ from typing import Self
 from policies.audit.chain import encode
 from policies.audit.checkpoints import OnCheckpoint
 from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, Event, QuestionAsked
+from policies.audit.people import Names
 from policies.audit.places import TrailPlace, open_to_write
 from policies.audit.presence import unfinished
 from policies.audit.storage import StorageError
@@ -58,9 +59,14 @@ class Trail:
     """An open audit trail. Safe across threads; other processes may write to the same trail."""
 
     def __init__(
-        self, writer: ChainWriter, most_waiting: int = _MOST_WAITING, quiet_seconds: float = _QUIET_SECONDS
+        self,
+        writer: ChainWriter,
+        most_waiting: int = _MOST_WAITING,
+        quiet_seconds: float = _QUIET_SECONDS,
+        names: Names | None = None,
     ) -> None:
         self._writer = writer
+        self._names = names
         self._most_waiting = most_waiting
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
@@ -79,16 +85,20 @@ class Trail:
         self._thread.start()
 
     @classmethod
-    def open(cls, place: TrailPlace, keys: Keys, on_checkpoint: OnCheckpoint | None = None) -> Self:
+    def open(
+        cls, place: TrailPlace, keys: Keys, on_checkpoint: OnCheckpoint | None = None, names: Names | None = None
+    ) -> Self:
         """Open the trail to write, making it when there is none.
 
         `on_checkpoint` is told of the newest checkpoint within a second of its commit, and at first of the one that is
         there.
 
+        Entries hold the tokens that `names` gives people; without it, their names.
+
         Raises:
             TrailUnavailableError: It cannot be opened or written.
         """
-        trail = cls(ChainWriter(place, keys, on_checkpoint))
+        trail = cls(ChainWriter(place, keys, on_checkpoint), names=names)
         try:
             trail._end_what_was_left(place)
         except BaseException:  # Whatever it is goes on; the thread and the lock must not stay behind.
@@ -116,9 +126,10 @@ class Trail:
         A future that was cancelled is written all the same: what it announced may have begun.
 
         Raises:
-            TrailUnavailableError: The trail is closed, or so far behind that it takes no more.
+            TrailUnavailableError: The trail is closed, or so far behind that it takes no more; or people's tokens
+                cannot be had.
         """
-        entry = _Waiting(encode(event, datetime.now(UTC)))
+        entry = _Waiting(encode(event, datetime.now(UTC), self._names))
         with self._changed:
             if self._closing or not self._thread.is_alive():
                 message = "The audit trail is closed, so nothing is answered. Start the service again."

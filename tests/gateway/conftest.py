@@ -181,7 +181,7 @@ def question(text: str, **more: Any) -> dict[str, Any]:
 
 def recorded(world: World, kind: str) -> list[dict[str, Any]]:
     """The events of one kind in the trail, oldest first."""
-    entries = read_entries(world.services.home.trail, EntryQuery(kind=kind, limit=1000))
+    entries = read_entries(world.services.home.trail, EntryQuery(kind=kind, limit=1000), world.services.subjects)
     return [dict(entry.event) for entry in reversed(entries)]
 
 

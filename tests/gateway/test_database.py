@@ -15,9 +15,11 @@ from sqlmodel import Session, SQLModel, select
 
 import gateway.chat.store
 import gateway.database
+import gateway.holds
 import gateway.identity.memberships
 import gateway.identity.scim.store
 import gateway.identity.store
+import gateway.subjects
 import retrieval.labels
 import retrieval.tables
 from gateway.database import _alembic, open_database
@@ -29,6 +31,8 @@ TABLES = (
     gateway.identity.scim.store,
     gateway.identity.store,
     gateway.chat.store,
+    gateway.holds,
+    gateway.subjects,
     retrieval.tables,
 )
 """Imported so that their classes are known."""

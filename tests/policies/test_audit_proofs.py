@@ -29,6 +29,7 @@ DIGEST = hashlib.sha256(ANSWER.encode()).hexdigest()
 RECEIPT = Receipt(
     request="r7",
     principal="ada",
+    subject="ada",
     at="2026-11-24T09:00:00+00:00",
     policy_revision="1" * 64,
     revision="2" * 64,

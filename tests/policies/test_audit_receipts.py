@@ -24,6 +24,7 @@ from policies.keys import Keys
 RECEIPT = Receipt(
     request="r1",
     principal="ada",
+    subject="ada",
     at="2026-11-24T09:05:07.000123Z",
     policy_revision="1" * 64,
     revision="8" * 64,
