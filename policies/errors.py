@@ -5,6 +5,14 @@ class PoliciesError(Exception):
     """The root of this folder's errors; its text says what happened and what to do."""
 
 
+class DeliveryFailedError(PoliciesError):
+    """Another place did not take what was sent to it: it is sent again later; `retry_seconds` is what it asked for."""
+
+    def __init__(self, message: str = "", retry_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
 class EgressRefusedError(PoliciesError):
     """A connection leads where nothing may connect: the operator corrects the host that is named; it was not made."""
 
@@ -19,6 +27,10 @@ class PolicyInvalidError(PoliciesError):
     def __init__(self, message: str = "", problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class PositionUnreadableError(PoliciesError):
+    """How far another place was sent to is not known: the operator restores it, or has it begin again."""
 
 
 class RedactionFailedError(PoliciesError):
