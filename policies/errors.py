@@ -49,8 +49,16 @@ class TooManyGroupsError(PoliciesError):
     """A principal is in more groups than can be decided on: they are denied; the operator mends the groups."""
 
 
+class TrailContradictsError(PoliciesError):
+    """The audit trail is not the one that another place was sent: the operator finds out why; nothing is sent."""
+
+
 class TrailUnavailableError(PoliciesError):
     """The audit trail did not accept an entry: nothing may be answered; the caller retries later."""
+
+
+class CopyOverdueError(TrailUnavailableError):
+    """No other place took a checkpoint for longer than is allowed: nothing is answered until one does."""
 
 
 class TrailUnreadableError(PoliciesError):

@@ -12,13 +12,16 @@ import pytest
 
 from policies.audit.chain import timestamp
 from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, digest, sign_checkpoint
+from policies.audit.events import SearchAsked
 from policies.audit.sinks import copies as copying
 from policies.audit.sinks.backoff import Backoff
 from policies.audit.sinks.copies import Copies, Keeper
 from policies.audit.sinks.options import FileSink, HttpSink, Sink
 from policies.audit.sinks.positions import PositionFile
 from policies.audit.sinks.transports import FileTransport, Line, Transport
-from policies.errors import DeliveryFailedError
+from policies.audit.store import Trail
+from policies.audit.verifier import verify
+from policies.errors import DeliveryFailedError, TrailUnavailableError
 from policies.keys import Keys
 
 WAIT_SECONDS = 20.0
@@ -274,3 +277,42 @@ def test_what_a_place_has_is_kept(tmp_path: Path, keys: Keys) -> None:
     kept = PositionFile(tmp_path / "copies", "siem").read()
     assert (kept.log, kept.at, kept.hash) == ("0" * 16, 3, digest(signed.body, signed.signature))
     assert [file.name for file in (tmp_path / "copies").iterdir()] == ["siem.json"], "and nothing is left behind"
+
+
+# With a trail.
+
+
+def asked(number: int) -> SearchAsked:
+    return SearchAsked(f"r{number}", "ada", "test", "0" * 64, "1" * 64)
+
+
+def test_entries_become_durable_and_signed_while_a_place_hangs(tmp_path: Path, trail_file: Path, keys: Keys) -> None:
+    """Counted, not timed: a thousand entries, one after the other, while a delivery that began first does not end."""
+    stuck, well = Place(), Place()
+    stuck.hangs = True
+    copies = Copies([keeper(tmp_path, stuck, web("stuck")), keeper(tmp_path, well, web("well"))])
+    with Trail.open(trail_file, keys, copies) as trail:
+        trail.record(asked(0), WAIT_SECONDS)
+        until(lambda: stuck.deliveries)
+        for number in range(1, 1001):
+            assert trail.record(asked(number), WAIT_SECONDS).seq == number + 1
+        assert not stuck.lines
+        assert not stuck.let_go.is_set()
+        assert trail.health.detail == ""
+    until(lambda: well.lines and SignedCheckpoint.from_line(well.lines[-1]).checkpoint.count == 1001)
+    assert verify(trail_file, keys.public_key_pem(), SignedCheckpoint.from_line(well.lines[-1])).ok
+    assert stuck.deliveries == 1
+    stuck.let_go.set()
+    copies.close()
+
+
+def test_a_writer_that_delivers_by_itself_is_noticed(tmp_path: Path, trail_file: Path, keys: Keys) -> None:
+    """Negative control: where the writer's own thread delivers, a place that hangs keeps entries from the disk."""
+    stuck = Place()
+    stuck.hangs = True
+    with Trail.open(trail_file, keys, lambda signed: stuck.deliver([copying._line(signed)])) as trail:
+        trail.record(asked(0), WAIT_SECONDS)
+        until(lambda: stuck.deliveries)
+        with pytest.raises(TrailUnavailableError):
+            trail.record(asked(1), 0.5)
+        stuck.let_go.set()

@@ -250,7 +250,7 @@ def test_only_success_counts(tmp_path: Path, status: int) -> None:
     ("said", "least", "most"),
     [
         ("120", 120, 120),
-        (format_datetime(datetime.now(UTC) + timedelta(minutes=40), usegmt=True), 60, 2400),
+        ("in 40 minutes", 60, 2400),
         ("99999999999", 3600, 3600),
         ("-5", 0, 0),
         ("soon", 0, 0),
@@ -259,6 +259,8 @@ def test_only_success_counts(tmp_path: Path, status: int) -> None:
     ],
 )
 def test_a_server_says_when_to_come_again(tmp_path: Path, said: str, least: float, most: float) -> None:
+    if said == "in 40 minutes":
+        said = format_datetime(datetime.now(UTC) + timedelta(minutes=40), usegmt=True)
     answer = {"Retry-After": said} if said.isascii() else {}
     with http_receiver(lambda _: (429, answer)) as receiver:
         with pytest.raises(DeliveryFailedError) as failed:
