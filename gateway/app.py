@@ -107,6 +107,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     metrics, readiness, refusals, workers = Metrics(), Readiness(services), Refusals(), Workers()
     provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
+    metrics.watch_copies(lambda: services.copies.health)
     metrics.watch_policies(lambda: services.authorizer.health)
     if services.config.ldap.urls:
         metrics.watch_directory(services.directories.state)

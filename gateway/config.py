@@ -6,6 +6,7 @@ a misspelt setting never silently means its default.
 
 import ipaddress
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,15 @@ import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from policies.audit.sinks.options import FileSink, Sink
 from policies.errors import RedactionSettingsError
 from policies.redaction.options import RedactionOptions
 from policies.redaction.site import SiteRedaction, read_site
 from retrieval.options import RetrievalOptions
 
 CONFIG_NAME = "muniment.toml"
+_CHECKPOINT_FILE = "checkpoint-file"
+"""What the place is called that `audit.checkpoint_file` names."""
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -87,12 +91,36 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long an answer waits for the trail before it is refused, and where checkpoints are copied to.
 
+    `checkpoint_file` is one such place, `copies` are further ones, each written as a section [[audit.copies]] with
+    `name` and `kind` ("file", "syslog", "http"). Nothing is answered once none of them has taken a checkpoint for
+    `require_copy_seconds` (0: that does not matter).
     What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
     """
 
     deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     checkpoint_file: str = ""
+    copies: tuple[Sink, ...] = ()
+    require_copy_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     texts_kept_days: Annotated[int, msgspec.Meta(ge=0)] = 30
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        _require_own_names("copies", [sink.name for sink in self.all_copies])
+        if self.require_copy_seconds and not self.all_copies:
+            message = "require_copy_seconds needs a place that checkpoints are copied to"
+            raise ValueError(message)
+
+    @property
+    def all_copies(self) -> tuple[Sink, ...]:
+        """Every place that checkpoints are copied to."""
+        first = (FileSink(name=_CHECKPOINT_FILE, path=self.checkpoint_file),) if self.checkpoint_file else ()
+        return (*first, *self.copies)
+
+
+def _require_own_names(what: str, names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = f"audit.{what} has the name {twice[0]} twice"
+        raise ValueError(message)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,6 +152,7 @@ class Home:
         self.database = folder / "data" / "muniment.db"
         self.trail = folder / "data" / "audit.db"
         self.erasures = folder / "data" / "erasures.jsonl"
+        self.copies = folder / "data" / "copies"
         self.index = folder / "index"
         self.locks = folder / "locks"
 

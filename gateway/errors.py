@@ -17,6 +17,7 @@ from models.errors import (
     PullFailedError,
 )
 from policies.errors import (
+    CopyOverdueError,
     KeysUnusableError,
     PoliciesError,
     RedactionFailedError,
@@ -153,6 +154,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         503,
         8,
         "The directory of this company's users does not answer as it should. Try again later.",
+    ),
+    Translation(
+        CopyOverdueError,
+        "checkpoint_copy_overdue",
+        503,
+        7,
+        "No other place vouches for the audit trail at the moment, so nothing is answered. Try again later.",
     ),
     Translation(
         TrailUnavailableError,

@@ -10,10 +10,10 @@ from concurrent.futures import CancelledError, Future
 from contextvars import ContextVar
 
 from gateway.subjects import Subjects
-from policies.audit.events import Event, PassagesRetrieved
+from policies.audit.events import ConversationRead, Event, PassagesRetrieved, QuestionAsked, SearchAsked
 from policies.audit.people import NOBODY_KNOWN
 from policies.audit.store import EntryRef, Trail
-from policies.errors import TrailUnavailableError
+from policies.errors import CopyOverdueError, TrailUnavailableError
 from policies.keys import Keys
 from retrieval.retriever import Found
 
@@ -26,17 +26,30 @@ _TOGETHER = 64
 _NOBODY_DIGITS = 32
 
 
+_LETS_OUT = ConversationRead | QuestionAsked | SearchAsked
+"""Events that say that texts are about to leave."""
+
+
 class Recorder:
     """Writes events and waits for them, within a deadline.
 
-    `observe` is told how many seconds each submitted entry took to become durable.
+    `observe` is told how many seconds each submitted entry took to become durable. `overdue` says why nothing may be
+    answered though entries are durable, or nothing.
     """
 
-    def __init__(self, trail: Trail, keys: Keys, deadline_seconds: float, subjects: Subjects) -> None:
+    def __init__(
+        self,
+        trail: Trail,
+        keys: Keys,
+        deadline_seconds: float,
+        subjects: Subjects,
+        overdue: Callable[[], str] = lambda: "",
+    ) -> None:
         self._trail = trail
         self._subjects = subjects
         self._digest_key = keys.derive("audit-values")
         self._deadline_seconds = deadline_seconds
+        self._overdue = overdue
         self.observe: Callable[[float], None] = _ignore
 
     def introduce(self, names: Iterable[str]) -> None:
@@ -64,7 +77,9 @@ class Recorder:
 
         Raises:
             TrailUnavailableError: The trail takes no events.
+            CopyOverdueError: Something would leave, and no other place has a checkpoint that is recent enough.
         """
+        self._require_a_copy(event)
         started = time.perf_counter()
         entry = self._trail.submit(event)
         entry.add_done_callback(lambda done: self._observe(done, time.perf_counter() - started))
@@ -99,6 +114,7 @@ class Recorder:
         Raises:
             TrailUnavailableError: It is not durable within the deadline; what it announces must not be done.
         """
+        self._require_a_copy(event)
         return self._trail.record(event, self._deadline_seconds)
 
     def record_all_now(self, events: Sequence[Event]) -> None:
@@ -119,6 +135,10 @@ class Recorder:
     def digest(self, value: str) -> str:
         """A keyed digest: an investigator with the key can test a candidate value, the trail does not hold it."""
         return hmac.digest(self._digest_key, value.encode(), hashlib.sha256).hex()
+
+    def _require_a_copy(self, event: Event) -> None:
+        if isinstance(event, _LETS_OUT) and (said := self._overdue()):
+            raise CopyOverdueError(said)
 
     def _observe(self, done: Future[EntryRef], seconds: float) -> None:
         if not done.cancelled() and done.exception() is None:

@@ -14,6 +14,7 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
+from gateway.audit.places import open_copies
 from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -53,8 +54,8 @@ from models.engine import Engine
 from models.llama.engine import LlamaEngine
 from models.remembering import RememberingEngine
 from models.store import ModelStore
-from policies.audit.checkpoints import CheckpointFile
 from policies.audit.events import PolicyRefused
+from policies.audit.sinks.copies import Copies
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -73,6 +74,8 @@ from retrieval.segment_files import IndexFiles
 from retrieval.self_test import check_filter
 
 _log = logging.getLogger(__name__)
+_COPIES_SECONDS = 3.0
+"""How long opening and closing wait for checkpoints to be copied; a command must not seem to hang."""
 
 
 def require_part(path: Path, what: str, missing: type[Exception]) -> None:
@@ -120,6 +123,8 @@ class Services:
             self.last_use.close()
         if "trail" in self.__dict__:
             self.trail.close()
+        if "copies" in self.__dict__:
+            self.copies.close(_COPIES_SECONDS)
         if "database" in self.__dict__:
             self.database.dispose()
 
@@ -148,9 +153,15 @@ class Services:
     @cached_property
     def trail(self) -> Trail:
         require_part(self.home.trail, "audit trail", TrailUnavailableError)
-        copies = self.config.audit.checkpoint_file
-        on_checkpoint = CheckpointFile(Path(copies)) if copies else None
-        return Trail.open(self.home.trail, self.keys, on_checkpoint, self.subjects)
+        trail = Trail.open(self.home.trail, self.keys, self.copies, self.subjects)
+        if self.config.audit.require_copy_seconds:
+            self.copies.settle(_COPIES_SECONDS)  # Whether a place lacks the newest checkpoint is to be known.
+        return trail
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Nothing is sent before the trail is opened."""
+        return open_copies(self.config.audit, self.home)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -163,7 +174,10 @@ class Services:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds, self.subjects)
+        return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds, self.subjects, self._overdue)
+
+    def _overdue(self) -> str:
+        return self.copies.overdue
 
     @cached_property
     def holds(self) -> Holds:

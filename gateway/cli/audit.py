@@ -119,7 +119,7 @@ def verify(
     *,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Checkpoints that were kept elsewhere; else audit.checkpoint_file."),
+        typer.Option(metavar="FILE", help="Checkpoints that were kept elsewhere; else those of audit.copies."),
     ] = None,
     public_key: Annotated[
         Path | None, typer.Option("--public-key", metavar="FILE", help="The public key, as kept elsewhere.")
@@ -169,17 +169,18 @@ def record_reading(services: "product.Services", operation: str, entries: int) -
 
 def _kept(file: Path | None, context: typer.Context, *, own: bool) -> "product.SignedCheckpoint | None":
     """The last checkpoint that was kept elsewhere, if there is a file of them."""
-    configured = load_config(home_of(context)).audit.checkpoint_file if own else ""
-    chosen = file or (Path(configured) if configured else None)
-    if chosen is None:
+    home = home_of(context)
+    configured = product.copied_to_files(load_config(home).audit, home) if own else []
+    chosen = [file] if file else configured
+    if not chosen:
         return None
     try:
-        found = product.last_exported(chosen)
+        found = product.last_exported(file) if file else product.newest_kept(configured)
     except OSError as error:
-        message = f"The checkpoints {chosen} cannot be read: {error.strerror}."
+        message = f"The checkpoints {error.filename} cannot be read: {error.strerror}."
         raise BadRequestError(message) from error
     if found is None:
-        message = f"{chosen} holds no checkpoint."
+        message = f"{', '.join(map(str, chosen))} holds no checkpoint."
         raise BadRequestError(message)
     return found
 

@@ -7,6 +7,8 @@ from uvicorn import Server as Server
 from gateway.admin.models import select_model as select_model
 from gateway.app import create_app as create_app
 from gateway.app import server_config as server_config
+from gateway.audit.places import copied_to_files as copied_to_files
+from gateway.audit.places import newest_kept as newest_kept
 from gateway.audit.schemas import AuditEntries as AuditEntries
 from gateway.audit.schemas import AuditEntry as AuditEntry
 from gateway.chat.service import Question as Question
