@@ -88,11 +88,16 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long an answer waits for the trail before it is refused, and where checkpoints are copied to.
 
     What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
+
+    An auditor's investigation lasts `investigation_hours` at most. With `reason_at_command_line`, commands that read
+    the trail take `--reason` or do nothing.
     """
 
     deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     checkpoint_file: str = ""
     texts_kept_days: Annotated[int, msgspec.Meta(ge=0)] = 30
+    investigation_hours: _Positive = 24
+    reason_at_command_line: bool = False
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
+from gateway.audit.investigations import Investigations
 from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -255,6 +256,11 @@ class Services:
         return SingleSignOn(
             self.database, self.recorder, self.keys, self.sessions, options, provider, freshness=self.freshness
         )
+
+    @cached_property
+    def investigations(self) -> Investigations:
+        most = self.config.audit.investigation_hours
+        return Investigations(self.database, self.recorder, self.keys, most, self.clock.now)
 
     @cached_property
     def explanations(self) -> Explanations:

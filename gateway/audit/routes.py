@@ -1,16 +1,18 @@
-"""The trail over HTTP, for auditors."""
+"""The trail over HTTP, for auditors: investigations, and what is read within one."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
-from litestar import get
+from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
-from gateway.audit.schemas import AuditEntries
+from gateway.audit.access import Looking, require_looking
+from gateway.audit.schemas import AuditEntries, Investigation, InvestigationList, InvestigationWanted
 from gateway.audit.service import list_entries
 from gateway.errors import BadRequestError
-from gateway.http_errors import error_responses
+from gateway.http_errors import error_responses, require_no_body
 from gateway.services import Services
 from gateway.texts import in_utc
 from policies.actions import Action
@@ -30,12 +32,26 @@ _Type = Annotated[
 _Since = Annotated[datetime | None, QueryParameter(name="since", description="From then on; with its time zone.")]
 _Until = Annotated[datetime | None, QueryParameter(name="until", description="Before then; with its time zone.")]
 _Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_MOST_ENTRIES, description="How many at most.")]
+_Named = Annotated[
+    str,
+    HeaderParameter(
+        name="Muniment-Investigation",
+        description="The investigation it is read in: the id of an open one of yours. Without one it is refused.",
+    ),
+]
+
+
+async def looking(
+    services: NamedDependency[Services], principal: NamedDependency[Principal], named: _Named = ""
+) -> Looking:
+    """Who reads the trail and why, for every route that shows entries."""
+    return await asyncio.to_thread(require_looking, services.investigations, services.recorder, principal, named)
 
 
 @get("/api/v1/audit", opt={"action": Action.AUDIT_READ}, tags=["audit"], responses=error_responses())
 async def read_trail(  # noqa: PLR0917 - one parameter for each filter.
     services: NamedDependency[Services],
-    principal: NamedDependency[Principal],
+    looking: NamedDependency[Looking],
     who: _Who = None,
     kind: _Kind = None,
     within: _Request = None,
@@ -60,8 +76,7 @@ async def read_trail(  # noqa: PLR0917 - one parameter for each filter.
         rule=rule,
         entity_type=entity_type,
     )
-    entries = await list_entries(services.home.trail, services.subjects, services.recorder, principal, query)
-    return AuditEntries(entries)
+    return AuditEntries(await list_entries(services.home.trail, services.recorder, looking, query))
 
 
 def _moment(given: datetime | None) -> datetime | None:
@@ -69,3 +84,49 @@ def _moment(given: datetime | None) -> datetime | None:
         message = "A time has no time zone. Write it as in 2026-11-01T00:00:00Z."
         raise BadRequestError(message)
     return None if given is None else in_utc(given)
+
+
+@post(
+    "/api/v1/audit/investigations",
+    opt={"action": Action.AUDIT_READ},
+    tags=["audit"],
+    responses=error_responses(),
+)
+async def begin_investigation(
+    data: JSONBody[InvestigationWanted], services: NamedDependency[Services], principal: NamedDependency[Principal]
+) -> Investigation:
+    """Begin an investigation: why you read the trail, and for how long. The reason is kept sealed; auditors see it."""
+    return await asyncio.to_thread(services.investigations.begin, principal.id, data.reason, data.hours)
+
+
+@get(
+    "/api/v1/audit/investigations",
+    opt={"action": Action.AUDIT_READ},
+    tags=["audit"],
+    responses=error_responses(),
+)
+async def list_investigations(
+    services: NamedDependency[Services], principal: NamedDependency[Principal], limit: _Limit = 100
+) -> InvestigationList:
+    """List the investigations of all auditors, newest first; that you looked is recorded."""
+    found = await asyncio.to_thread(services.investigations.listed, limit)
+    await services.recorder.record(Looking(principal.id).read("investigations", len(found)))
+    return InvestigationList(found)
+
+
+@post(
+    "/api/v1/audit/investigations/{investigation:str}/close",
+    opt={"action": Action.AUDIT_READ},
+    status_code=200,
+    tags=["audit"],
+    responses=error_responses(404),
+    before_request=require_no_body,
+)
+async def close_investigation(
+    services: NamedDependency[Services], principal: NamedDependency[Principal], investigation: FromPath[str]
+) -> Investigation:
+    """End an investigation of yours before its time."""
+    return await asyncio.to_thread(services.investigations.close, investigation, principal.id)
+
+
+AUDIT_ROUTES = (begin_investigation, close_investigation, list_investigations, read_trail)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 
@@ -30,3 +30,29 @@ class AuditEntries(msgspec.Struct, frozen=True):
     """Entries, newest first."""
 
     entries: list[AuditEntry]
+
+
+class InvestigationWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the trail is to be read, and for how many hours; the operator sets the most."""
+
+    reason: str
+    hours: Annotated[int, msgspec.Meta(ge=1)] = 8
+
+
+class Investigation(msgspec.Struct, frozen=True):
+    """An investigation: whose, why, from when to when; `channel` is `cli` for the reason of a single command."""
+
+    id: str
+    by: str
+    reason: str
+    channel: str
+    begun_at: datetime
+    ends_at: datetime
+    closed_at: datetime | None
+    open: bool
+
+
+class InvestigationList(msgspec.Struct, frozen=True):
+    """Investigations, newest first."""
+
+    investigations: list[Investigation]

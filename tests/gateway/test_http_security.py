@@ -113,7 +113,10 @@ async def test_an_anonymous_caller_reaches_nothing_but_the_probes(app: Litestar)
     ("user", "allowed"),
     [
         ("bob", {"/api/v1/conversations", "/api/v1/search", "/schema", "/v1/chat/completions", "/v1/models"}),
-        ("audra", {"/api/v1/audit", "/api/v1/policy/explain", "/api/v1/policy/oversharing"}),
+        (
+            "audra",
+            {"/api/v1/audit", "/api/v1/audit/investigations", "/api/v1/policy/explain", "/api/v1/policy/oversharing"},
+        ),
         ("mona", {"/metrics"}),
         (
             "olga",
@@ -136,7 +139,7 @@ async def test_each_role_reaches_what_is_its_own(app: Litestar, world: World, us
             path
             for method, path, _ in operations(app)
             if "{" not in path
-            and (await client.request(method, path, json={}, headers=world.headers(user))).status_code
+            and (await client.request(method, path, json={}, headers=world.investigating(user))).status_code
             != (404 if path == LIKE_ABSENT else 403)
         }
     assert reached - {"/schema/openapi.json"} == allowed | OPEN | OWN
