@@ -14,7 +14,7 @@ from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
 from gateway.admission import Places
-from gateway.audit.routes import AUDIT_ROUTES, looking
+from gateway.audit.routes import AUDIT_ROUTES, entry_query, looking
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
@@ -127,6 +127,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             "admission": _given(Admission(services, readiness, metrics, options)),
             "caller": Provide(_caller, sync_to_thread=False),
             "context": _context_of(services),
+            "entry_query": Provide(entry_query),
             "looking": Provide(looking),
             "metrics": _given(metrics),
             "principal": Provide(_principal, sync_to_thread=False),

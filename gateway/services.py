@@ -15,6 +15,7 @@ from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
 from gateway.audit.investigations import Investigations
+from gateway.audit.questions import Questions
 from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -261,6 +262,11 @@ class Services:
     def investigations(self) -> Investigations:
         most = self.config.audit.investigation_hours
         return Investigations(self.database, self.recorder, self.keys, most, self.clock.now)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """Asking about entries alone needs no database."""
+        return Questions(self.home.trail, self.subjects, lambda: self.database, self.recorder)
 
     @cached_property
     def explanations(self) -> Explanations:

@@ -12,6 +12,8 @@ from gateway.identity.names import require_user_id
 from policies.audit.chain import timestamp
 from policies.audit.reader import EntryQuery
 
+MOST_ID = 2**62
+"""The largest number that an entry may have."""
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _SHAPES: Mapping[str, tuple[re.Pattern[str], str]] = {
@@ -48,7 +50,7 @@ def require_shapes(query: EntryQuery) -> EntryQuery:
 
 def asked_for(query: EntryQuery) -> tuple[tuple[str, ...], str]:
     """What `trail:read` says of a query: each filter as `name=value`, and by itself the person it is about."""
-    names = (*_SHAPES, "before", "id", "since", "until", "value_hmac")
+    names = (*_SHAPES, "after", "before", "id", "outcome", "since", "until", "value_hmac")
     given = {name: getattr(query, name) for name in sorted(names)}
     filters = tuple(f"{_spelt(name)}={_written(value)}" for name, value in given.items() if value is not None)
     return filters, query.principal or ""

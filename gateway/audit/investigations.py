@@ -71,6 +71,8 @@ class Investigations:
             NotFoundError: They have none of this name.
             TrailUnavailableError: It could not be recorded, so it stays open.
         """
+        for name in filter(None, (by, os_user)):
+            self._recorder.token(name)  # Before the transaction, in which no other may write.
         with writing(self._database) as session:
             row = session.get(InvestigationRow, id_)
             if row is None or not _is_auditors(row, by):

@@ -7,7 +7,7 @@ in windows of entries: a page comes with where to go on, and takes a bounded tim
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -48,11 +48,11 @@ class EntryQuery:
     """Which entries; everything given must hold. The newest `limit` of them are meant, or the oldest.
 
     `principal` finds what somebody did, what was done to them, and all entries of their requests; it is a name, or the
-    token that stands for one. `since` and `until` are times with a zone; `until` itself is not included. `before` leaves
-    out that entry and all newer ones, `after` that entry and all older ones. `hash` is hexadecimal, as receipts name the entry of a question. `document` (its id),
-    `label` (its digest), `rule`, `entity_type` and `passage` (its digest) find entries that name them; `value_hmac`
-    those that hold this keyed digest of a question, a query or an address. `outcome` finds the entries that say so,
-    such as `answer:given`.
+    token that stands for one. `since` and `until` are times with a zone; `until` itself is not included. `before`
+    leaves out that entry and all newer ones, `after` that entry and all older ones. `hash` is hexadecimal, as receipts
+    name the entry of a question. `document` (its id), `label` (its digest), `rule`, `entity_type` and `passage` (its
+    digest) find entries that name them; `value_hmac` those that hold this keyed digest of a question, a query or an
+    address. `outcome` finds the entries that say so, such as `answer:given`.
     """
 
     principal: str | None = None
@@ -88,6 +88,8 @@ class Page:
 
 _WINDOW = 100_000
 """Entries looked through at a time: a tenth of a second to half of one."""
+_REQUESTS_TOGETHER = 200
+"""Requests looked up in one statement."""
 _NO_END = 2**62
 """A number that no entry has."""
 
@@ -204,6 +206,26 @@ def _select(place: TrailPlace, trail: ReadableTrail, query: EntryQuery, names: N
         return [_entry(*row) for row in trail.select(select, values | likely | {"limit": query.limit})]
     except (StorageError, ValueError, KeyError) as error:
         raise unreadable(place, error) from error
+
+
+def entries_of(place: TrailPlace, requests: Collection[str], names: Names | None = None) -> list[Entry]:
+    """All entries of some requests, oldest first. People are called as by `read_entries`.
+
+    Raises:
+        TrailUnreadableError: The trail is missing or damaged.
+    """
+    found: list[Entry] = []
+    wanted = sorted(requests)
+    with closing(open_to_read(place)) as trail:
+        for start in range(0, len(wanted), _REQUESTS_TOGETHER):
+            values = {f"r{number}": name for number, name in enumerate(wanted[start : start + _REQUESTS_TOGETHER])}
+            listed = ", ".join(f":{name}" for name in values)
+            query = f"SELECT {_COLUMNS} FROM entries WHERE request IN ({listed}) AND body IS NOT NULL ORDER BY id"  # noqa: S608 - ours
+            try:
+                found += [_entry(*row) for row in trail.select(query, values)]
+            except (StorageError, ValueError, KeyError) as error:
+                raise unreadable(place, error) from error
+    return _named(sorted(found, key=lambda entry: entry.id), names)
 
 
 def read_on(place: TrailPlace, after: int, limit: int, names: Names | None = None) -> tuple[str, list[Entry]]:

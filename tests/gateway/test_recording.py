@@ -49,7 +49,7 @@ async def test_it_is_told_again_after_a_day_and_by_another_process(
     await services.recorder.record_retrieval("r1", found)
     monkeypatch.setattr(gateway.recording, "_TELL_AGAIN_SECONDS", 0.0)
     await services.recorder.record_retrieval("r2", found)
-    await Recorder(services.trail, services.keys, 60).record_retrieval("r3", found)
+    await Recorder(services.trail, services.keys, 60, services.subjects).record_retrieval("r3", found)
     assert len(recorded(world, LabelsDecided.kind)) == 3
 
 

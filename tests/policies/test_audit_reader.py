@@ -148,7 +148,8 @@ def paged(file: Path, query: EntryQuery, within_seconds: float) -> tuple[list[En
         entries += page.entries
         if page.next is None:
             return entries, pages
-        query = replace(query, **{"after" if query.oldest_first else "before": page.next})
+        on = page.next
+        query = replace(query, after=on) if query.oldest_first else replace(query, before=on)
     pytest.fail("it never ends")
 
 

@@ -118,8 +118,18 @@ async def investigations(journey: Journey) -> None:
     begun = await journey.sent(f"POST {ours}", ours, "audra", wanted, status=201)
     await journey.sent(f"GET {ours}", ours, "audra")
     within = journey.world.headers("audra") | {"Muniment-Investigation": begun["id"]}
-    response = await journey.step("GET /api/v1/audit", journey.client.get("/api/v1/audit", headers=within))
-    assert response.status_code == 200, response.text
+    for method, path, asked in (
+        ("GET", "/api/v1/audit", {}),
+        ("GET", "/api/v1/audit/shown", {"principal": "bob"}),
+        ("GET", "/api/v1/audit/stale", {"document": "finance/budget.md"}),
+        ("GET", "/api/v1/audit/timeline", {"principal": "bob"}),
+        ("POST", "/api/v1/audit/candidates", {"value": "Norway"}),
+    ):
+        body: dict[str, Any] = {"params": asked} if method == "GET" else {"json": asked}
+        sending = journey.client.request(method, path, headers=within, **body)
+        response = await journey.step(f"{method} {path}", sending)
+        assert response.status_code == 200, response.text
+        assert journey.left[f"{method} {path}"] == {"trail:read"}
     await journey.sent(f"POST {ours}/{{investigation}}/close", f"{ours}/{begun['id']}/close", "audra")
 
 
