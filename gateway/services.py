@@ -266,7 +266,7 @@ class Services:
     @cached_property
     def questions(self) -> Questions:
         """Asking about entries alone needs no database."""
-        return Questions(self.home.trail, self.subjects, lambda: self.database, self.recorder)
+        return Questions(self.home.trail, self.subjects, lambda: self.database, lambda: self.recorder)
 
     @cached_property
     def explanations(self) -> Explanations:

@@ -6,6 +6,7 @@ page says where to go on.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from typing import Self
 
 from sqlalchemy import Engine
 
@@ -15,15 +16,25 @@ from gateway.audit.exchanges import Exchange, exchanges, outdated, seen
 from gateway.audit.filters import asked_for, require_shapes
 from gateway.audit.schemas import AuditEntries, AuditEntry, ExchangePage, TimelinePage
 from gateway.audit.timeline import documents_in, groups
+from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 from gateway.recording import Recorder
 from policies.audit.events import PassagesRetrieved
 from policies.audit.people import Names, is_token
 from policies.audit.places import TrailPlace
 from policies.audit.reader import Entry, EntryQuery, Page, entries_of, read_page
+from policies.errors import TrailUnavailableError
 
 PAGE_SECONDS = 2.0
 """How long one request over HTTP looks through the trail; about a million entries."""
 Progress = Callable[[int, int], None]
+
+
+_NOT_RECORDED = (TrailUnavailableError, DatabaseBusyError, DatabaseUnusableError)
+
+
+def _refuse(error: Exception) -> None:
+    """Without a record nothing is shown."""
+    raise error
 
 
 def _silent(_done: int, _of: int) -> None:
@@ -37,9 +48,18 @@ class Questions:
     trail: TrailPlace
     names: Names
     database: Callable[[], Engine]
-    recorder: Recorder
+    recorder: Callable[[], Recorder]
+    unrecorded: Callable[[Exception], None] = _refuse
     within_seconds: float = PAGE_SECONDS
     progress: Progress = _silent
+
+    def at_leisure(self, unrecorded: Callable[[Exception], None], progress: Progress = _silent) -> Self:
+        """The same, however long the trail is; `progress` is told how much of it was looked through.
+
+        `unrecorded` is told why somebody's looking could not be recorded; unless it raises, they are shown things all
+        the same.
+        """
+        return replace(self, within_seconds=float("inf"), progress=progress, unrecorded=unrecorded)
 
     def entries(self, looking: Looking, query: EntryQuery, operation: str = "list") -> AuditEntries:
         """Entries that a query is for.
@@ -122,6 +142,10 @@ class Questions:
 
     def _record(self, looking: Looking, operation: str, query: EntryQuery, entries: int) -> None:
         filters, user = asked_for(query)
-        if user and not is_token(user) and self.names.find(user) is None:
-            user = self.recorder.nobody(user)
-        self.recorder.record_now(looking.read(operation, entries, filters, user))
+        try:
+            recorder = self.recorder()
+            if user and not is_token(user) and self.names.find(user) is None:
+                user = recorder.nobody(user)
+            recorder.record_now(looking.read(operation, entries, filters, user))
+        except _NOT_RECORDED as error:
+            self.unrecorded(error)

@@ -143,7 +143,7 @@ def paged(file: Path, query: EntryQuery, within_seconds: float) -> tuple[list[En
     """All entries of a query, a page after the other, and how many pages that took."""
     entries: list[Entry] = []
     for pages in range(1, 1000):
-        page = read_page(file, query, within_seconds)
+        page = read_page(file, query, within_seconds=within_seconds)
         assert len(page.entries) <= query.limit
         entries += page.entries
         if page.next is None:

@@ -168,7 +168,7 @@ async def test_a_page_that_ran_out_of_time_says_where_to_go_on(
         world.services.home.trail,
         world.services.subjects,
         lambda: world.services.database,
-        world.services.recorder,
+        lambda: world.services.recorder,
         within_seconds=0,
     )
     newest = (await told(client, world, "", kind="trail:read"))["entries"][0]["entry"]
