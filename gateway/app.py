@@ -14,7 +14,7 @@ from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
 from gateway.admission import Places
-from gateway.audit.routes import read_trail
+from gateway.audit.routes import AUDIT_ROUTES, entry_query, looking
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
@@ -71,7 +71,6 @@ _ROUTES = (
     list_sources,
     live,
     measurements,
-    read_trail,
     ready,
     replace_owners,
     search,
@@ -79,6 +78,7 @@ _ROUTES = (
     show_model,
     show_source,
     sync_source,
+    *AUDIT_ROUTES,
     *SIGN_IN_ROUTES,
     SCIM_ROUTES,
 )
@@ -128,6 +128,8 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             "admission": _given(Admission(services, readiness, metrics, options)),
             "caller": Provide(_caller, sync_to_thread=False),
             "context": _context_of(services),
+            "entry_query": Provide(entry_query),
+            "looking": Provide(looking),
             "metrics": _given(metrics),
             "principal": Provide(_principal, sync_to_thread=False),
             "provider_workers": _given(provider_workers),

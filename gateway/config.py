@@ -95,6 +95,9 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `name` and `kind` ("file", "syslog", "http"). Nothing is answered once none of them has taken a checkpoint for
     `require_copy_seconds` (0: that does not matter).
     What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
+
+    An auditor's investigation lasts `investigation_hours` at most. With `reason_at_command_line`, commands that read
+    the trail take `--reason` or do nothing.
     """
 
     deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
@@ -102,6 +105,8 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     copies: tuple[Sink, ...] = ()
     require_copy_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     texts_kept_days: Annotated[int, msgspec.Meta(ge=0)] = 30
+    investigation_hours: _Positive = 24
+    reason_at_command_line: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""

@@ -73,6 +73,10 @@ class NotAllowedError(GatewayError):
     """The caller may not do this; whether what it named exists is not said."""
 
 
+class InvestigationNeededError(GatewayError):
+    """The trail is read within an investigation only, and none of the caller's is open: they begin one and name it."""
+
+
 class NotFoundError(GatewayError):
     """There is no such thing, or the caller may not see it: both look the same."""
 
@@ -128,6 +132,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(PromptTooLongError, "prompt_too_long", 400, 2),
     Translation(NotAuthenticatedError, "not_authenticated", 401, 3),
     Translation(NotAllowedError, "not_allowed", 403, 4),
+    Translation(InvestigationNeededError, "investigation_needed", 403, 4),
     Translation(ModelNotFoundError, "model_not_found", 404, 5),
     Translation(NotFoundError, "not_found", 404, 5),
     Translation(ConflictError, "conflict", 409, 6),

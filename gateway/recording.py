@@ -5,15 +5,24 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextvars import ContextVar
 
 from gateway.subjects import Subjects
-from policies.audit.events import ConversationRead, Event, PassagesRetrieved, QuestionAsked, SearchAsked
+from policies.audit.events import (
+    ConversationRead,
+    Event,
+    LabelsDecided,
+    PassagesRetrieved,
+    QuestionAsked,
+    SearchAsked,
+)
 from policies.audit.people import NOBODY_KNOWN
 from policies.audit.store import EntryRef, Trail
 from policies.errors import CopyOverdueError, TrailUnavailableError
+from policies.filters import AccessFilter
 from policies.keys import Keys
 from retrieval.retriever import Found
 
@@ -24,6 +33,12 @@ current_request: ContextVar[str] = ContextVar("current_request", default="")
 _TOGETHER = 64
 """Entries handed over at a time: with so many to a commit, a disk takes 26,000 a second and nobody else waits long."""
 _NOBODY_DIGITS = 32
+_LABELS_EACH = 1000
+"""Labels in one entry: some 90 kB."""
+_TELL_AGAIN_SECONDS = 86_400.0
+"""Searches name decisions that an entry holds; entries that old may be removed, so it is written again each day."""
+_MOST_TOLD = 10_000
+"""Decisions remembered as told; people of the same groups share theirs."""
 
 
 _LETS_OUT = ConversationRead | QuestionAsked | SearchAsked
@@ -50,6 +65,7 @@ class Recorder:
         self._digest_key = keys.derive("audit-values")
         self._deadline_seconds = deadline_seconds
         self._overdue = overdue
+        self._told: OrderedDict[str, float] = OrderedDict()
         self.observe: Callable[[float], None] = _ignore
 
     def introduce(self, names: Iterable[str]) -> None:
@@ -107,6 +123,23 @@ class Recorder:
         for entry in before:
             await self.durable(entry)
         return await self.durable(last)
+
+    async def record_retrieval(self, request: str, found: Found, more: Sequence[Event] = ()) -> EntryRef:
+        """Record what was found for somebody, `more` that goes with it, and what was decided on the labels.
+
+        The latter only where no entry of this process and day says it already.
+        """
+        access, now = found.access, time.monotonic()
+        told_at = self._told.get(access.decided.sha256)
+        known = told_at is not None and now - told_at < _TELL_AGAIN_SECONDS
+        decided = [] if known else labels_decided(access)
+        entry = await self.record_all([*decided, passages_retrieved(request, found), *more])
+        if not known:
+            self._told[access.decided.sha256] = now
+            self._told.move_to_end(access.decided.sha256)
+            if len(self._told) > _MOST_TOLD:
+                self._told.popitem(last=False)
+        return entry
 
     def record_now(self, event: Event) -> EntryRef:
         """Record an event and wait for it, where no event loop runs.
@@ -171,7 +204,24 @@ def passages_retrieved(request: str, found: Found) -> PassagesRetrieved:
         labels=tuple(passage.label.digest for passage in found.passages),
         policies=access.policies,
         decisions_sha256=decisions_digest(found),
+        access_sha256=access.decided.sha256,
     )
+
+
+def labels_decided(access: AccessFilter) -> list[LabelsDecided]:
+    """The events that say what was decided on each label, in parts of bounded size."""
+    decided, starts = access.decided, range(0, len(access.decided.labels), _LABELS_EACH)
+    return [
+        LabelsDecided(
+            access_sha256=decided.sha256,
+            policy_revision=access.policy_revision,
+            labels=decided.labels[start : start + _LABELS_EACH],
+            decisions=decided.decisions[start : start + _LABELS_EACH],
+            part=part,
+            parts=len(starts),
+        )
+        for part, start in enumerate(starts, start=1)
+    ]
 
 
 def decisions_digest(found: Found) -> str:

@@ -14,7 +14,9 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
+from gateway.audit.investigations import Investigations
 from gateway.audit.places import open_copies
+from gateway.audit.questions import Questions
 from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -269,6 +271,16 @@ class Services:
         return SingleSignOn(
             self.database, self.recorder, self.keys, self.sessions, options, provider, freshness=self.freshness
         )
+
+    @cached_property
+    def investigations(self) -> Investigations:
+        most = self.config.audit.investigation_hours
+        return Investigations(self.database, self.recorder, self.keys, most, self.clock.now)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """Asking about entries alone needs no database."""
+        return Questions(self.home.trail, self.subjects, lambda: self.database, lambda: self.recorder)
 
     @cached_property
     def explanations(self) -> Explanations:

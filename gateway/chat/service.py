@@ -29,7 +29,7 @@ from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
 from gateway.errors import ConflictError
 from gateway.reading import Reader, Revealed
-from gateway.recording import Recorder, decisions_digest, new_request_id, passages_retrieved
+from gateway.recording import Recorder, decisions_digest, new_request_id
 from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
@@ -219,7 +219,7 @@ class Chats:
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
-        await self._recorder.record(passages_retrieved(run.id, found))
+        await self._recorder.record_retrieval(run.id, found)
         most, most_tokens = self._options.passages, self._options.passage_tokens
         run.passages = cut(found.passages, most, most_tokens, self._author_share)
         draft = await self._draft(run) if run.passages else None
@@ -332,6 +332,7 @@ class Chats:
             redactions=dict(run.redactions),
             output_sha256=_sha256(text),
             receipt_sha256=receipt_digest(receipt),
+            passages=tuple(passage.sha256 for passage in run.passages),
         )
         await self._store(run, text, self._recorder.record_all([*run.revealed, given]))
         run.mark("total")

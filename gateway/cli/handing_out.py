@@ -9,7 +9,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from gateway.cli.audit import FINDINGS, group, read_key, record_reading
+from gateway.cli.audit import FINDINGS, group, read_key
+from gateway.cli.looking import Reason, looking_for, record_reading
 from gateway.cli.opening import home_of, opened, product
 from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
@@ -33,6 +34,7 @@ def export(
     format_: Annotated[Format, typer.Option("--format", help="How entries are written.")] = Format.JSON,
     after: Annotated[int, typer.Option(min=0, metavar="ENTRY", help="Begin behind this entry.")] = 0,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A file that is added to; else the output.")] = None,
+    reason: Reason = None,
 ) -> None:
     """Write entries for another system, oldest first, one a line. The last line on the error output says how to go on.
 
@@ -42,7 +44,8 @@ def export(
     with opened(context) as services:
         newest = product.read_entries(services.home.trail, product.EntryQuery(limit=1))
         last = newest[0].id if newest else 0
-        record_reading(services, "export", max(0, last - after))
+        filters = (f"after={after}", f"format={format_.value}")
+        record_reading(services, looking_for(services, reason), "export", max(0, last - after), filters)
         done = after
         with _written_to(out) as file, messages().status("Exporting ..."):
             while done < last:
@@ -88,6 +91,7 @@ def prove(
     public_key: Annotated[
         Path | None, typer.Option("--public-key", metavar="FILE", help="The public key, as kept elsewhere.")
     ] = None,
+    reason: Reason = None,
     as_json: Json = False,
 ) -> None:
     """Hold a receipt to the trail: signature, entries, and that checkpoints sign these. The exit code is 1 if not."""
@@ -96,7 +100,7 @@ def prove(
     shown = _content(answer).decode(errors="replace") if answer else text
     with opened(context) as services:
         found = product.evidence(services.home.trail, signed, pem, shown)
-        record_reading(services, "prove", len(found.proofs))
+        record_reading(services, looking_for(services, reason), "prove", len(found.proofs))
     if out:
         try:
             out.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="ascii")

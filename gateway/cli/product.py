@@ -7,10 +7,14 @@ from uvicorn import Server as Server
 from gateway.admin.models import select_model as select_model
 from gateway.app import create_app as create_app
 from gateway.app import server_config as server_config
+from gateway.audit.access import Looking as Looking
 from gateway.audit.places import copied_to_files as copied_to_files
 from gateway.audit.places import newest_kept as newest_kept
 from gateway.audit.schemas import AuditEntries as AuditEntries
 from gateway.audit.schemas import AuditEntry as AuditEntry
+from gateway.audit.schemas import ExchangePage as ExchangePage
+from gateway.audit.schemas import Investigation as Investigation
+from gateway.audit.schemas import InvestigationList as InvestigationList
 from gateway.chat.service import Question as Question
 from gateway.doctor import examine as examine
 from gateway.evaluation.access import read_access as read_access
@@ -28,7 +32,6 @@ from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.events import ModelPulled as ModelPulled
-from policies.audit.events import TrailRead as TrailRead
 from policies.audit.formats import record as record
 from policies.audit.proofs import evidence as evidence
 from policies.audit.reader import Entry as Entry

@@ -55,11 +55,31 @@ class SearchAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelsDecided:
+    """Which labels were allowed and which denied, each with the rules that say so; searches name it by `access_sha256`.
+
+    `labels` and `decisions` name the same labels in the same order; a decision is `allowed` or `denied` with its rules,
+    `denied` alone where no rule allows, `denied stale` where a source's permissions were too old, `denied error` where
+    it could not be decided. Written once for all who get the same decisions, again after a day and by each process;
+    many labels are written in several `parts`.
+    """
+
+    kind: ClassVar[str] = "labels:decided"
+    access_sha256: str
+    policy_revision: str
+    labels: tuple[str, ...]
+    decisions: tuple[str, ...]
+    part: int = 1
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class PassagesRetrieved:
     """Which passages a search found for somebody, and the rules that let them through.
 
     `passages`, `documents` and `labels` name the same passages in the same order: the digest of the passage, the id of
-    its document, the digest of the label it was allowed under. Counts are of distinct labels.
+    its document, the digest of the label it was allowed under. Counts are of distinct labels; which they are, and by
+    which rules each was allowed or denied, is in the `labels:decided` of the same `access_sha256`.
     """
 
     kind: ClassVar[str] = "passages:retrieved"
@@ -73,6 +93,7 @@ class PassagesRetrieved:
     labels: tuple[str, ...]
     policies: tuple[str, ...]
     decisions_sha256: str
+    access_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +118,7 @@ class AnswerGiven:
     """An answer was complete, and left after this was durable.
 
     `cited` are ids of documents; `redactions` counts what was replaced, by type; the digests are of the text that left
-    and of its signed receipt.
+    and of its signed receipt. `passages` are the digests of those that the model was given, of all that were retrieved.
     """
 
     kind: ClassVar[str] = "answer:given"
@@ -107,6 +128,7 @@ class AnswerGiven:
     redactions: Mapping[str, int]
     output_sha256: str
     receipt_sha256: str
+    passages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,18 +581,55 @@ class HoldEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class InvestigationOpened:
+    """Somebody begins to look into the trail, for a reason that is kept sealed beside the trail.
+
+    `reason_hmac` is its keyed digest: the kept text can be held to it. `ends` is a time in UTC. `channel` is `http` or
+    `cli`; at the command line a reason counts for one command, and nothing is closed.
+    """
+
+    kind: ClassVar[str] = "investigation:opened"
+    by: Person
+    investigation: str
+    reason_hmac: str
+    ends: str
+    channel: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InvestigationClosed:
+    """Somebody ended an investigation of theirs before its time."""
+
+    kind: ClassVar[str] = "investigation:closed"
+    by: Person
+    investigation: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
-    """Somebody looked into the trail; `operation` is `list`, `show`, `prove`, `simulate`, `verify` or `export`."""
+    """Somebody looked into the trail, and was shown so many `entries`.
+
+    `operation` is what they asked it, such as `list`, `show`, `prove`, `simulate`, `verify` or `export`. `filters` says
+    what for, each as `name=value`; `user` is whom it was about; texts that were tested stand there as keyed digests.
+    `investigation` names the reason, and is empty where none was written.
+    """
 
     kind: ClassVar[str] = "trail:read"
     by: Person
     operation: str
     entries: int
+    investigation: str = ""
+    filters: tuple[str, ...] = ()
+    user: Person = ""
+    os_user: Person = ""
 
 
 Event = (
     QuestionAsked
     | SearchAsked
+    | LabelsDecided
     | PassagesRetrieved
     | PersonalDataRevealed
     | AnswerGiven
@@ -612,6 +671,8 @@ Event = (
     | PolicyRefused
     | HoldPlaced
     | HoldEnded
+    | InvestigationOpened
+    | InvestigationClosed
     | TrailRead
 )
 """Everything the trail records."""

@@ -54,6 +54,11 @@ class World:
     def headers(self, user: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys[user]}"}
 
+    def investigating(self, user: str = "audra") -> dict[str, str]:
+        """The headers of an auditor with an investigation of their own."""
+        found = self.services.investigations.begin(user, "Somebody complained about an answer.", 1)
+        return self.headers(user) | {"Muniment-Investigation": found.id}
+
 
 def open_services(home: Path, model: GatedModel) -> Services:
     """The services of a home, with fakes where models would be."""

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlmodel import Session, SQLModel, select
 
+import gateway.audit.store
 import gateway.chat.store
 import gateway.database
 import gateway.holds
@@ -27,6 +28,7 @@ from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 from policies.labels import Label
 
 TABLES = (
+    gateway.audit.store,
     gateway.identity.memberships,
     gateway.identity.scim.store,
     gateway.identity.store,
