@@ -85,10 +85,20 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long an answer waits for the trail before it is refused, and where checkpoints are copied to."""
+    """How long an answer waits for the trail before it is refused, and where checkpoints are copied to.
+
+    `database` names a PostgreSQL database for the trail, as postgresql://user@host/database; empty: a file in the home.
+    Its password is in `database_password_file`: a name in `keys/` or a whole path, readable by its owner alone; empty:
+    there is none. Over a network the server's certificate must be signed by one of `database_certificates`, a file in
+    PEM form; empty: the system's.
+    """
 
     deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     checkpoint_file: str = ""
+    database: str = ""
+    database_schema: Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_]{0,62}$")] = "muniment_audit"
+    database_password_file: str = ""
+    database_certificates: str = ""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +129,7 @@ class Home:
         self.keys = folder / "keys"
         self.database = folder / "data" / "muniment.db"
         self.trail = folder / "data" / "audit.db"
+        self.trail_seen = folder / "trail.seen"
         self.index = folder / "index"
         self.locks = folder / "locks"
 

@@ -43,6 +43,7 @@ from gateway.sources.flags import Flags
 from gateway.sources.owners import Owners
 from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
+from gateway.trail_place import trail_place
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
@@ -51,6 +52,8 @@ from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.checkpoints import CheckpointFile
 from policies.audit.events import PolicyRefused
+from policies.audit.places import TrailPlace
+from policies.audit.seen import SeenFile
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -142,10 +145,16 @@ class Services:
         return open_database(self.home.database)
 
     @cached_property
+    def trail_place(self) -> TrailPlace:
+        return trail_place(self.home, self.config.audit)
+
+    @cached_property
     def trail(self) -> Trail:
-        require_part(self.home.trail, "audit trail", TrailUnavailableError)
+        if isinstance(self.trail_place, Path):
+            require_part(self.trail_place, "audit trail", TrailUnavailableError)
         copies = self.config.audit.checkpoint_file
-        return Trail.open(self.home.trail, self.keys, CheckpointFile(Path(copies)) if copies else None)
+        on_checkpoint = CheckpointFile(Path(copies)) if copies else None
+        return Trail.open(self.trail_place, self.keys, on_checkpoint, SeenFile(self.home.trail_seen))
 
     @cached_property
     def recorder(self) -> Recorder:

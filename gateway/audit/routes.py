@@ -60,7 +60,7 @@ async def read_trail(  # noqa: PLR0917 - one parameter for each filter.
         rule=rule,
         entity_type=entity_type,
     )
-    return AuditEntries(await list_entries(services.home.trail, services.recorder, principal, query))
+    return AuditEntries(await list_entries(services.trail_place, services.recorder, principal, query))
 
 
 def _moment(given: datetime | None) -> datetime | None:

@@ -1,16 +1,18 @@
 """Reading the trail: what was asked for, and a record that somebody asked."""
 
 import asyncio
-from pathlib import Path
 
 from gateway.audit.schemas import AuditEntry
 from gateway.recording import Recorder
 from policies.audit.events import TrailRead
+from policies.audit.places import TrailPlace
 from policies.audit.reader import EntryQuery, read_entries
 from policies.principals import Principal
 
 
-async def list_entries(trail: Path, recorder: Recorder, principal: Principal, query: EntryQuery) -> list[AuditEntry]:
+async def list_entries(
+    trail: TrailPlace, recorder: Recorder, principal: Principal, query: EntryQuery
+) -> list[AuditEntry]:
     """Entries of the trail, newest first.
 
     Raises:

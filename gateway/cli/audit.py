@@ -14,6 +14,7 @@ from gateway.cli.output import messages, show, show_json, show_table, tell
 from gateway.cli.times import read_time
 from gateway.config import load_config
 from gateway.errors import BadRequestError, NotFoundError
+from gateway.trail_place import trail_place
 from policies.errors import TrailUnavailableError
 
 if TYPE_CHECKING:
@@ -133,12 +134,12 @@ def verify(
     where its keeper could not change it.
     """
     home = home_of(context)
-    path = trail or home.trail
+    place = trail or trail_place(home, load_config(home).audit)
     kept = _kept(checkpoint, context, own=trail is None)
     with messages().status("Verifying ..."):
         pem = read_key(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
-        report = product.verify(path, pem, kept)
-        newest = product.read_entries(path, product.EntryQuery(limit=1)) if report.ok else []
+        report = product.verify(place, pem, kept)
+        newest = product.read_entries(place, product.EntryQuery(limit=1)) if report.ok else []
     if as_json:
         head = {"entry": newest[0].id, "hash": newest[0].hash} if newest else None
         show_json({"ok": report.ok, **product.asdict(report), "head": head, "checked_against_kept": kept is not None})
@@ -152,7 +153,7 @@ def _read(context: typer.Context, query: "EntryQuery", operation: str, asked: st
     with opened(context) as services:
         if asked is not None:  # The trail holds no texts; a keyed digest tells whether it is this one.
             query = replace(query, value_hmac=services.recorder.digest(asked))
-        entries = product.read_entries(services.home.trail, query)
+        entries = product.read_entries(services.trail_place, query)
         record_reading(services, operation, len(entries))
     return entries
 

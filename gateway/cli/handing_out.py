@@ -39,13 +39,13 @@ def export(
     What is written is in the trail before. Entries that come while this runs are left for the next time.
     """
     with opened(context) as services:
-        newest = product.read_entries(services.home.trail, product.EntryQuery(limit=1))
+        newest = product.read_entries(services.trail_place, product.EntryQuery(limit=1))
         last = newest[0].id if newest else 0
         record_reading(services, "export", max(0, last - after))
         done = after
         with _written_to(out) as file, messages().status("Exporting ..."):
             while done < last:
-                log, entries = product.read_on(services.home.trail, done, min(_TOGETHER, last - done))
+                log, entries = product.read_on(services.trail_place, done, min(_TOGETHER, last - done))
                 file.writelines(product.record(entry, log, format_) + "\n" for entry in entries)
                 done = entries[-1].id if entries else last
     tell(f"{max(0, done - after)} entries. Go on with --after {done}.")
@@ -93,7 +93,7 @@ def prove(
     pem = read_key(public_key) if public_key else product.open_keys(home_of(context).keys).public_key_pem()
     shown = _content(answer).decode(errors="replace") if answer else text
     with opened(context) as services:
-        found = product.evidence(services.home.trail, signed, pem, shown)
+        found = product.evidence(services.trail_place, signed, pem, shown)
         record_reading(services, "prove", len(found.proofs))
     if out:
         try:

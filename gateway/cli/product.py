@@ -15,6 +15,7 @@ from gateway.evaluation.access import read_access as read_access
 from gateway.evaluation.questions import load_questions as load_questions
 from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
+from gateway.installation import accept_loss as accept_loss
 from gateway.installation import create_home as create_home
 from gateway.installation import make_missing_parts as make_missing_parts
 from gateway.policy.ordinary import shown_to_ordinary_readers as shown_to_ordinary_readers
@@ -27,6 +28,7 @@ from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import TrailRead as TrailRead
 from policies.audit.formats import record as record
+from policies.audit.places import prepare as prepare
 from policies.audit.proofs import evidence as evidence
 from policies.audit.reader import Entry as Entry
 from policies.audit.reader import EntryQuery as EntryQuery

@@ -24,6 +24,7 @@ from gateway.cli import (
     serving,
     setting_up,
     sources,
+    trail_place,
     users,
 )
 from gateway.cli.failures import run_guarded
@@ -118,6 +119,7 @@ for group in (
     keys,
     audit,
     handing_out,
+    trail_place,
     policy,
     redact,
     index,

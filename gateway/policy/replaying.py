@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
 from policies.audit.events import PassagesRetrieved, QuestionAsked, SearchAsked
+from policies.audit.places import TrailPlace
 from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.authorizer import Authorizer
 from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
@@ -96,7 +96,7 @@ class _Replaying:
 
 
 def replay(
-    trail: Path,
+    trail: TrailPlace,
     principals: Mapping[str, Principal],
     labels: Mapping[int, Label],
     before: Authorizer,
@@ -138,7 +138,7 @@ def replay(
     return told, entries
 
 
-def _entries(trail: Path, kind: str, since: datetime | None) -> Iterator[Entry]:
+def _entries(trail: TrailPlace, kind: str, since: datetime | None) -> Iterator[Entry]:
     """Entries of a kind, newest first, a page at a time."""
     before: int | None = None
     while page := read_entries(trail, EntryQuery(kind=kind, since=since, limit=_PAGE, before=before)):

@@ -525,6 +525,31 @@ class PolicyRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockBehind:
+    """The clock of the machine that opens the trail is so many seconds behind the trail's newest entry.
+
+    One of the two clocks was wrong, so times before this entry and after it cannot be compared.
+    """
+
+    kind: ClassVar[str] = "clock:behind"
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrailLossAccepted:
+    """Somebody goes on with a trail that lacks what this installation wrote before, or with another one.
+
+    That was trail `trail`, up to its checkpoint `checkpoint` over `entries` entries.
+    """
+
+    kind: ClassVar[str] = "trail:loss-accepted"
+    by: str
+    trail: str
+    checkpoint: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail; `operation` is `list`, `show`, `prove`, `simulate`, `verify` or `export`."""
 
@@ -576,6 +601,8 @@ Event = (
     | PolicyChanged
     | PolicyExplained
     | PolicyRefused
+    | ClockBehind
+    | TrailLossAccepted
     | TrailRead
 )
 """Everything the trail records."""

@@ -14,6 +14,7 @@ from policies.audit.chain import entry_hash, genesis, new_id, timestamp
 from policies.audit.checkpoints import Checkpoint, OnCheckpoint, SignedCheckpoint, digest, sign_checkpoint
 from policies.audit.merkle import root_of
 from policies.audit.places import TrailPlace, open_to_write
+from policies.audit.seen import SeenFile
 from policies.audit.storage import NewEntry, ReplacedError, Selecting, StorageError, StoredCheckpoint
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
@@ -51,16 +52,25 @@ class _NotOursError(TrailUnavailableError):
 class ChainWriter:
     """Appends to a trail. Not thread-safe: `Trail` gives it one thread."""
 
-    def __init__(self, place: TrailPlace, keys: Keys, on_checkpoint: OnCheckpoint | None = None) -> None:
+    def __init__(
+        self,
+        place: TrailPlace,
+        keys: Keys,
+        on_checkpoint: OnCheckpoint | None = None,
+        seen: SeenFile | None = None,
+    ) -> None:
         self._place = place
         self._keys = keys
         self._on_checkpoint = on_checkpoint or _nobody
+        self._seen = seen
         self._storage = open_to_write(place)
         self._in_doubt = False
         self._to_tell: SignedCheckpoint | None = None
         self._signed_entries = 0
         try:
             self.log = self._storage.log
+            if seen:
+                seen.require_in(self._storage)
             self.writer = new_id()
             self._head = _Head(0, genesis(self.log, self.writer))
             self._storage.arrive(self.writer)
@@ -68,6 +78,9 @@ class ChainWriter:
         except StorageError as error:
             self._storage.close()
             raise self._unavailable(error) from error
+        except BaseException:
+            self._storage.close()
+            raise
 
     def append(self, bodies: Sequence[str]) -> list[EntryRef]:
         """Commit entries in one transaction, signed if they are many; they are on disk when this returns.
@@ -158,6 +171,8 @@ class ChainWriter:
             return
         try:
             self._on_checkpoint(self._to_tell)
+            if self._seen:
+                self._seen.note(self._to_tell)
         except OSError as error:
             raise self._unavailable(error) from error
         self._to_tell = None
@@ -194,7 +209,8 @@ class ChainWriter:
         """Find out where our chain stands after a failure; a commit that seemed to fail may have happened."""
         self._storage.reconnect()
         query = "SELECT seq, hash FROM entries WHERE writer = :writer ORDER BY seq DESC LIMIT 1"
-        rows = self._storage.select(query, {"writer": self.writer})
+        with self._storage.writing():  # After whatever a server may still be doing for the connection before.
+            rows = self._storage.select(query, {"writer": self.writer})
         found = _Head(*rows[0]) if rows else _Head(0, genesis(self.log, self.writer))
         if found.seq < self._head.seq or (found.seq == self._head.seq and found.hash != self._head.hash):
             message = f"Entries are gone from the audit trail {self._place}. Run `muniment audit verify`, then restart."
