@@ -31,7 +31,7 @@ class Recorder:
 
     def __init__(self, trail: Trail, keys: Keys, deadline_seconds: float) -> None:
         self._trail = trail
-        self._digest_key = keys.derive("audit-values")
+        self._digest_key = keys.lasting("audit-values")
         self._deadline_seconds = deadline_seconds
         self.observe: Callable[[float], None] = _ignore
 

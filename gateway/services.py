@@ -330,7 +330,7 @@ class Services:
     @cached_property
     def ingestion(self) -> Ingestion:
         _ = self.first_state
-        key = self.keys.derive("document-identity")
+        key = self.keys.lasting("document-identity")
         read_with = [self.config.models.embedder, *self.config.models.recognisers, self.site_redaction.digest]
         models = "/".join(filter(None, read_with))
         return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)

@@ -41,6 +41,18 @@ class TrailUnavailableError(PoliciesError):
     """The audit trail did not accept an entry: nothing may be answered; the caller retries later."""
 
 
+class SignerUnavailableError(TrailUnavailableError):
+    """Whoever holds the signing key cannot be asked, or refuses: nothing may be answered; the caller retries later."""
+
+
+class SignatureRefusedError(SignerUnavailableError):
+    """A signer signed another checkpoint in this one's place, `last` as a line: that one belongs into the trail."""
+
+    def __init__(self, message: str, last: str) -> None:
+        super().__init__(message)
+        self.last = last
+
+
 class TrailUnreadableError(PoliciesError):
     """The audit trail's file is missing, damaged or none: the operator names the right one or restores it."""
 

@@ -550,6 +550,37 @@ class TrailLossAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class TrailReduced:
+    """The content of old entries is being removed: of `removed` entries, of these numbers (`1-500`, `502`).
+
+    Their hashes stay, so the rest can be checked as before. `classes` counts them by class, `held` is how many were old
+    enough and stay since somebody holds them. What the newest checkpoint signs is what counts.
+    """
+
+    kind: ClassVar[str] = "trail:reduced"
+    by: str
+    removed: int
+    entries: tuple[str, ...]
+    classes: Mapping[str, int]
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRotated:
+    """Another key is about to sign checkpoints and receipts, as a checkpoint behind this entry says.
+
+    Keys are named by the first 16 digits of the SHA-256 of their public halves; `public_key` is the new one's, in
+    hexadecimal.
+    """
+
+    kind: ClassVar[str] = "key:rotated"
+    by: str
+    previous: str
+    key: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail; `operation` is `list`, `show`, `prove`, `simulate`, `verify` or `export`."""
 
@@ -603,6 +634,8 @@ Event = (
     | PolicyRefused
     | ClockBehind
     | TrailLossAccepted
+    | SigningKeyRotated
     | TrailRead
+    | TrailReduced
 )
 """Everything the trail records."""
