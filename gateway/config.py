@@ -14,6 +14,7 @@ import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from policies.audit.classes import FEWEST_DAYS, EntryClass
 from policies.errors import RedactionSettingsError
 from policies.redaction.options import RedactionOptions
 from policies.redaction.site import SiteRedaction, read_site
@@ -84,6 +85,35 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remembered_seconds: Annotated[int, msgspec.Meta(ge=0)] = 900
 
 
+class RetentionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many days what entries of the trail say is kept, by what they are about; 0 is for good.
+
+    Fewer than 183 days are refused unless `allow_short` is true: the EU's AI Act asks for six months of logs.
+    """
+
+    questions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    access: Annotated[int, msgspec.Meta(ge=0)] = 0
+    administration: Annotated[int, msgspec.Meta(ge=0)] = 0
+    allow_short: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse days that are too few."""
+        short = {class_.value: days for class_, days in self.days.items() if days < FEWEST_DAYS}
+        if short and not self.allow_short:
+            message = f"{short} days are fewer than {FEWEST_DAYS}; set allow_short if the law lets you"
+            raise ValueError(message)
+
+    @property
+    def days(self) -> dict[EntryClass, int]:
+        """The classes that are not kept for good, and for how long they are."""
+        days = {
+            EntryClass.QUESTIONS: self.questions,
+            EntryClass.ACCESS: self.access,
+            EntryClass.ADMINISTRATION: self.administration,
+        }
+        return {class_: kept for class_, kept in days.items() if kept}
+
+
 class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long an answer waits for the trail before it is refused, and where checkpoints are copied to.
 
@@ -91,6 +121,8 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Its password is in `database_password_file`: a name in `keys/` or a whole path, readable by its owner alone; empty:
     there is none. Over a network the server's certificate must be signed by one of `database_certificates`, a file in
     PEM form; empty: the system's.
+    `signing_key_file` is where the signing key is mounted, if it is not in the home; `signer` is the socket of a
+    process that holds it. At most one of them is set.
     """
 
     deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
@@ -99,6 +131,15 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database_schema: Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_]{0,62}$")] = "muniment_audit"
     database_password_file: str = ""
     database_certificates: str = ""
+    signing_key_file: str = ""
+    signer: str = ""
+    retention: RetentionOptions = RetentionOptions()
+
+    def __post_init__(self) -> None:
+        """Refuse two places for one key."""
+        if self.signing_key_file and self.signer:
+            message = "audit.signing_key_file and audit.signer name two places of the signing key; leave one out"
+            raise ValueError(message)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

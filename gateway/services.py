@@ -14,6 +14,7 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
+from gateway.audit.retention import Retention
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config, site_redaction
@@ -54,6 +55,7 @@ from policies.audit.checkpoints import CheckpointFile
 from policies.audit.events import PolicyRefused
 from policies.audit.places import TrailPlace
 from policies.audit.seen import SeenFile
+from policies.audit.reader import Entry
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -159,6 +161,25 @@ class Services:
     @cached_property
     def recorder(self) -> Recorder:
         return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(
+            self.home.trail,
+            self.keys,
+            self.config.audit.retention,
+            self.recorder,
+            self.held,
+            self.exported_up_to,
+        )
+
+    def held(self, _: Entry) -> str | None:
+        """Why an entry must stay although its time is over."""
+        return None
+
+    def exported_up_to(self) -> int | None:
+        """The last entry that every configured export has taken; None where there is none."""
+        return None
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:

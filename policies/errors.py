@@ -57,5 +57,9 @@ class TrailUnreadableError(PoliciesError):
     """The audit trail's file is missing, damaged or none: the operator names the right one or restores it."""
 
 
+class TrailUnwritableError(PoliciesError):
+    """A copy of the trail cannot be written where it should be: the operator names another file, or makes room."""
+
+
 class VaultUnreadableError(PoliciesError):
     """A sealed record does not open: its conversation cannot go on; the user starts a new one."""

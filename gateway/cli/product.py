@@ -25,6 +25,7 @@ from gateway.services import Services as Services
 from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
+from policies.audit.copying import copy_trail as copy_trail
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import TrailRead as TrailRead
 from policies.audit.formats import record as record

@@ -582,7 +582,10 @@ class SigningKeyRotated:
 
 @dataclass(frozen=True, slots=True)
 class TrailRead:
-    """Somebody looked into the trail; `operation` is `list`, `show`, `prove`, `simulate`, `verify` or `export`."""
+    """Somebody looked into the trail.
+
+    `operation` is `list`, `show`, `prove`, `simulate`, `verify`, `export` or `copy`.
+    """
 
     kind: ClassVar[str] = "trail:read"
     by: str

@@ -59,18 +59,26 @@ class Sealer:
             NotOursError: As above, or bodies are gone that nobody removed, or the entries are not signed yet.
             SignerUnavailableError: Whoever holds the key cannot be asked, or refuses.
         """
-        newest = self.newest(trail)
+        newest = self.require_untouched(trail)
         if newest is None or max(ids) > newest.checkpoint.count:
             what = "has entries to be removed that are not signed yet"
-            raise self._not_ours(what)
-        said = newest.checkpoint
-        if _removed(trail) != (said.removed, said.removed_root):
-            what = "lacks content of entries that nobody removed"
             raise self._not_ours(what)
         trail.remove_bodies(ids)
         removed, root = _removed(trail)
         checkpoint = self._after(trail, newest, _last_entry(trail))
         return self._add(trail, newest, replace(checkpoint, removed=removed, removed_root=root))
+
+    def require_untouched(self, trail: Selecting) -> SignedCheckpoint | None:
+        """The newest checkpoint, if the entries without a body are those that it says; None where there is none.
+
+        Raises:
+            NotOursError: It is none of ours, or bodies are gone that nobody removed.
+        """
+        newest = self.newest(trail)
+        if newest and not _untouched(trail, newest.checkpoint):
+            what = "lacks content of entries that nobody removed"
+            raise self._not_ours(what)
+        return newest
 
     def newest(self, trail: Selecting) -> SignedCheckpoint | None:
         """The newest checkpoint, None if there is none.
@@ -159,6 +167,11 @@ def _key_after(said: Checkpoint) -> str:
     if not said.next_key:
         return said.key
     return key_id(Ed25519PublicKey.from_public_bytes(bytes.fromhex(said.next_key)))
+
+
+def _untouched(trail: Selecting, said: Checkpoint) -> bool:
+    """Whether the entries without a body are those that the newest checkpoint says."""
+    return _removed(trail) == (said.removed, said.removed_root)
 
 
 def _removed(trail: Selecting) -> tuple[int, str]:

@@ -95,6 +95,17 @@ class ChainWriter:
             return self._sealer.sign(self._storage, least=_MOST_UNSIGNED)
         return None
 
+    def require_untouched(self) -> None:
+        """Refuse to go on where entries lack what they say and nobody removed it.
+
+        Raises:
+            TrailUnavailableError: That is so, or it cannot be found out.
+        """
+        try:
+            self._sealer.require_untouched(self._storage)
+        except StorageError as error:
+            raise self._unavailable(error) from error
+
     def remove(self, ids: Sequence[int]) -> None:
         """Take out what entries say, with a checkpoint that says of which. An entry has announced it before.
 

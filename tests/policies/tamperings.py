@@ -112,7 +112,7 @@ Found = tuple[set[FindingKind], int]
 def alter_a_body(trail: Trail) -> Found:
     id_ = trail.sealed_id
     with tampering(trail) as connection:
-        connection.execute("UPDATE entries SET body = replace(body, 'user-', 'User-') WHERE id = ?", (id_,))
+        connection.execute("UPDATE entries SET body = replace(body, '2026-', '2025-') WHERE id = ?", (id_,))
     return {FindingKind.ALTERED}, id_
 
 
