@@ -63,7 +63,7 @@ class Signer(Protocol):
 class FileSigner:
     """A signing key in a file, which its owner alone can read.
 
-    `public_file` lists the public halves; None where the key is a secret that somebody else mounts and replaces.
+    `public_file` lists the public halves; None where that is somebody else's business.
     """
 
     signs_once = False
@@ -89,9 +89,9 @@ class FileSigner:
     def refresh(self, key: str) -> bool:
         """Read the file again; a rotation that another process began, or did not live to end, is ended."""
         self._key = self._read()
-        if key_id(self.public_key()) != key and self._public_file is not None:
+        if key_id(self.public_key()) != key:
             with contextlib.suppress(KeysUnusableError):  # There is no next key: it is another's signature.
-                if key_id(read_signing_key(self._next).public_key()) == key:
+                if key_id(self.next_key()) == key:
                     self.take_over()
         return key_id(self.public_key()) == key
 
@@ -107,6 +107,14 @@ class FileSigner:
         except OSError as error:
             message = f"The next key cannot be written to {self._next}: {error.strerror}. Nothing was changed."
             raise KeysUnusableError(message) from error
+        return self.next_key()
+
+    def next_key(self) -> Ed25519PublicKey:
+        """The key that was prepared.
+
+        Raises:
+            KeysUnusableError: There is none.
+        """
         return read_signing_key(self._next).public_key()
 
     def take_over(self) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from policies.audit.events import Event, SigningKeyRotated
 from policies.audit.places import TrailPlace
 from policies.audit.writer import ChainWriter
-from policies.keys import Keys, key_id
+from policies.keys import Keys
+from policies.signing import key_id, list_public_key
 
 
 def rotate_signing_key(place: TrailPlace, keys: Keys, by: str, record: Callable[[Event], object]) -> str:
@@ -28,6 +29,7 @@ def rotate_signing_key(place: TrailPlace, keys: Keys, by: str, record: Callable[
         record(event)
         writer.hand_over(event.public_key)
         keys.signing.take_over()
+        list_public_key(keys.public_file, after)
         writer.seal(though_quiet=True)
     finally:
         writer.close()

@@ -99,7 +99,9 @@ class Sealer:
         if (said.log, said.number) != (trail.log, stored.number) or not self._is_known(signed):
             raise self._not_ours(what)
         in_force = _key_after(said)
-        if in_force != self._keys.key_id() and not self._keys.signing.refresh(in_force):
+        signer = self._keys.signing
+        # A signer that signs once may have signed a hand-over that was lost before it came here: it will say so.
+        if in_force != self._keys.key_id() and not signer.refresh(in_force) and not signer.signs_once:
             what = f"is signed with the key {in_force}, and this installation has {self._keys.key_id()}"
             raise self._not_ours(what)
         return signed
@@ -118,7 +120,7 @@ class Sealer:
             root=root_of(hashes).hex(),
             at=timestamp(datetime.now(UTC)),
             previous=digest(newest.body, newest.signature) if newest else "",
-            key=self._keys.key_id(),
+            key=_key_after(before) if before else self._keys.key_id(),
         )
         return replace(found, removed=before.removed, removed_root=before.removed_root) if before else found
 
