@@ -88,13 +88,16 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RetentionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how many days what entries of the trail say is kept, by what they are about; 0 is for good.
 
-    Fewer than 183 days are refused unless `allow_short` is true: the EU's AI Act asks for six months of logs.
+    Fewer than 183 days are refused unless `allow_short` is true: the EU's AI Act asks for six months of logs. Of a trail
+    in PostgreSQL its owner removes: `database` is the address with the owner's name, as in [audit].
     """
 
     questions: Annotated[int, msgspec.Meta(ge=0)] = 0
     access: Annotated[int, msgspec.Meta(ge=0)] = 0
     administration: Annotated[int, msgspec.Meta(ge=0)] = 0
     allow_short: bool = False
+    database: str = ""
+    database_password_file: str = ""
 
     def __post_init__(self) -> None:
         """Refuse days that are too few."""

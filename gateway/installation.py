@@ -17,7 +17,7 @@ from policies.audit.places import TrailPlace, open_to_read
 from policies.audit.seen import SeenFile
 from policies.audit.store import Trail
 from policies.errors import TrailUnavailableError
-from policies.keys import create_keys, open_keys
+from policies.keys import create_keys
 
 _WAIT_SECONDS = 30.0
 """How long one entry is waited for where nobody waits for an answer."""
@@ -86,7 +86,7 @@ def make_missing_parts(home: Home, by: str) -> list[str]:
         TrailUnavailableError: The trail cannot be written.
     """
     place = trail_place(home, load_config(home).audit)
-    keys = open_keys(home.keys)
+    keys = Services(home).keys
     parts = {"database": home.database} | ({"trail": place} if isinstance(place, Path) else {})
     missing = [name for name, path in parts.items() if not path.exists() or not path.stat().st_size]
     if "trail" in missing:
@@ -112,7 +112,7 @@ def accept_loss(home: Home, by: str) -> Checkpoint | None:
     if before is None or not _lacks(place, seen):
         return None
     said = before.checkpoint
-    with Trail.open(place, open_keys(home.keys)) as trail:
+    with Trail.open(place, Services(home).keys) as trail:
         event = TrailLossAccepted(by=by, trail=said.log, checkpoint=said.number, entries=said.count)
         trail.record(event, _WAIT_SECONDS)
     seen.forget()

@@ -44,7 +44,7 @@ from gateway.sources.flags import Flags
 from gateway.sources.owners import Owners
 from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
-from gateway.trail_place import trail_place
+from gateway.trail_place import owned_trail_place, trail_place
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
@@ -64,6 +64,8 @@ from policies.keys import Keys, open_keys
 from policies.redaction.finder import Finder
 from policies.redaction.isolated import IsolatedRedactor
 from policies.redaction.site import SiteRedaction
+from policies.signing import FileSigner
+from policies.signing_socket import SocketSigner
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
@@ -139,6 +141,11 @@ class Services:
 
     @cached_property
     def keys(self) -> Keys:
+        audit = self.config.audit
+        if audit.signer:
+            return open_keys(self.home.keys, SocketSigner(Path(audit.signer)))
+        if audit.signing_key_file:
+            return open_keys(self.home.keys, FileSigner(Path(audit.signing_key_file)))
         return open_keys(self.home.keys)
 
     @cached_property
@@ -165,7 +172,7 @@ class Services:
     @cached_property
     def retention(self) -> Retention:
         return Retention(
-            self.home.trail,
+            owned_trail_place(self.home, self.config.audit),
             self.keys,
             self.config.audit.retention,
             self.recorder,

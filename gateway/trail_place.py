@@ -26,6 +26,25 @@ def trail_place(home: Home, options: AuditOptions) -> TrailPlace:
     return postgres_place(options.database, options, read_password(home.keys / name) if name else "")
 
 
+def owned_trail_place(home: Home, options: AuditOptions) -> TrailPlace:
+    """The trail as its owner reaches it, who alone may remove what entries say; a file has no other owner.
+
+    Raises:
+        ConfigurationError: As above, or no owner is named.
+    """
+    if not options.database:
+        return home.trail
+    owner = options.retention
+    if not owner.database:
+        message = (
+            "The role that writes the trail may not remove what entries say. Name the one that may in "
+            "audit.retention.database, or keep everything for good."
+        )
+        raise ConfigurationError(message)
+    name = owner.database_password_file
+    return postgres_place(owner.database, options, read_password(home.keys / name) if name else "", as_owner=True)
+
+
 def postgres_place(address: str, options: AuditOptions, password: str, *, as_owner: bool = False) -> PostgresPlace:
     """A trail at an address of the form `postgresql://user@host:port/database`.
 

@@ -9,9 +9,10 @@
 | `public.pem` | its public half, behind those of the keys that signed before it; auditors keep the first |
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from policies.errors import KeysUnusableError
-from policies.private_files import read_private, write_private
+from policies.private_files import read_private, replace_private, sync_folder, write_private
 from policies.signing import FileSigner, Signer, key_id, public_pem, signing_pem
 
 __all__ = ["Keys", "create_keys", "key_id", "open_keys", "public_keys", "read_public_keys"]
@@ -131,6 +132,39 @@ def open_keys(folder: Path, signer: Signer | None = None) -> Keys:
     return Keys(master, identifiers, signer or FileSigner(folder / _SIGNING, public), public, earlier)
 
 
+def rotate_master(folder: Path) -> str:
+    """Put a new master in the place of the one that seals, which is kept to read what it sealed; returns the new id.
+
+    Raises:
+        KeysUnusableError: It cannot be done; the one before seals on.
+    """
+    before = _read_secret(folder / _MASTER)
+    new = os.urandom(_SECRET_BYTES)
+    try:
+        with contextlib.suppress(FileExistsError):  # A rotation was broken off here.
+            write_private(folder / f"master-{master_id(before)}.key", before)
+        replace_private(folder / _MASTER, new)
+    except OSError as error:
+        message = f"The new master key cannot be written to {folder}: {error.strerror}. Nothing was changed."
+        raise KeysUnusableError(message) from error
+    return master_id(new)
+
+
+def retire_masters(folder: Path, ids: Iterable[str]) -> None:
+    """Destroy earlier masters, with which nothing is sealed any more: what they sealed cannot be opened by anybody.
+
+    Raises:
+        KeysUnusableError: One cannot be removed.
+    """
+    try:
+        for id_ in ids:
+            (folder / f"master-{id_}.key").unlink(missing_ok=True)
+        sync_folder(folder)
+    except OSError as error:
+        message = f"An earlier master key in {folder} cannot be removed: {error.strerror}."
+        raise KeysUnusableError(message) from error
+
+
 def public_keys(folder: Path) -> str:
     """The public halves of an installation's signing keys as PEM, the oldest first.
 
@@ -142,7 +176,7 @@ def public_keys(folder: Path) -> str:
 
 def master_id(master: bytes) -> str:
     """The name of a master key: derived from it, so that whatever was sealed with it can name it and tell nothing."""
-    return _derived(master, "key-id", 8).hex()
+    return _derived(master, "master-id", 8).hex()
 
 
 def read_public_keys(pem: str) -> tuple[Ed25519PublicKey, ...]:

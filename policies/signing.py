@@ -102,8 +102,9 @@ class FileSigner:
             KeysUnusableError: It cannot be written or read.
         """
         try:
-            with contextlib.suppress(FileExistsError):
-                write_private(self._next, signing_pem(Ed25519PrivateKey.generate()))
+            if not self._next.exists():
+                with contextlib.suppress(FileExistsError):
+                    write_private(self._next, signing_pem(Ed25519PrivateKey.generate()))
         except OSError as error:
             message = f"The next key cannot be written to {self._next}: {error.strerror}. Nothing was changed."
             raise KeysUnusableError(message) from error
@@ -123,15 +124,20 @@ class FileSigner:
         Raises:
             KeysUnusableError: It cannot be done.
         """
+        after = read_signing_key(self._next)
         try:
             if self._public_file is not None:
-                list_public_key(self._public_file, read_signing_key(self._next).public_key())
+                list_public_key(self._public_file, after.public_key())
             with contextlib.suppress(FileNotFoundError):  # Another process was quicker.
                 self._next.replace(self._path)
         except OSError as error:
-            message = f"The key {self._next} cannot take the place of {self._path}: {error.strerror}. Move it there."
-            raise KeysUnusableError(message) from error
-        self._key = self._read()
+            if self._public_file is not None:
+                message = (
+                    f"The key {self._next} cannot take the place of {self._path}: {error.strerror}."
+                )
+                raise KeysUnusableError(message) from error
+            # A mounted secret is put in its place by whoever mounts it, and signs from now on all the same.
+        self._key = self._used[key_id(after.public_key())] = after
 
     def _read(self) -> Ed25519PrivateKey:
         found = read_signing_key(self._path)

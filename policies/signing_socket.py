@@ -213,9 +213,7 @@ class SocketSigner:
             self._public, signature = _public(answer), base64.b64decode(answer["signature"])
             self._public.verify(signature, message)
         except (InvalidSignature, KeyError, ValueError) as error:
-            problem = (
-                f"The signer at {self._path} answers with something else than a signature."
-            )
+            problem = f"The signer at {self._path} answers with something else than a signature."
             raise SignerUnavailableError(problem) from error
         if key not in (None, key_id(self._public)):
             problem = f"The signer at {self._path} has another key since a moment ago. Try again."

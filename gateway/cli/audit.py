@@ -137,7 +137,7 @@ def verify(
     place = trail or trail_place(home, load_config(home).audit)
     kept = _kept(checkpoint, context, own=trail is None)
     with messages().status("Verifying ..."):
-        pem = read_key(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
+        pem = read_key(public_key) if public_key else product.public_keys(home.keys)
         report = product.verify(place, pem, kept)
         newest = product.read_entries(place, product.EntryQuery(limit=1)) if report.ok else []
     if as_json:

@@ -65,8 +65,11 @@ def _written_to(out: Path | None) -> Iterator[TextIO]:
 
 
 def key(context: typer.Context) -> None:
-    """Print the public key that signatures of this installation are checked with, as PEM. Auditors keep it."""
-    sys.stdout.write(product.open_keys(home_of(context).keys).public_key_pem())
+    """Print the public keys that signatures of this installation are checked with, as PEM, the oldest first.
+
+    Auditors keep the first: it leads to those after it.
+    """
+    sys.stdout.write(product.public_keys(home_of(context).keys))
 
 
 def prove(
@@ -90,7 +93,7 @@ def prove(
 ) -> None:
     """Hold a receipt to the trail: signature, entries, and that checkpoints sign these. The exit code is 1 if not."""
     signed, text = _receipt(receipt)
-    pem = read_key(public_key) if public_key else product.open_keys(home_of(context).keys).public_key_pem()
+    pem = read_key(public_key) if public_key else product.public_keys(home_of(context).keys)
     shown = _content(answer).decode(errors="replace") if answer else text
     with opened(context) as services:
         found = product.evidence(services.trail_place, signed, pem, shown)

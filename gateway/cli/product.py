@@ -26,6 +26,7 @@ from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.copying import copy_trail as copy_trail
+from policies.audit.events import MasterKeyRotated as MasterKeyRotated
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import TrailRead as TrailRead
 from policies.audit.formats import record as record
@@ -35,7 +36,12 @@ from policies.audit.reader import Entry as Entry
 from policies.audit.reader import EntryQuery as EntryQuery
 from policies.audit.reader import read_entries as read_entries
 from policies.audit.reader import read_on as read_on
+from policies.audit.rotation import rotate_signing_key as rotate_signing_key
 from policies.audit.verifier import VerificationReport as VerificationReport
 from policies.audit.verifier import verify as verify
-from policies.keys import open_keys as open_keys
+from policies.keys import public_keys as public_keys
+from policies.keys import rotate_master as rotate_master
 from policies.redaction.placeholders import Pseudonyms as Pseudonyms
+from policies.signing import FileSigner as FileSigner
+from policies.signing_socket import Notary as Notary
+from policies.signing_socket import serve_signatures as serve_signatures

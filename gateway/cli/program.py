@@ -24,6 +24,7 @@ from gateway.cli import (
     redact,
     serving,
     setting_up,
+    signing,
     sources,
     trail_place,
     users,
@@ -127,6 +128,7 @@ for group in (
     index,
     evaluating,
     serving,
+    signing,
 ):
     group.register(app)
 

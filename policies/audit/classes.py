@@ -71,6 +71,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
     EntryClass.TRAIL: (
         events.HomeCreated,
         events.HomePartsMade,
+        events.MasterKeyRotated,
         events.SigningKeyRotated,
         events.TrailReduced,
     ),

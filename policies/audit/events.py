@@ -581,6 +581,15 @@ class SigningKeyRotated:
 
 
 @dataclass(frozen=True, slots=True)
+class MasterKeyRotated:
+    """Another master key is about to seal what is new; `previous` names the one that gives way, by an id."""
+
+    kind: ClassVar[str] = "master-key:rotated"
+    by: str
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail.
 
@@ -629,6 +638,7 @@ Event = (
     | PasswordChanged
     | KeyCreated
     | KeyRevoked
+    | MasterKeyRotated
     | ModelPulled
     | ModelSelected
     | OversharingListed

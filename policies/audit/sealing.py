@@ -144,7 +144,7 @@ class Sealer:
         """Whether one of this installation's keys signed it; they are read again where none of the known did."""
         if any(signed.is_signed_by(key) for key in self._known):
             return True
-        self._known = read_public_keys(self._keys.public_key_pem())
+        self._known = (*read_public_keys(self._keys.public_key_pem()), self._keys.signing.public_key())
         return any(signed.is_signed_by(key) for key in self._known)
 
     def _not_ours(self, what: str) -> NotOursError:

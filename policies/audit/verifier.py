@@ -314,8 +314,9 @@ class _Verification:
         signed = (newest.removed, newest.removed_root) if newest else (0, EMPTY_ROOT.hex())
         if signed == (len(self._bare), root_of([hash_ for _, hash_ in self._bare]).hex()):
             return
-        # What the entries about removals say is not what counts, and tells which entries are concerned.
-        rows = trail.select("SELECT body FROM entries WHERE kind = :kind ORDER BY id", {"kind": TrailReduced.kind})
+        # The signed entries about removals are not what counts; they tell which entries are concerned.
+        query = "SELECT body FROM entries WHERE kind = :kind AND id <= :signed"
+        rows = trail.select(query, {"kind": TrailReduced.kind, "signed": newest.count if newest else 0})
         told = [json.loads(body)["event"]["entries"] for (body,) in rows]
         bare = {id_ for id_, _ in self._bare}
         wrong = bare.symmetric_difference(ids_of(chain.from_iterable(told), self._last_id))
