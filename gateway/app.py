@@ -14,6 +14,7 @@ from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
 from gateway.admission import Places
+from gateway.audit.retention import Retention
 from gateway.audit.routes import AUDIT_ROUTES, entry_query, looking
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
@@ -86,6 +87,8 @@ _UPGRADE = "muniment"
 """Who changed the policies when a new version brought other ones."""
 DIRECTORY_LOOK_SECONDS = 20.0
 """How often to look whether the directory should be read again."""
+RETENTION_FIRST_SECONDS, RETENTION_LOOK_SECONDS = 600.0, 24 * 3600.0
+"""How long after the start, and how often then, entries are removed from the trail whose time is over."""
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
@@ -142,6 +145,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
         lifespan=[
             lambda _app: _running(readiness, workers, provider_workers),
             lambda _app: _reading_directory(services),
+            lambda _app: _reducing_trail(services),
         ],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -227,6 +231,33 @@ async def _read_directory_again(directories: Directories) -> None:
         except Exception:  # noqa: BLE001 - a defect must not end the reading; told with its trace, which holds no names
             _log.exception("directory_defect")
         await asyncio.sleep(DIRECTORY_LOOK_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _reducing_trail(services: Services) -> AsyncIterator[None]:
+    """Remove what old entries say once a day, where the settings let anything go."""
+    if not services.retention.configured:
+        yield
+        return
+    reducing = asyncio.create_task(_reduce_trail_again(services.retention))
+    try:
+        yield
+    finally:
+        reducing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reducing
+
+
+async def _reduce_trail_again(retention: Retention) -> None:
+    await asyncio.sleep(RETENTION_FIRST_SECONDS)
+    while True:
+        try:
+            await asyncio.to_thread(retention.reduce, "serve")
+        except PoliciesError as error:
+            _log.warning("trail_not_reduced reason=%s", error)
+        except Exception:  # noqa: BLE001 - a defect must not end the reducing; told with its trace, which holds no names
+            _log.exception("retention_defect")
+        await asyncio.sleep(RETENTION_LOOK_SECONDS)
 
 
 def _given(value: object) -> Provide:

@@ -259,18 +259,15 @@ def _source(services: Services, name: str, documents: int, skipped: int, *, read
 
 
 def _trail(services: Services) -> Finding:
-    if not services.home.trail.exists():
-        return (
-            Level.FAIL,
-            f"There is no trail at {services.home.trail}, so its proof is gone",
-            "Restore it from a backup.",
-        )
+    place = services.trail_place
+    if isinstance(place, Path) and not place.exists():
+        return (Level.FAIL, f"There is no trail at {place}, so its proof is gone", "Restore it from a backup.")
     health = services.trail.health
     if not health.ready:
         return (
             Level.FAIL,
             health.detail,
-            "Check its disk and owner; nothing is answered until it is mended.",
+            "Check its disk and owner, or its server; nothing is answered until it is mended.",
         )
     kept_in = copied_to_files(services.config.audit, services.home)
     try:
@@ -281,7 +278,7 @@ def _trail(services: Services) -> Finding:
             f"The checkpoints {error.filename} cannot be read: {error.strerror}",
             "Restore the file, or its volume.",
         )
-    report = verify(services.home.trail, services.keys.public_key_pem(), kept)
+    report = verify(place, services.keys.public_key_pem(), kept)
     if not report.ok:
         detail = f"The trail is not what was written: {report.findings[0].detail}"
         return Level.FAIL, detail, "muniment audit verify"
@@ -337,6 +334,8 @@ def _destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
         yield "Signing in", [config.oidc.issuer, *config.oidc.hosts]
     if config.ldap.urls:
         yield "Reading the directory", list(config.ldap.urls)
+    if config.audit.database:
+        yield "The audit trail", [config.audit.database]
     if copies := _addresses(config.audit.copies):
         yield "Copying checkpoints", copies
 

@@ -62,7 +62,7 @@ class Recorder:
     ) -> None:
         self._trail = trail
         self._subjects = subjects
-        self._digest_key = keys.derive("audit-values")
+        self._digest_key = keys.lasting("audit-values")
         self._deadline_seconds = deadline_seconds
         self._overdue = overdue
         self._told: OrderedDict[str, float] = OrderedDict()

@@ -17,6 +17,7 @@ from sqlmodel import Session
 from gateway.audit.investigations import Investigations
 from gateway.audit.places import open_copies
 from gateway.audit.questions import Questions
+from gateway.audit.retention import Retention
 from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -50,6 +51,7 @@ from gateway.sources.owners import Owners
 from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
 from gateway.subjects import Subjects
+from gateway.trail_place import owned_trail_place, trail_place
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
@@ -57,6 +59,9 @@ from models.llama.engine import LlamaEngine
 from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.events import PolicyRefused
+from policies.audit.places import TrailPlace
+from policies.audit.reader import Entry
+from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
@@ -66,6 +71,8 @@ from policies.keys import Keys, open_keys
 from policies.redaction.finder import Finder
 from policies.redaction.isolated import IsolatedRedactor
 from policies.redaction.site import SiteRedaction
+from policies.signing import FileSigner
+from policies.signing_socket import SocketSigner
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
@@ -145,6 +152,11 @@ class Services:
 
     @cached_property
     def keys(self) -> Keys:
+        audit = self.config.audit
+        if audit.signer:
+            return open_keys(self.home.keys, SocketSigner(Path(audit.signer)))
+        if audit.signing_key_file:
+            return open_keys(self.home.keys, FileSigner(Path(audit.signing_key_file)))
         return open_keys(self.home.keys)
 
     @cached_property
@@ -153,9 +165,15 @@ class Services:
         return open_database(self.home.database)
 
     @cached_property
+    def trail_place(self) -> TrailPlace:
+        return trail_place(self.home, self.config.audit)
+
+    @cached_property
     def trail(self) -> Trail:
-        require_part(self.home.trail, "audit trail", TrailUnavailableError)
-        trail = Trail.open(self.home.trail, self.keys, self.copies, self.subjects)
+        if isinstance(self.trail_place, Path):
+            require_part(self.trail_place, "audit trail", TrailUnavailableError)
+        seen = SeenFile(self.home.trail_seen)
+        trail = Trail.open(self.trail_place, self.keys, self.copies, self.subjects, seen)
         if self.config.audit.require_copy_seconds:
             self.copies.settle(_COPIES_SECONDS)  # Whether a place lacks the newest checkpoint is to be known.
         return trail
@@ -184,6 +202,25 @@ class Services:
     @cached_property
     def holds(self) -> Holds:
         return Holds(self.database, self.recorder, self.subjects, self.keys)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(
+            owned_trail_place(self.home, self.config.audit),
+            self.keys,
+            self.config.audit.retention,
+            self.recorder,
+            self.held,
+            self.exported_up_to,
+        )
+
+    def held(self, _: Entry) -> str | None:
+        """Why an entry must stay although its time is over."""
+        return None
+
+    def exported_up_to(self) -> int | None:
+        """The last entry that every configured export has taken; None where there is none."""
+        return None
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:
@@ -280,7 +317,7 @@ class Services:
     @cached_property
     def questions(self) -> Questions:
         """Asking about entries alone needs no database."""
-        return Questions(self.home.trail, self.subjects, lambda: self.database, lambda: self.recorder)
+        return Questions(self.trail_place, self.subjects, lambda: self.database, lambda: self.recorder)
 
     @cached_property
     def explanations(self) -> Explanations:
@@ -365,7 +402,7 @@ class Services:
     @cached_property
     def ingestion(self) -> Ingestion:
         _ = self.first_state
-        key = self.keys.derive("document-identity")
+        key = self.keys.lasting("document-identity")
         read_with = [self.config.models.embedder, *self.config.models.recognisers, self.site_redaction.digest]
         models = "/".join(filter(None, read_with))
         return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)

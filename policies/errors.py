@@ -61,8 +61,24 @@ class CopyOverdueError(TrailUnavailableError):
     """No other place took a checkpoint for longer than is allowed: nothing is answered until one does."""
 
 
+class SignerUnavailableError(TrailUnavailableError):
+    """Whoever holds the signing key cannot be asked, or refuses: nothing may be answered; the caller retries later."""
+
+
+class SignatureRefusedError(SignerUnavailableError):
+    """A signer signed another checkpoint in this one's place, `last` as a line: that one belongs into the trail."""
+
+    def __init__(self, message: str, last: str) -> None:
+        super().__init__(message)
+        self.last = last
+
+
 class TrailUnreadableError(PoliciesError):
     """The audit trail's file is missing, damaged or none: the operator names the right one or restores it."""
+
+
+class TrailUnwritableError(PoliciesError):
+    """A copy of the trail cannot be written where it should be: the operator names another file, or makes room."""
 
 
 class VaultUnreadableError(PoliciesError):

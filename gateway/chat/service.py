@@ -324,7 +324,9 @@ class Chats:
     ) -> Answer:
         """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
         abstained = not citations
-        receipt = sign_receipt(self._receipt(run, intent, found, text), self._keys).to_dict()
+        # The key may be held by another process, which takes a moment to answer.
+        signed = await asyncio.to_thread(sign_receipt, self._receipt(run, intent, found, text), self._keys)
+        receipt = signed.to_dict()
         given = AnswerGiven(
             request=run.id,
             abstained=abstained,

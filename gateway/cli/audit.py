@@ -24,6 +24,7 @@ from gateway.cli.output import escaped, messages, show, show_json, show_table, t
 from gateway.cli.times import read_time
 from gateway.config import load_config
 from gateway.errors import BadRequestError, NotFoundError
+from gateway.trail_place import trail_place
 from policies.audit.reader import Outcome
 
 if TYPE_CHECKING:
@@ -163,12 +164,12 @@ def verify(
     where its keeper could not change it.
     """
     home = home_of(context)
-    path = trail or home.trail
+    place = trail or trail_place(home, load_config(home).audit)
     kept = _kept(checkpoint, context, own=trail is None)
     with messages().status("Verifying ..."):
-        pem = read_key(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
-        report = product.verify(path, pem, kept)
-        newest = product.read_entries(path, product.EntryQuery(limit=1)) if report.ok else []
+        pem = read_key(public_key) if public_key else product.public_keys(home.keys)
+        report = product.verify(place, pem, kept)
+        newest = product.read_entries(place, product.EntryQuery(limit=1)) if report.ok else []
     _record_verifying(context, report, reason)
     if as_json:
         head = {"entry": newest[0].id, "hash": newest[0].hash} if newest else None

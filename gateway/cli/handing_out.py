@@ -42,7 +42,7 @@ def export(
     called by their names, and those who were erased by what stands for them.
     """
     with opened(context) as services:
-        newest = product.read_entries(services.home.trail, product.EntryQuery(limit=1))
+        newest = product.read_entries(services.trail_place, product.EntryQuery(limit=1))
         last = newest[0].id if newest else 0
         filters = (f"after={after}", f"format={format_.value}")
         record_reading(services, looking_for(services, reason), "export", max(0, last - after), filters)
@@ -50,7 +50,7 @@ def export(
         with _written_to(out) as file, messages().status("Exporting ..."):
             while done < last:
                 behind, many = done, min(_TOGETHER, last - done)
-                log, entries = product.read_on(services.home.trail, behind, many, services.subjects)
+                log, entries = product.read_on(services.trail_place, behind, many, services.subjects)
                 file.writelines(product.record(entry, log, format_) + "\n" for entry in entries)
                 done = entries[-1].id if entries else last
     tell(f"{max(0, done - after)} entries. Go on with --after {done}.")
@@ -70,8 +70,11 @@ def _written_to(out: Path | None) -> Iterator[TextIO]:
 
 
 def key(context: typer.Context) -> None:
-    """Print the public key that signatures of this installation are checked with, as PEM. Auditors keep it."""
-    sys.stdout.write(product.open_keys(home_of(context).keys).public_key_pem())
+    """Print the public keys that signatures of this installation are checked with, as PEM, the oldest first.
+
+    Auditors keep the first: it leads to those after it.
+    """
+    sys.stdout.write(product.public_keys(home_of(context).keys))
 
 
 def prove(
@@ -96,10 +99,10 @@ def prove(
 ) -> None:
     """Hold a receipt to the trail: signature, entries, and that checkpoints sign these. The exit code is 1 if not."""
     signed, text = _receipt(receipt)
-    pem = read_key(public_key) if public_key else product.open_keys(home_of(context).keys).public_key_pem()
+    pem = read_key(public_key) if public_key else product.public_keys(home_of(context).keys)
     shown = _content(answer).decode(errors="replace") if answer else text
     with opened(context) as services:
-        found = product.evidence(services.home.trail, signed, pem, shown)
+        found = product.evidence(services.trail_place, signed, pem, shown)
         record_reading(services, looking_for(services, reason), "prove", len(found.proofs))
     if out:
         try:

@@ -19,13 +19,16 @@ from gateway.cli import (
     holds,
     index,
     investigating,
+    keeping,
     keys,
     models,
     policy,
     redact,
     serving,
     setting_up,
+    signing,
     sources,
+    trail_place,
     users,
 )
 from gateway.cli.failures import run_guarded
@@ -122,11 +125,14 @@ for group in (
     handing_out,
     investigating,
     holds,
+    trail_place,
+    keeping,
     policy,
     redact,
     index,
     evaluating,
     serving,
+    signing,
 ):
     group.register(app)
 

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
 from policies.audit.events import PassagesRetrieved, QuestionAsked, SearchAsked
 from policies.audit.people import Names
+from policies.audit.places import TrailPlace
 from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.authorizer import Authorizer
 from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
@@ -97,7 +97,7 @@ class _Replaying:
 
 
 def replay(
-    trail: Path,
+    trail: TrailPlace,
     principals: Mapping[str, Principal],
     labels: Mapping[int, Label],
     before: Authorizer,
@@ -140,7 +140,7 @@ def replay(
     return told, entries
 
 
-def _entries(trail: Path, kind: str, since: datetime | None, names: Names | None) -> Iterator[Entry]:
+def _entries(trail: TrailPlace, kind: str, since: datetime | None, names: Names | None) -> Iterator[Entry]:
     """Entries of a kind, newest first, a page at a time."""
     before: int | None = None
     while page := read_entries(trail, EntryQuery(kind=kind, since=since, limit=_PAGE, before=before), names):

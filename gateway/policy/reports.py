@@ -28,7 +28,7 @@ def simulate_bundle(
     simulation, entries = simulate(
         services.database,
         services.users.listed(),
-        services.home.trail,
+        services.trail_place,
         services.authorizer.latest(),
         services.bundles.check(bundle),
         services.networks.names,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import product
-from pathlib import Path
 
 import msgspec
 from sqlalchemy import Engine
@@ -20,6 +19,7 @@ from gateway.policy.replaying import MOST_LISTED, Advance, Replay, replay
 from gateway.sources.store import owned_sources
 from policies.actions import OF_SOURCES, Action
 from policies.audit.people import Names
+from policies.audit.places import TrailPlace
 from policies.authorizer import Authorizer
 from policies.bundles import RuleChanges, rule_changes
 from policies.context import RequestContext
@@ -136,7 +136,7 @@ class _World:
 def simulate(
     database: Engine,
     principals: Sequence[Principal],
-    trail: Path,
+    trail: TrailPlace,
     before: Authorizer,
     after: Authorizer,
     networks: Iterable[str],

@@ -2,7 +2,7 @@ r"""How entries are written down and chained, so that a change anywhere shows.
 
 Each writing process has a chain of its own; the order in which all of them committed is what checkpoints sign:
 
-    genesis of a writer    SHA-256("muniment-trail-2" || 0x0A || log id || 0x0A || writer id)
+    genesis of a writer    SHA-256("muniment-trail-3" || 0x0A || log id || 0x0A || writer id)
     hash of an entry       SHA-256(hash of the same writer's entry before it, or its genesis || body)
 
 A body is JSON in ASCII, with keys sorted, no spaces, other characters escaped as `\uXXXX`, and no fractions, so that
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from policies.audit.events import Event
 from policies.audit.people import Names, hidden
 
-_GENESIS = b"muniment-trail-2\n"
+_GENESIS = b"muniment-trail-3\n"
 _ID_BYTES = 8
 
 

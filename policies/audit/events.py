@@ -608,12 +608,77 @@ class InvestigationClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockBehind:
+    """The clock of the machine that opens the trail is so many seconds behind the trail's newest entry.
+
+    One of the two clocks was wrong, so times before this entry and after it cannot be compared.
+    """
+
+    kind: ClassVar[str] = "clock:behind"
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrailLossAccepted:
+    """Somebody goes on with a trail that lacks what this installation wrote before, or with another one.
+
+    That was trail `trail`, up to its checkpoint `checkpoint` over `entries` entries.
+    """
+
+    kind: ClassVar[str] = "trail:loss-accepted"
+    by: Person
+    trail: str
+    checkpoint: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrailReduced:
+    """The content of old entries is being removed: of `removed` entries, of these numbers (`1-500`, `502`).
+
+    Their hashes stay, so the rest can be checked as before. `classes` counts them by class, `held` is how many were old
+    enough and stay since somebody holds them. What the newest checkpoint signs is what counts.
+    """
+
+    kind: ClassVar[str] = "trail:reduced"
+    by: Person
+    removed: int
+    entries: tuple[str, ...]
+    classes: Mapping[str, int]
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRotated:
+    """Another key is about to sign checkpoints and receipts, as a checkpoint behind this entry says.
+
+    Keys are named by the first 16 digits of the SHA-256 of their public halves; `public_key` is the new one's, in
+    hexadecimal.
+    """
+
+    kind: ClassVar[str] = "key:rotated"
+    by: Person
+    previous: str
+    key: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKeyRotated:
+    """Another master key is about to seal what is new; `previous` names the one that gives way, by an id."""
+
+    kind: ClassVar[str] = "master-key:rotated"
+    by: Person
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail, and was shown so many `entries`.
 
-    `operation` is what they asked it, such as `list`, `show`, `prove`, `simulate`, `verify` or `export`. `filters` says
-    what for, each as `name=value`; `user` is whom it was about; texts that were tested stand there as keyed digests.
-    `investigation` names the reason, and is empty where none was written.
+    `operation` is what they asked it, such as `list`, `show`, `prove`, `simulate`, `verify`, `export` or `copy`.
+    `filters` says what for, each as `name=value`; `user` is whom it was about; texts that were tested stand there as
+    keyed digests. `investigation` names the reason, and is empty where none was written.
     """
 
     kind: ClassVar[str] = "trail:read"
@@ -663,6 +728,7 @@ Event = (
     | PasswordChanged
     | KeyCreated
     | KeyRevoked
+    | MasterKeyRotated
     | ModelPulled
     | ModelSelected
     | OversharingListed
@@ -673,6 +739,10 @@ Event = (
     | HoldEnded
     | InvestigationOpened
     | InvestigationClosed
+    | ClockBehind
+    | TrailLossAccepted
+    | SigningKeyRotated
     | TrailRead
+    | TrailReduced
 )
 """Everything the trail records."""

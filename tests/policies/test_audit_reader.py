@@ -23,6 +23,7 @@ from policies.audit.events import (
     QuestionAsked,
     UserAdded,
 )
+from policies.audit.places import TrailPlace
 from policies.audit.reader import Entry, EntryQuery, Outcome, read_entries, read_page
 from policies.audit.store import Trail
 from policies.audit.verifier import verify
@@ -37,9 +38,9 @@ def asked(request: str, principal: str) -> QuestionAsked:
 
 
 @pytest.fixture
-def history(trail_file: Path, keys: Keys) -> tuple[Path, datetime]:
+def history(place: TrailPlace, keys: Keys) -> tuple[TrailPlace, datetime]:
     """What two people did, with the time between the first and the rest."""
-    with Trail.open(trail_file, keys) as trail:
+    with Trail.open(place, keys) as trail:
         trail.record(UserAdded("root", "ada", ("staff",), ("employee",)), WAIT_SECONDS)
         time.sleep(0.01)
         between = datetime.now(UTC)
@@ -52,7 +53,7 @@ def history(trail_file: Path, keys: Keys) -> tuple[Path, datetime]:
         ]
         for event in events:
             trail.record(event, WAIT_SECONDS)
-    return trail_file, between
+    return place, between
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,9 @@ def history(trail_file: Path, keys: Keys) -> tuple[Path, datetime]:
         (EntryQuery(since=datetime.now(UTC) + timedelta(days=1)), []),
     ],
 )
-def test_entries_are_found_newest_first(history: tuple[Path, datetime], query: EntryQuery, kinds: list[str]) -> None:
+def test_entries_are_found_newest_first(
+    history: tuple[TrailPlace, datetime], query: EntryQuery, kinds: list[str]
+) -> None:
     assert [entry.kind for entry in read_entries(history[0], query)] == kinds
 
 
@@ -96,7 +99,7 @@ SHOWN = PersonalDataRevealed("r3", "ada", "search", "l1", {"IBAN_CODE": 2}, ("ru
     ],
 )
 def test_entries_are_found_by_what_they_name(
-    history: tuple[Path, datetime], keys: Keys, query: EntryQuery, kinds: list[str]
+    history: tuple[TrailPlace, datetime], keys: Keys, query: EntryQuery, kinds: list[str]
 ) -> None:
     with Trail.open(history[0], keys) as trail:
         trail.record(FOUND, WAIT_SECONDS)
@@ -194,22 +197,22 @@ def long_trail(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Path:
     return file
 
 
-def test_entries_are_found_by_time(history: tuple[Path, datetime]) -> None:
+def test_entries_are_found_by_time(history: tuple[TrailPlace, datetime]) -> None:
     file, between = history
     assert [entry.kind for entry in read_entries(file, EntryQuery(until=between))] == ["user:added"]
     assert len(read_entries(file, EntryQuery(since=between))) == 5
 
 
-def test_an_entry_is_read_as_it_was_written(trail_file: Path, keys: Keys) -> None:
+def test_an_entry_is_read_as_it_was_written(place: TrailPlace, keys: Keys) -> None:
     before = datetime.now(UTC)
-    with Trail.open(trail_file, keys) as trail:
+    with Trail.open(place, keys) as trail:
         reference = trail.record(UserAdded("root", "ada", ("staff", "é\n"), ("employee",)), WAIT_SECONDS)
-    (entry,) = read_entries(trail_file, EntryQuery())
+    (entry,) = read_entries(place, EntryQuery())
     assert (entry.id, entry.writer, entry.seq, entry.hash) == (1, reference.writer, reference.seq, reference.hash)
     assert (entry.kind, entry.event["groups"], entry.event["user"]) == ("user:added", ["staff", "é\n"], "ada")
     assert before <= entry.at <= datetime.now(UTC)
-    assert read_entries(trail_file, EntryQuery(hash=reference.hash)) == [entry]
-    assert read_entries(trail_file, EntryQuery(hash=reference.hash[:-1])) == []
+    assert read_entries(place, EntryQuery(hash=reference.hash)) == [entry]
+    assert read_entries(place, EntryQuery(hash=reference.hash[:-1])) == []
 
 
 def test_a_missing_trail_is_said(tmp_path: Path) -> None:
