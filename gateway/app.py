@@ -14,7 +14,8 @@ from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
 from gateway.admission import Places
-from gateway.audit.routes import read_trail
+from gateway.audit.retention import Retention
+from gateway.audit.routes import AUDIT_ROUTES, entry_query, looking
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
@@ -71,7 +72,6 @@ _ROUTES = (
     list_sources,
     live,
     measurements,
-    read_trail,
     ready,
     replace_owners,
     search,
@@ -79,6 +79,7 @@ _ROUTES = (
     show_model,
     show_source,
     sync_source,
+    *AUDIT_ROUTES,
     *SIGN_IN_ROUTES,
     SCIM_ROUTES,
 )
@@ -86,6 +87,8 @@ _UPGRADE = "muniment"
 """Who changed the policies when a new version brought other ones."""
 DIRECTORY_LOOK_SECONDS = 20.0
 """How often to look whether the directory should be read again."""
+RETENTION_FIRST_SECONDS, RETENTION_LOOK_SECONDS = 600.0, 24 * 3600.0
+"""How long after the start, and how often then, entries are removed from the trail whose time is over."""
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
@@ -107,6 +110,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     metrics, readiness, refusals, workers = Metrics(), Readiness(services), Refusals(), Workers()
     provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
+    metrics.watch_copies(lambda: services.copies.health)
     metrics.watch_policies(lambda: services.authorizer.health)
     if services.config.ldap.urls:
         metrics.watch_directory(services.directories.state)
@@ -127,6 +131,8 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             "admission": _given(Admission(services, readiness, metrics, options)),
             "caller": Provide(_caller, sync_to_thread=False),
             "context": _context_of(services),
+            "entry_query": Provide(entry_query),
+            "looking": Provide(looking),
             "metrics": _given(metrics),
             "principal": Provide(_principal, sync_to_thread=False),
             "provider_workers": _given(provider_workers),
@@ -139,6 +145,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
         lifespan=[
             lambda _app: _running(readiness, workers, provider_workers),
             lambda _app: _reading_directory(services),
+            lambda _app: _reducing_trail(services),
         ],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -178,6 +185,8 @@ def _open(services: Services) -> None:
         _ = services.ldap
     if services.config.oidc.issuer:
         _ = services.single_sign_on
+    # Those of before there were tokens: where entries are recorded under the write lock, none could be made.
+    services.recorder.introduce([user.id for user in services.users.listed()])
     services.bundles.adopt(by=_UPGRADE)
 
 
@@ -222,6 +231,33 @@ async def _read_directory_again(directories: Directories) -> None:
         except Exception:  # noqa: BLE001 - a defect must not end the reading; told with its trace, which holds no names
             _log.exception("directory_defect")
         await asyncio.sleep(DIRECTORY_LOOK_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _reducing_trail(services: Services) -> AsyncIterator[None]:
+    """Remove what old entries say once a day, where the settings let anything go."""
+    if not services.retention.configured:
+        yield
+        return
+    reducing = asyncio.create_task(_reduce_trail_again(services.retention))
+    try:
+        yield
+    finally:
+        reducing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reducing
+
+
+async def _reduce_trail_again(retention: Retention) -> None:
+    await asyncio.sleep(RETENTION_FIRST_SECONDS)
+    while True:
+        try:
+            await asyncio.to_thread(retention.reduce, "serve")
+        except PoliciesError as error:
+            _log.warning("trail_not_reduced reason=%s", error)
+        except Exception:  # noqa: BLE001 - a defect must not end the reducing; told with its trace, which holds no names
+            _log.exception("retention_defect")
+        await asyncio.sleep(RETENTION_LOOK_SECONDS)
 
 
 def _given(value: object) -> Provide:

@@ -6,6 +6,7 @@ a misspelt setting never silently means its default.
 
 import ipaddress
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,16 @@ import platformdirs
 
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from policies.audit.classes import FEWEST_DAYS, EntryClass
+from policies.audit.sinks.options import FileSink, Sink
 from policies.errors import RedactionSettingsError
 from policies.redaction.options import RedactionOptions
 from policies.redaction.site import SiteRedaction, read_site
 from retrieval.options import RetrievalOptions
 
 CONFIG_NAME = "muniment.toml"
+_CHECKPOINT_FILE = "checkpoint-file"
+"""What the place is called that `audit.checkpoint_file` names."""
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -84,11 +89,92 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remembered_seconds: Annotated[int, msgspec.Meta(ge=0)] = 900
 
 
+class RetentionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many days what entries of the trail say is kept, by what they are about; 0 is for good.
+
+    Fewer than 183 days are refused unless `allow_short` is true: the EU's AI Act asks for six months of logs. Of a
+    trail in PostgreSQL its owner removes: `database` is the address with the owner's name, as in [audit].
+    """
+
+    questions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    access: Annotated[int, msgspec.Meta(ge=0)] = 0
+    administration: Annotated[int, msgspec.Meta(ge=0)] = 0
+    allow_short: bool = False
+    database: str = ""
+    database_password_file: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse days that are too few."""
+        short = {class_.value: days for class_, days in self.days.items() if days < FEWEST_DAYS}
+        if short and not self.allow_short:
+            message = f"{short} days are fewer than {FEWEST_DAYS}; set allow_short if the law lets you"
+            raise ValueError(message)
+
+    @property
+    def days(self) -> dict[EntryClass, int]:
+        """The classes that are not kept for good, and for how long they are."""
+        days = {
+            EntryClass.QUESTIONS: self.questions,
+            EntryClass.ACCESS: self.access,
+            EntryClass.ADMINISTRATION: self.administration,
+        }
+        return {class_: kept for class_, kept in days.items() if kept}
+
+
 class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long an answer waits for the trail before it is refused, and where checkpoints are copied to."""
+    """How long an answer waits for the trail before it is refused, and where checkpoints are copied to.
+
+    `checkpoint_file` is one such place, `copies` are further ones, each written as a section [[audit.copies]] with
+    `name` and `kind` ("file", "syslog", "http"). Nothing is answered once none of them has taken a checkpoint for
+    `require_copy_seconds` (0: that does not matter).
+    What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
+
+    An auditor's investigation lasts `investigation_hours` at most. With `reason_at_command_line`, commands that read
+    the trail take `--reason` or do nothing.
+    `database` names a PostgreSQL database for the trail, as postgresql://user@host/database; empty: a file in the home.
+    Its password is in `database_password_file`: a name in `keys/` or a whole path, readable by its owner alone; empty:
+    there is none. Over a network the server's certificate must be signed by one of `database_certificates`, a file in
+    PEM form; empty: the system's.
+    `signing_key_file` is where the signing key is mounted, if it is not in the home; `signer` is the socket of a
+    process that holds it. At most one of them is set.
+    """
 
     deadline_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     checkpoint_file: str = ""
+    database: str = ""
+    database_schema: Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_]{0,62}$")] = "muniment_audit"
+    database_password_file: str = ""
+    database_certificates: str = ""
+    signing_key_file: str = ""
+    signer: str = ""
+    retention: RetentionOptions = RetentionOptions()
+    copies: tuple[Sink, ...] = ()
+    require_copy_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    texts_kept_days: Annotated[int, msgspec.Meta(ge=0)] = 30
+    investigation_hours: _Positive = 24
+    reason_at_command_line: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        _require_own_names("copies", [sink.name for sink in self.all_copies])
+        if self.require_copy_seconds and not self.all_copies:
+            message = "require_copy_seconds needs a place that checkpoints are copied to"
+            raise ValueError(message)
+        if self.signing_key_file and self.signer:
+            message = "audit.signing_key_file and audit.signer name two places of the signing key; leave one out"
+            raise ValueError(message)
+
+    @property
+    def all_copies(self) -> tuple[Sink, ...]:
+        """Every place that checkpoints are copied to."""
+        first = (FileSink(name=_CHECKPOINT_FILE, path=self.checkpoint_file),) if self.checkpoint_file else ()
+        return (*first, *self.copies)
+
+
+def _require_own_names(what: str, names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = f"audit.{what} has the name {twice[0]} twice"
+        raise ValueError(message)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +205,9 @@ class Home:
         self.keys = folder / "keys"
         self.database = folder / "data" / "muniment.db"
         self.trail = folder / "data" / "audit.db"
+        self.erasures = folder / "data" / "erasures.jsonl"
+        self.copies = folder / "data" / "copies"
+        self.trail_seen = folder / "trail.seen"
         self.index = folder / "index"
         self.locks = folder / "locks"
 

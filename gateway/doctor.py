@@ -11,18 +11,19 @@ import platform
 import shutil
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
+from gateway.audit.places import copied_to_files, newest_kept
 from gateway.config import Config, is_loopback
 from gateway.errors import DatabaseUnusableError, translate
 from gateway.services import Services, require_part
 from models.errors import ModelsError
-from policies.audit.checkpoints import last_exported
+from policies.audit.sinks.options import FileSink, HttpSink, Sink
 from policies.audit.verifier import verify
 from policies.egress import host_of, is_never_connected
 from policies.principals import SEPARATE_ROLES
@@ -35,6 +36,8 @@ _NO_DISK_BYTES = 200 * 10**6
 
 
 _KEEP_CHECKPOINTS = "Set audit.checkpoint_file to a file on another machine or volume, so that a cut trail is noticed."
+_HELD_ELSEWHERE = "whoever keeps its checkpoints can check its end with --checkpoint"
+_COPIES_SECONDS = 15.0
 
 
 class Level(StrEnum):
@@ -256,44 +259,55 @@ def _source(services: Services, name: str, documents: int, skipped: int, *, read
 
 
 def _trail(services: Services) -> Finding:
-    if not services.home.trail.exists():
-        return (
-            Level.FAIL,
-            f"There is no trail at {services.home.trail}, so its proof is gone",
-            "Restore it from a backup.",
-        )
+    place = services.trail_place
+    if isinstance(place, Path) and not place.exists():
+        return (Level.FAIL, f"There is no trail at {place}, so its proof is gone", "Restore it from a backup.")
     health = services.trail.health
     if not health.ready:
         return (
             Level.FAIL,
             health.detail,
-            "Check its disk and owner; nothing is answered until it is mended.",
+            "Check its disk and owner, or its server; nothing is answered until it is mended.",
         )
-    kept_in = services.config.audit.checkpoint_file
+    kept_in = copied_to_files(services.config.audit, services.home)
     try:
-        kept = last_exported(Path(kept_in)) if kept_in else None
-    except FileNotFoundError:
-        kept = None
+        kept = newest_kept(kept_in)
     except OSError as error:
         return (
             Level.FAIL,
-            f"The checkpoints {kept_in} cannot be read: {error.strerror}",
+            f"The checkpoints {error.filename} cannot be read: {error.strerror}",
             "Restore the file, or its volume.",
         )
-    report = verify(services.home.trail, services.keys.public_key_pem(), kept)
+    report = verify(place, services.keys.public_key_pem(), kept)
     if not report.ok:
         detail = f"The trail is not what was written: {report.findings[0].detail}"
         return Level.FAIL, detail, "muniment audit verify"
     if kept is None:
-        return _without_a_copy(report.entries, kept_in)
+        return _without_a_copy(report.entries, kept_in, elsewhere=bool(services.config.audit.copies))
     return _ok(f"{report.entries} entries, all as written up to the checkpoint of {kept.checkpoint.at}")
 
 
-def _without_a_copy(entries: int, kept_in: str) -> Finding:
-    """A sound trail whose end nobody else vouches for, because no place for that was named or it holds nothing yet."""
+def _copies(services: Services) -> Iterator[Finding]:
+    """Which places have the newest checkpoint; each is given it now, if it lacks it."""
+    _ = services.trail
+    services.copies.settle(_COPIES_SECONDS)
+    for health in services.copies.health:
+        if health.behind_since:
+            detail = f"{health.name} lacks a checkpoint of {health.behind_since:%Y-%m-%d %H:%M:%S} UTC: {health.detail}"
+            yield Level.FAIL, detail.rstrip(": "), "Mend the cause; what it lacks is sent again by itself."
+        elif health.detail:
+            yield Level.FAIL, health.detail, "muniment audit verify"
+        else:
+            yield _ok(f"{health.name} has the newest checkpoint")
+
+
+def _without_a_copy(entries: int, kept_in: Sequence[Path], *, elsewhere: bool) -> Finding:
+    """A sound trail whose end nothing here vouches for: no place for that was named, or it holds nothing yet."""
+    if elsewhere:
+        return _ok(f"{entries} entries hang together; {_HELD_ELSEWHERE}")
     if kept_in:
-        detail = f"{entries} entries hang together, and no checkpoint has been copied to {kept_in} so far"
-        return Level.WARN, detail, f"See that {Path(kept_in).parent} is there and can be written."
+        detail = f"{entries} entries hang together, and no checkpoint has been copied to {kept_in[0]} so far"
+        return Level.WARN, detail, f"See that {kept_in[0].parent} is there and can be written."
     return Level.WARN, f"{entries} entries hang together, and no checkpoint is kept elsewhere", _KEEP_CHECKPOINTS
 
 
@@ -320,6 +334,18 @@ def _destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
         yield "Signing in", [config.oidc.issuer, *config.oidc.hosts]
     if config.ldap.urls:
         yield "Reading the directory", list(config.ldap.urls)
+    if config.audit.database:
+        yield "The audit trail", [config.audit.database]
+    if copies := _addresses(config.audit.copies):
+        yield "Copying checkpoints", copies
+
+
+def _addresses(places: Sequence[Sink]) -> list[str]:
+    """Where places of the trail are, those on this machine aside."""
+    found = [
+        place.url if isinstance(place, HttpSink) else place.host for place in places if not isinstance(place, FileSink)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _refused(address: str) -> Iterator[Finding]:
@@ -352,6 +378,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("database", _database),
     ("policies", _policies),
     ("trail", _trail),
+    ("copies", _copies),
     ("models", _models),
     ("index", _index),
     ("sources", _sources),

@@ -17,6 +17,7 @@ from models.errors import (
     PullFailedError,
 )
 from policies.errors import (
+    CopyOverdueError,
     KeysUnusableError,
     PoliciesError,
     RedactionFailedError,
@@ -46,6 +47,10 @@ class DatabaseBusyError(GatewayError):
     """Another process has been writing to the database for too long: the caller tries again in a moment."""
 
 
+class LedgerUnusableError(GatewayError):
+    """The ledger of erasures was altered, or cannot be read or written: the operator restores it; nothing is erased."""
+
+
 class BadRequestError(GatewayError):
     """The request cannot be understood or is out of bounds: the caller corrects it."""
 
@@ -66,6 +71,10 @@ class NotAuthenticatedError(GatewayError):
 
 class NotAllowedError(GatewayError):
     """The caller may not do this; whether what it named exists is not said."""
+
+
+class InvestigationNeededError(GatewayError):
+    """The trail is read within an investigation only, and none of the caller's is open: they begin one and name it."""
 
 
 class NotFoundError(GatewayError):
@@ -123,6 +132,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(PromptTooLongError, "prompt_too_long", 400, 2),
     Translation(NotAuthenticatedError, "not_authenticated", 401, 3),
     Translation(NotAllowedError, "not_allowed", 403, 4),
+    Translation(InvestigationNeededError, "investigation_needed", 403, 4),
     Translation(ModelNotFoundError, "model_not_found", 404, 5),
     Translation(NotFoundError, "not_found", 404, 5),
     Translation(ConflictError, "conflict", 409, 6),
@@ -149,6 +159,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         503,
         8,
         "The directory of this company's users does not answer as it should. Try again later.",
+    ),
+    Translation(
+        CopyOverdueError,
+        "checkpoint_copy_overdue",
+        503,
+        7,
+        "No other place vouches for the audit trail at the moment, so nothing is answered. Try again later.",
     ),
     Translation(
         TrailUnavailableError,
@@ -180,6 +197,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(ConfigurationError, "configuration_invalid", 500, 10, _ASK_OPERATOR),
     Translation(DatabaseBusyError, "database_busy", 503, 8, "The database is busy. Try again in a moment."),
     Translation(DatabaseUnusableError, "database_unusable", 503, 11, _ASK_OPERATOR),
+    Translation(LedgerUnusableError, "ledger_unusable", 503, 11, _ASK_OPERATOR),
     Translation(KeysUnusableError, "keys_unusable", 500, 10, _ASK_OPERATOR),
     Translation(ConnectorError, "source_failed", 502, 12, _ASK_OPERATOR),
     Translation(IndexUnsafeError, "index_unsafe", 503, 12, _ASK_OPERATOR),

@@ -1,16 +1,26 @@
 """A new installation: its folder, settings, keys, database and trail."""
 
 import shutil
+from contextlib import closing
 from importlib.metadata import version
+from pathlib import Path
 
 from gateway.config import Home, load_config
 from gateway.database import open_database
 from gateway.errors import ConfigurationError, ConflictError
 from gateway.services import Services
 from gateway.settings_file import settings_template
-from policies.audit.events import HomeCreated, HomePartsMade
+from gateway.trail_place import trail_place
+from policies.audit.checkpoints import Checkpoint
+from policies.audit.events import HomeCreated, HomePartsMade, TrailLossAccepted
+from policies.audit.places import TrailPlace, open_to_read
+from policies.audit.seen import SeenFile
 from policies.audit.store import Trail
-from policies.keys import create_keys, open_keys
+from policies.errors import TrailUnavailableError
+from policies.keys import create_keys
+
+_WAIT_SECONDS = 30.0
+"""How long one entry is waited for where nobody waits for an answer."""
 
 
 def create_home(home: Home, by: str) -> None:
@@ -75,18 +85,47 @@ def make_missing_parts(home: Home, by: str) -> list[str]:
         DatabaseUnusableError: The database cannot be made.
         TrailUnavailableError: The trail cannot be written.
     """
-    load_config(home)
-    keys = open_keys(home.keys)
-    parts = {"database": home.database, "trail": home.trail}
+    place = trail_place(home, load_config(home).audit)
+    keys = Services(home).keys
+    parts = {"database": home.database} | ({"trail": place} if isinstance(place, Path) else {})
     missing = [name for name, path in parts.items() if not path.exists() or not path.stat().st_size]
     if "trail" in missing:
-        Trail.open(home.trail, keys).close()
+        SeenFile(home.trail_seen).forget()
+        Trail.open(place, keys).close()
     if "database" in missing:
         open_database(home.database).dispose()
     if missing:
         with Services(home) as services:
             services.recorder.record_now(HomePartsMade(by=by, parts=tuple(missing), version=version("muniment")))
     return missing
+
+
+def accept_loss(home: Home, by: str) -> Checkpoint | None:
+    """Go on with a trail that lacks what this installation wrote; returns up to where that was, None if nothing.
+
+    Raises:
+        TrailUnavailableError: The trail cannot be written.
+        TrailUnreadableError: The trail cannot be read.
+    """
+    place, seen = trail_place(home, load_config(home).audit), SeenFile(home.trail_seen)
+    before = seen.newest()
+    if before is None or not _lacks(place, seen):
+        return None
+    said = before.checkpoint
+    with Trail.open(place, Services(home).keys) as trail:
+        event = TrailLossAccepted(by=by, trail=said.log, checkpoint=said.number, entries=said.count)
+        trail.record(event, _WAIT_SECONDS)
+    seen.forget()
+    return said
+
+
+def _lacks(place: TrailPlace, seen: SeenFile) -> bool:
+    with closing(open_to_read(place)) as trail:
+        try:
+            seen.require_in(trail)
+        except TrailUnavailableError:
+            return True
+        return False
 
 
 def _empty(home: Home, *, remove: bool) -> None:

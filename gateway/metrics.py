@@ -13,6 +13,7 @@ from gateway.identity.directories import DirectoryState
 from gateway.policy.current import PolicyHealth
 from gateway.requests import seconds_since_arrival
 from gateway.sources.schemas import Source
+from policies.audit.sinks.copies import CopyHealth
 
 _log = logging.getLogger(__name__)
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -87,6 +88,10 @@ class Metrics:
             if name in answer.timings_ms:
                 histogram.observe(answer.timings_ms[name] / 1000)
 
+    def watch_copies(self, health: Callable[[], list[CopyHealth]]) -> None:
+        """Tell about the places that checkpoints are copied to."""
+        self.registry.register(_CopyCollector(health))
+
     def watch_sources(self, listed: Callable[[], list[Source]]) -> None:
         """Tell about the sources, read at each collection: runs happen in other processes too."""
         self.registry.register(_SourceCollector(listed))
@@ -123,6 +128,30 @@ class _PolicyCollector(Collector):
         refused = CounterMetricFamily("muniment_policies_refused", "Stored policies that this process could not use.")
         refused.add_metric([], health.refused)
         yield from (in_force, refused)
+
+
+class _CopyCollector(Collector):
+    def __init__(self, health: Callable[[], list[CopyHealth]]) -> None:
+        self._health = health
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first collection."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Since when each place lacks a checkpoint, and whether it refuses."""
+        behind = GaugeMetricFamily(
+            "muniment_checkpoint_copy_behind_timestamp_seconds",
+            "Since when a place lacks the newest checkpoint, 0 when it does not.",
+            labels=["place"],
+        )
+        failing = GaugeMetricFamily(
+            "muniment_checkpoint_copy_failing", "Whether a place refuses or contradicts checkpoints.", labels=["place"]
+        )
+        for health in self._health():
+            behind.add_metric([health.name], health.behind_since.timestamp() if health.behind_since else 0)
+            failing.add_metric([health.name], int(bool(health.detail)))
+        yield from (behind, failing)
 
 
 class _SourceCollector(Collector):

@@ -14,12 +14,18 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
+from gateway.audit.investigations import Investigations
+from gateway.audit.places import open_copies
+from gateway.audit.questions import Questions
+from gateway.audit.retention import Retention
+from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config, site_redaction
 from gateway.contexts import Networks
 from gateway.database import open_database
 from gateway.errors import DatabaseUnusableError
+from gateway.holds import Holds
 from gateway.identity.callers import Callers
 from gateway.identity.directories import Directories
 from gateway.identity.directory import Snapshot
@@ -33,6 +39,7 @@ from gateway.identity.scim.service import ScimGroups, ScimUsers
 from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
 from gateway.identity.users import Users
+from gateway.ledger import Ledger
 from gateway.policy.bundles import Bundles
 from gateway.policy.current import CurrentPolicies
 from gateway.policy.service import Explanations
@@ -43,14 +50,19 @@ from gateway.sources.flags import Flags
 from gateway.sources.owners import Owners
 from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
+from gateway.subjects import Subjects
+from gateway.trail_place import owned_trail_place, trail_place
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
 from models.llama.engine import LlamaEngine
 from models.remembering import RememberingEngine
 from models.store import ModelStore
-from policies.audit.checkpoints import CheckpointFile
 from policies.audit.events import PolicyRefused
+from policies.audit.places import TrailPlace
+from policies.audit.reader import Entry
+from policies.audit.seen import SeenFile
+from policies.audit.sinks.copies import Copies
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -59,6 +71,8 @@ from policies.keys import Keys, open_keys
 from policies.redaction.finder import Finder
 from policies.redaction.isolated import IsolatedRedactor
 from policies.redaction.site import SiteRedaction
+from policies.signing import FileSigner
+from policies.signing_socket import SocketSigner
 from retrieval.changes import Changes
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
@@ -70,6 +84,8 @@ from retrieval.segment_files import IndexFiles
 from retrieval.self_test import check_filter
 
 _log = logging.getLogger(__name__)
+_COPIES_SECONDS = 3.0
+"""How long opening and closing wait for checkpoints to be copied; a command must not seem to hang."""
 
 
 def require_part(path: Path, what: str, missing: type[Exception]) -> None:
@@ -119,6 +135,8 @@ class Services:
             self.trail.close()
         if "changes" in self.__dict__:
             self.changes.close()
+        if "copies" in self.__dict__:
+            self.copies.close(_COPIES_SECONDS)
         if "database" in self.__dict__:
             self.database.dispose()
 
@@ -137,6 +155,11 @@ class Services:
 
     @cached_property
     def keys(self) -> Keys:
+        audit = self.config.audit
+        if audit.signer:
+            return open_keys(self.home.keys, SocketSigner(Path(audit.signer)))
+        if audit.signing_key_file:
+            return open_keys(self.home.keys, FileSigner(Path(audit.signing_key_file)))
         return open_keys(self.home.keys)
 
     @cached_property
@@ -150,14 +173,62 @@ class Services:
         return Changes(self.database)
 
     @cached_property
+    def trail_place(self) -> TrailPlace:
+        return trail_place(self.home, self.config.audit)
+
+    @cached_property
     def trail(self) -> Trail:
-        require_part(self.home.trail, "audit trail", TrailUnavailableError)
-        copies = self.config.audit.checkpoint_file
-        return Trail.open(self.home.trail, self.keys, CheckpointFile(Path(copies)) if copies else None)
+        if isinstance(self.trail_place, Path):
+            require_part(self.trail_place, "audit trail", TrailUnavailableError)
+        seen = SeenFile(self.home.trail_seen)
+        trail = Trail.open(self.trail_place, self.keys, self.copies, self.subjects, seen)
+        if self.config.audit.require_copy_seconds:
+            self.copies.settle(_COPIES_SECONDS)  # Whether a place lacks the newest checkpoint is to be known.
+        return trail
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Nothing is sent before the trail is opened."""
+        return open_copies(self.config.audit, self.home)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.home.erasures, self.keys)
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        """Who the tokens of the trail stand for. Nothing is opened yet."""
+        return Subjects(lambda: self.database, lambda: self.keys, lambda: self.ledger)
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds)
+        return Recorder(self.trail, self.keys, self.config.audit.deadline_seconds, self.subjects, self._overdue)
+
+    def _overdue(self) -> str:
+        return self.copies.overdue
+
+    @cached_property
+    def holds(self) -> Holds:
+        return Holds(self.database, self.recorder, self.subjects, self.keys)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(
+            owned_trail_place(self.home, self.config.audit),
+            self.keys,
+            self.config.audit.retention,
+            self.recorder,
+            self.held,
+            self.exported_up_to,
+        )
+
+    def held(self, _: Entry) -> str | None:
+        """Why an entry must stay although its time is over."""
+        return None
+
+    def exported_up_to(self) -> int | None:
+        """The last entry that every configured export has taken; None where there is none."""
+        return None
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:
@@ -248,6 +319,16 @@ class Services:
         )
 
     @cached_property
+    def investigations(self) -> Investigations:
+        most = self.config.audit.investigation_hours
+        return Investigations(self.database, self.recorder, self.keys, most, self.clock.now)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """Asking about entries alone needs no database."""
+        return Questions(self.trail_place, self.subjects, lambda: self.database, lambda: self.recorder)
+
+    @cached_property
     def explanations(self) -> Explanations:
         return Explanations(self.database, self.users, self.authorizer, self.recorder, self.source_access, self.clock)
 
@@ -336,7 +417,7 @@ class Services:
     @cached_property
     def ingestion(self) -> Ingestion:
         _ = self.first_state
-        key = self.keys.derive("document-identity")
+        key = self.keys.lasting("document-identity")
         read_with = [self.config.models.embedder, *self.config.models.recognisers, self.site_redaction.digest]
         models = "/".join(filter(None, read_with))
         return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)
@@ -391,7 +472,11 @@ class Services:
 
     @cached_property
     def conversations(self) -> Conversations:
-        return Conversations(self.database, self.keys)
+        return Conversations(self.database, self.keys, self.subjects)
+
+    @cached_property
+    def kept_texts(self) -> KeptTexts:
+        return KeptTexts(self.database, self.subjects)
 
     @cached_property
     def chats(self) -> Chats:
@@ -403,6 +488,7 @@ class Services:
             engine=RememberingEngine(self.engine, self.config.answers.remembered_seconds),
             recorder=self.recorder,
             conversations=self.conversations,
+            kept=self.kept_texts if self.config.audit.texts_kept_days else None,
             keys=self.keys,
             options=self.config.answers,
             author_share=self.config.retrieval.author_share,

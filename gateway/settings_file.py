@@ -29,10 +29,11 @@ def settings_template() -> str:
 def _section(name: str, defaults: msgspec.Struct) -> str:
     about = (inspect.getdoc(type(defaults)) or "").splitlines()
     # A default that is text, number, truth or list reads the same in JSON and in TOML.
-    settings = [
-        f"# {name} = {msgspec.json.encode(value).decode()}" for name, value in msgspec.structs.asdict(defaults).items()
-    ]
-    return "\n".join(["", *(f"# {line}".rstrip() for line in about), f"[{name}]", *settings, ""])
+    given = msgspec.structs.asdict(defaults)
+    parts = {key: value for key, value in given.items() if isinstance(value, msgspec.Struct)}
+    settings = [f"# {key} = {msgspec.json.encode(value).decode()}" for key, value in given.items() if key not in parts]
+    own = "\n".join(["", *(f"# {line}".rstrip() for line in about), f"[{name}]", *settings, ""])
+    return own + "".join(_section(f"{name}.{key}", part) for key, part in parts.items())
 
 
 def with_setting(text: str, section: str, name: str, value: str) -> str:

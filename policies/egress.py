@@ -9,11 +9,16 @@ addresses are fine, since operators name what stands beside them. Proxies of the
 """
 
 import contextlib
+import fcntl
 import ipaddress
 import os
 import socket
 import ssl
+import sys
+import termios
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpcore
@@ -50,6 +55,28 @@ _NEVER = tuple(
 )
 _NAT64 = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 """Networks whose last four bytes are an IPv4 address (RFC 6052, RFC 8215, RFC 4291)."""
+_ARRIVAL_LOOK_SECONDS = 0.001
+_READ_BYTES = 4096
+_WRITE_BYTES = 65_536
+
+
+class Deadline:
+    """A moment by which something must be over, however many steps it takes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """How many seconds are left.
+
+        Raises:
+            TimeoutError: None.
+        """
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            message = "there was no end to it in time"
+            raise TimeoutError(message)
+        return left
 
 
 def open_client(
@@ -61,6 +88,7 @@ def open_client(
     before: Sequence[Callable[[Request], object]] = (),
     headers: dict[str, str] | None = None,
     transport: BaseTransport | None = None,
+    deadline: Deadline | None = None,
 ) -> Client:
     """An HTTP client that connects to these hosts and no other.
 
@@ -72,9 +100,11 @@ def open_client(
         before: Called with each request, those of redirects too; may raise.
         headers: Sent with every request.
         transport: Stands in for the network in tests.
+        deadline: When all that this client is used for must be over: a server that sends a byte now and then keeps
+            within every time-out of a step.
     """
     return Client(
-        transport=transport or _Transport(hosts, certificates or ssl.create_default_context()),
+        transport=transport or _Transport(hosts, certificates or ssl.create_default_context(), deadline),
         timeout=timeout,
         follow_redirects=redirects > 0,
         max_redirects=redirects,
@@ -82,6 +112,83 @@ def open_client(
         headers=headers,
         trust_env=False,
     )
+
+
+class Stream:
+    """A connection that bytes are sent over, all of it within one deadline."""
+
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def send(self, data: bytes) -> None:
+        """Send all of this.
+
+        Raises:
+            OSError: It was not sent in time, or the connection broke.
+        """
+        left = memoryview(data)
+        while left:
+            self._connection.settimeout(self._deadline.left())
+            left = left[self._connection.send(left) :]
+
+    def end(self) -> None:
+        """Say that nothing follows, and wait until the other side has read everything and ends the connection too.
+
+        Where a protocol acknowledges nothing, this is the one sign that what was sent did not only leave: a process
+        that goes away with something unread has its system break the connection off instead of ending it. That holds
+        for what has arrived there, so its arrival is waited for first.
+
+        Raises:
+            OSError: It was not ended in time, or broke off: what was sent may be lost.
+        """
+        while self._not_arrived():
+            self._deadline.left()
+            time.sleep(_ARRIVAL_LOOK_SECONDS)
+        if isinstance(self._connection, ssl.SSLSocket):
+            self._connection.settimeout(self._deadline.left())
+            self._connection = self._connection.unwrap()  # An end that is not signed may be anybody's.
+        self._connection.shutdown(socket.SHUT_WR)
+        self._connection.settimeout(self._deadline.left())
+        while self._connection.recv(_READ_BYTES):
+            self._connection.settimeout(self._deadline.left())
+
+    def _not_arrived(self) -> int:
+        """How many bytes the other side's system has not acknowledged yet."""
+        if error := self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error))
+        return int.from_bytes(fcntl.ioctl(self._connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def open_stream(host: str, port: int, deadline: Deadline, certificates: ssl.SSLContext | None = None) -> Stream:
+    """Connect to a host that the configuration names, over TLS if there are `certificates` to check its own against.
+
+    Raises:
+        EgressRefusedError: The host, or any address it has, is never connected to.
+        OSError: It cannot be connected to in time, or is not who it should be.
+    """
+    failed: OSError = OSError(f"{host} has no address")
+    for address in addresses_of(host, port):
+        try:
+            connection = socket.create_connection((address, port), timeout=deadline.left())
+        except OSError as error:
+            failed = error
+            continue
+        try:
+            if certificates is not None:
+                connection.settimeout(deadline.left())
+                connection = certificates.wrap_socket(connection, server_hostname=_normal(host))
+        except BaseException:
+            connection.close()
+            raise
+        return Stream(connection, deadline)
+    raise failed
 
 
 def host_of(address: str) -> str:
@@ -132,16 +239,17 @@ def require_peer(descriptor: int, addresses: Collection[str]) -> None:
 class _Transport(httpx.HTTPTransport):
     """httpx's own, with connections made by `_Backend`; httpx has no argument for that."""
 
-    def __init__(self, hosts: Collection[str], certificates: ssl.SSLContext) -> None:
+    def __init__(self, hosts: Collection[str], certificates: ssl.SSLContext, deadline: Deadline | None) -> None:
         super().__init__(verify=certificates, trust_env=False)
-        self._pool = httpcore.ConnectionPool(ssl_context=certificates, network_backend=_Backend(hosts))
+        self._pool = httpcore.ConnectionPool(ssl_context=certificates, network_backend=_Backend(hosts, deadline))
 
 
 class _Backend(httpcore.SyncBackend):
     """Connects to named hosts at addresses that were looked at. TLS still checks the certificate for the name."""
 
-    def __init__(self, hosts: Collection[str]) -> None:
+    def __init__(self, hosts: Collection[str], deadline: Deadline | None = None) -> None:
         self._hosts = frozenset(map(_normal, hosts))
+        self._deadline = deadline
 
     def connect_tcp(
         self,
@@ -162,7 +270,10 @@ class _Backend(httpcore.SyncBackend):
         failed: httpcore.ConnectError | httpcore.ConnectTimeout
         for address in addresses:
             try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+                made = super().connect_tcp(
+                    address, port, _within(self._deadline, timeout), local_address, socket_options
+                )
+                return _Hurried(made, self._deadline) if self._deadline else made
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
         raise failed
@@ -175,6 +286,53 @@ class _Backend(httpcore.SyncBackend):
         """
         message = "no Unix socket is called over HTTP"
         raise httpcore.ConnectError(message)
+
+
+class _Hurried(httpcore.NetworkStream):
+    """A connection whose every step ends with the deadline of the whole."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what has come."""
+        return self._stream.read(max_bytes, _within(self._deadline, timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all of it, in pieces: each has its own time-out below."""
+        for start in range(0, len(buffer), _WRITE_BYTES):
+            piece = buffer[start : start + _WRITE_BYTES]
+            self._stream.write(piece, _within(self._deadline, timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close it."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Go on encrypted."""
+        return _Hurried(
+            self._stream.start_tls(ssl_context, server_hostname, _within(self._deadline, timeout)), self._deadline
+        )
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of the connection."""
+        return self._stream.get_extra_info(info)
+
+
+def _within(
+    deadline: Deadline | None, timeout: float | None, over: type[httpcore.TimeoutException] = httpcore.ConnectTimeout
+) -> float | None:
+    """The time that a step may take."""
+    if deadline is None:
+        return timeout
+    try:
+        left = deadline.left()
+    except TimeoutError as error:
+        raise over(str(error)) from error
+    return left if timeout is None else min(left, timeout)
 
 
 def _normal(host: str) -> str:

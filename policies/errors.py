@@ -5,6 +5,14 @@ class PoliciesError(Exception):
     """The root of this folder's errors; its text says what happened and what to do."""
 
 
+class DeliveryFailedError(PoliciesError):
+    """Another place did not take what was sent to it: it is sent again later; `retry_seconds` is what it asked for."""
+
+    def __init__(self, message: str = "", retry_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
 class EgressRefusedError(PoliciesError):
     """A connection leads where nothing may connect: the operator corrects the host that is named; it was not made."""
 
@@ -19,6 +27,10 @@ class PolicyInvalidError(PoliciesError):
     def __init__(self, message: str = "", problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class PositionUnreadableError(PoliciesError):
+    """How far another place was sent to is not known: the operator restores it, or has it begin again."""
 
 
 class RedactionFailedError(PoliciesError):
@@ -37,12 +49,36 @@ class TooManyGroupsError(PoliciesError):
     """A principal is in more groups than can be decided on: they are denied; the operator mends the groups."""
 
 
+class TrailContradictsError(PoliciesError):
+    """The audit trail is not the one that another place was sent: the operator finds out why; nothing is sent."""
+
+
 class TrailUnavailableError(PoliciesError):
     """The audit trail did not accept an entry: nothing may be answered; the caller retries later."""
 
 
+class CopyOverdueError(TrailUnavailableError):
+    """No other place took a checkpoint for longer than is allowed: nothing is answered until one does."""
+
+
+class SignerUnavailableError(TrailUnavailableError):
+    """Whoever holds the signing key cannot be asked, or refuses: nothing may be answered; the caller retries later."""
+
+
+class SignatureRefusedError(SignerUnavailableError):
+    """A signer signed another checkpoint in this one's place, `last` as a line: that one belongs into the trail."""
+
+    def __init__(self, message: str, last: str) -> None:
+        super().__init__(message)
+        self.last = last
+
+
 class TrailUnreadableError(PoliciesError):
     """The audit trail's file is missing, damaged or none: the operator names the right one or restores it."""
+
+
+class TrailUnwritableError(PoliciesError):
+    """A copy of the trail cannot be written where it should be: the operator names another file, or makes room."""
 
 
 class VaultUnreadableError(PoliciesError):

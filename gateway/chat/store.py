@@ -1,10 +1,11 @@
-"""Conversations in storage: who said what, sealed under a key of each conversation.
+"""Conversations in storage: who said what, sealed under a key of each conversation (`keys.py`).
 
 Only the owner's requests open them. The vault holds the conversation's placeholders and the values they stand for.
 """
 
 import secrets
 from base64 import b32encode
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,11 +13,14 @@ import msgspec
 from sqlalchemy import Column, Engine, LargeBinary
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
+from gateway.chat.kept import Texts, kept_row
+from gateway.chat.keys import ConversationKeys
 from gateway.errors import ConflictError, NotFoundError
+from gateway.subjects import Subjects
 from models.engine import Speaker
 from policies.keys import Keys
 from policies.redaction.placeholders import Pseudonyms
-from policies.redaction.vault import Place, seal, unseal
+from policies.redaction.vault import Place, seal, unseal, unseal_before
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
 
@@ -65,21 +69,27 @@ class Conversation:
 class Conversations:
     """Keeps conversations. Every method names the user: somebody else's conversation looks like none."""
 
-    def __init__(self, database: Engine, keys: Keys) -> None:
+    def __init__(self, database: Engine, keys: Keys, subjects: Subjects) -> None:
         self._database = database
         self._keys = keys
+        self._subjects = subjects
+        self._conversation_keys = ConversationKeys(subjects)
 
     def open(self, user_id: str, conversation_id: str) -> Conversation:
         """Read a conversation.
 
         Raises:
             NotFoundError: This user has no such conversation.
+            VaultUnreadableError: It does not open with this installation's keys.
         """
         with Session(self._database) as session:
             row = _owned(session, user_id, conversation_id)
-            query = select(MessageRow).where(MessageRow.conversation_id == row.id).order_by(col(MessageRow.ordinal))
-            messages = tuple(self._message(user_id, message) for message in session.exec(query))
-            vault = msgspec.json.decode(unseal(self._keys, Place(user_id, row.id, _VAULT), row.vault))
+            opened = self._opener(session, row)
+            messages = tuple(
+                msgspec.json.decode(opened(str(message.ordinal), message.sealed), type=Message)
+                for message in _messages(session, row.id)
+            )
+            vault = msgspec.json.decode(opened(_VAULT, row.vault))
         return Conversation(row.id, messages, Pseudonyms.load(vault))
 
     def listed(self, user_id: str) -> list[tuple[str, datetime]]:
@@ -90,16 +100,22 @@ class Conversations:
                 (row.id, row.created_at) for row in session.exec(query.order_by(col(ConversationRow.created_at).desc()))
             ]
 
-    def append(self, user_id: str, conversation: Conversation, *added: Message) -> None:
-        """Store new turns, and the conversation itself with its first ones.
+    def append(
+        self, user_id: str, conversation: Conversation, *added: Message, kept: tuple[str, Texts] | None = None
+    ) -> None:
+        """Store new turns, and the conversation itself with its first ones; `kept` is a request and its texts.
 
         Raises:
-            ConflictError: It went on since it was read, in another process; nothing is stored over that.
+            ConflictError: It went on since it was read, in another process, and nothing is stored over that; or the
+                user was erased.
+            TrailUnavailableError: What stands for the user cannot be looked up.
         """
-        place = Place(user_id, conversation.id, _VAULT)
-        vault = seal(self._keys, place, msgspec.json.encode(conversation.pseudonyms.dump()))
+        token = self._subjects.tokens([user_id])[user_id]
         with writing(self._database) as session:
             row = session.get(ConversationRow, conversation.id)
+            key = self._key(session, token, conversation.id, row)
+            place = Place(token, conversation.id, _VAULT)
+            vault = seal(key, place, msgspec.json.encode(conversation.pseudonyms.dump()))
             if row is None:
                 row = ConversationRow(id=conversation.id, user_id=user_id, vault=vault)
             row.vault = vault
@@ -112,21 +128,45 @@ class Conversations:
                 problem = "This conversation went on elsewhere while the question was answered. Ask again."
                 raise ConflictError(problem)
             for ordinal, message in enumerate(added, start=count):
-                sealed = seal(self._keys, replace(place, record=str(ordinal)), msgspec.json.encode(message))
+                sealed = seal(key, replace(place, record=str(ordinal)), msgspec.json.encode(message))
                 session.add(
                     MessageRow(conversation_id=conversation.id, ordinal=ordinal, speaker=message.speaker, sealed=sealed)
                 )
+            if kept is not None:
+                session.add(kept_row(key, token, conversation.id, *kept))
             session.commit()
 
-    def _message(self, user_id: str, row: MessageRow) -> Message:
-        place = Place(user_id, row.conversation_id, str(row.ordinal))
-        return msgspec.json.decode(unseal(self._keys, place, row.sealed), type=Message)
+    def _key(self, session: Session, token: str, conversation_id: str, row: ConversationRow | None) -> bytes:
+        """The conversation's key; one of before there were keys gets its own, and is sealed under it from now on."""
+        if (found := self._conversation_keys.read(session, conversation_id)) is not None:
+            return found[1]
+        key = self._conversation_keys.make(session, token, conversation_id)
+        if row is not None:
+            for message in _messages(session, row.id):
+                place = Place(row.user_id, row.id, str(message.ordinal))
+                text = unseal_before(self._keys, place, message.sealed)
+                message.sealed = seal(key, replace(place, subject=token), text)
+                session.add(message)
+        return key
+
+    def _opener(self, session: Session, row: ConversationRow) -> Callable[[str, bytes], bytes]:
+        """What opens the records of a conversation."""
+        found = self._conversation_keys.read(session, row.id)
+        if found is None:
+            return lambda record, sealed: unseal_before(self._keys, Place(row.user_id, row.id, record), sealed)
+        token, key = found
+        return lambda record, sealed: unseal(key, Place(token, row.id, record), sealed)
 
 
 def new_conversation() -> Conversation:
     """A conversation in which nothing has been said; it is stored with its first turns."""
     id_ = "c" + b32encode(secrets.token_bytes(15)).decode().lower()
     return Conversation(id_, (), Pseudonyms())
+
+
+def _messages(session: Session, conversation_id: str) -> list[MessageRow]:
+    query = select(MessageRow).where(MessageRow.conversation_id == conversation_id)
+    return list(session.exec(query.order_by(col(MessageRow.ordinal))))
 
 
 def _owned(session: Session, user_id: str, conversation_id: str) -> ConversationRow:

@@ -1,29 +1,41 @@
 """`audit`: what is in the trail, and whether it is what was written."""
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.opening import home_of, opened, operating_system_user, product
+from gateway.cli.looking import (
+    Csv,
+    Reason,
+    looking_for,
+    progress,
+    record_reading,
+    show_csv,
+    tell_next,
+    tell_unrecorded,
+)
+from gateway.cli.opening import home_of, opened, product
 from gateway.cli.options import Json
-from gateway.cli.output import messages, show, show_json, show_table, tell
+from gateway.cli.output import escaped, messages, show, show_json, show_table, tell
 from gateway.cli.times import read_time
 from gateway.config import load_config
 from gateway.errors import BadRequestError, NotFoundError
-from policies.errors import TrailUnavailableError
+from gateway.trail_place import trail_place
+from policies.audit.reader import Outcome
 
 if TYPE_CHECKING:
-    from gateway.cli.product import Entry, EntryQuery, VerificationReport
+    from gateway.cli.product import Entry, VerificationReport
 
 group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
 _DIGEST = re.compile("[0-9a-f]{64}")
-_TYPE = re.compile("[A-Z][A-Z0-9_]{0,63}")
 _MOST_LISTED = 3
 _MOST_ENTRIES = 1_000_000
+MOST_ID = 2**62
+"""The largest number that an entry may have."""
 _MOST_DIGITS = 18
 """Of an entry's number: SQLite's whole numbers have 64 bits."""
 FINDINGS = 1
@@ -42,44 +54,59 @@ def list_(
     user: Annotated[str | None, typer.Option(help="What they did, and what was done to them.")] = None,
     kind: Annotated[str | None, typer.Option(help="Entries of this kind, such as answer:given.")] = None,
     request: Annotated[str | None, typer.Option(help="Entries of one question or search.")] = None,
-    document: Annotated[str | None, typer.Option(help="Who was shown or given this document, by its id.")] = None,
+    document: Annotated[
+        str | None, typer.Option(metavar="ID|PATH", help="Who was shown or given this document.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Entries that name this label, by its digest.")] = None,
     rule: Annotated[str | None, typer.Option(help="What this rule let through or refused.")] = None,
     entity_type: Annotated[
         str | None, typer.Option("--type", help="Where values of this type were replaced or shown, such as PERSON.")
     ] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Entries that say that a question ended so.")] = None,
     asked: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Who asked or searched for exactly this text.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Whose keyed digest is of exactly this: a question, a query, an address."),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="From 2026-11-24 or 2026-11-24T09:30 (UTC) on.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
+    before: Annotated[int | None, typer.Option(min=1, max=MOST_ID, help="Entries below this number.")] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=_MOST_ENTRIES, help="How many at most.")] = 50,
+    reason: Reason = None,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """List entries, newest first."""
-    if entity_type is not None and not _TYPE.fullmatch(entity_type):
-        message = f"{entity_type} is no type of personal data. Types are written as PERSON or CREDIT_CARD."
-        raise BadRequestError(message)
-    query = product.EntryQuery(
-        user,
-        kind,
-        request,
-        read_time(since),
-        read_time(until),
-        limit,
-        document=document,
-        label=label,
-        rule=rule,
-        entity_type=entity_type,
-    )
-    entries = _read(context, query, "list", asked)
+    with opened(context) as services, progress() as advance:
+        # The trail holds no texts; a keyed digest tells whether it is this one.
+        questions = services.questions.at_leisure(tell_unrecorded, advance)
+        query = product.EntryQuery(
+            principal=user,
+            kind=kind,
+            request=request,
+            since=read_time(since),
+            until=read_time(until),
+            limit=limit,
+            before=before,
+            document=document and questions.document(document),
+            label=label,
+            rule=rule,
+            entity_type=entity_type,
+            value_hmac=None if asked is None else services.recorder.digest(asked),
+            outcome=outcome,
+        )
+        found = questions.entries(looking_for(services, reason), query)
     if as_json:
-        show_json(product.AuditEntries([product.AuditEntry.of(entry) for entry in entries]))
+        show_json(found)
         return
-    rows = [(entry.id, f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.kind, _summary(entry.event)) for entry in entries]
+    if as_csv:
+        rows = [(one.entry, one.at.isoformat(), one.kind, escaped(_json(one.event))) for one in found.entries]
+        show_csv(("entry", "at (UTC)", "kind", "event"), rows)
+        return
+    rows = [(one.entry, f"{one.at:%Y-%m-%d %H:%M:%S}", one.kind, _summary(one.event)) for one in found.entries]
     show_table(("entry", "at (UTC)", "kind", ""), rows, empty="No entry of the trail is like that.")
+    tell_next(found.next, "--before")
 
 
 @group.command("show")
@@ -89,6 +116,7 @@ def show_entries(
         str, typer.Argument(metavar="ENTRY|REQUEST|HASH", help="An entry's number or hash, or a request's name.")
     ],
     *,
+    reason: Reason = None,
     as_json: Json = False,
 ) -> None:
     """Show one entry, or all entries of one question or search, in full."""
@@ -100,15 +128,17 @@ def show_entries(
         query = product.EntryQuery(hash=what)
     else:
         query = product.EntryQuery(request=what, limit=1000)
-    entries = _read(context, query, "show")[::-1]
+    with opened(context) as services:
+        questions, looking = services.questions.at_leisure(tell_unrecorded), looking_for(services, reason)
+        entries = questions.entries(looking, query, "show").entries[::-1]
     if not entries:
         message = f"The trail holds no entry and no request {what}. `muniment audit list` shows what there is."
         raise NotFoundError(message)
     if as_json:
-        show_json(product.AuditEntries([product.AuditEntry.of(entry) for entry in entries]))
+        show_json(product.AuditEntries(entries))
         return
     for entry in entries:
-        show(f"{entry.id}  {entry.at:%Y-%m-%d %H:%M:%S} UTC  {entry.kind}", "bold")
+        show(f"{entry.entry}  {entry.at:%Y-%m-%d %H:%M:%S} UTC  {entry.kind}", "bold")
         rows = [*entry.event.items(), ("writer", f"{entry.writer}, its entry {entry.seq}"), ("hash", entry.hash)]
         show_table(("", ""), [(name, _value(value)) for name, value in rows])
 
@@ -119,12 +149,13 @@ def verify(
     *,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Checkpoints that were kept elsewhere; else audit.checkpoint_file."),
+        typer.Option(metavar="FILE", help="Checkpoints that were kept elsewhere; else those of audit.copies."),
     ] = None,
     public_key: Annotated[
         Path | None, typer.Option("--public-key", metavar="FILE", help="The public key, as kept elsewhere.")
     ] = None,
     trail: Annotated[Path | None, typer.Option(metavar="FILE", help="Another trail than this installation's.")] = None,
+    reason: Reason = None,
     as_json: Json = False,
 ) -> None:
     """Check every entry of the trail. The exit code is 1 when it is not what was written.
@@ -133,12 +164,13 @@ def verify(
     where its keeper could not change it.
     """
     home = home_of(context)
-    path = trail or home.trail
+    place = trail or trail_place(home, load_config(home).audit)
     kept = _kept(checkpoint, context, own=trail is None)
     with messages().status("Verifying ..."):
-        pem = read_key(public_key) if public_key else product.open_keys(home.keys).public_key_pem()
-        report = product.verify(path, pem, kept)
-        newest = product.read_entries(path, product.EntryQuery(limit=1)) if report.ok else []
+        pem = read_key(public_key) if public_key else product.public_keys(home.keys)
+        report = product.verify(place, pem, kept)
+        newest = product.read_entries(place, product.EntryQuery(limit=1)) if report.ok else []
+    _record_verifying(context, report, reason)
     if as_json:
         head = {"entry": newest[0].id, "hash": newest[0].hash} if newest else None
         show_json({"ok": report.ok, **product.asdict(report), "head": head, "checked_against_kept": kept is not None})
@@ -148,38 +180,36 @@ def verify(
         raise typer.Exit(FINDINGS)
 
 
-def _read(context: typer.Context, query: "EntryQuery", operation: str, asked: str | None = None) -> list["Entry"]:
-    with opened(context) as services:
-        if asked is not None:  # The trail holds no texts; a keyed digest tells whether it is this one.
-            query = replace(query, value_hmac=services.recorder.digest(asked))
-        entries = product.read_entries(services.home.trail, query)
-        record_reading(services, operation, len(entries))
-    return entries
+def _record_verifying(context: typer.Context, report: "VerificationReport", reason: str | None) -> None:
+    """Record that the trail was verified, in the installation's own; none is needed to verify a copy elsewhere.
+
+    A trail that is not what was written is left as it is: an entry and its signature would cover up what was found.
+    """
+    if not report.ok:
+        tell("That it was verified is not recorded: a trail with findings is left as it is.", "yellow")
+    elif home_of(context).config_file.exists():
+        with opened(context) as services:
+            record_reading(services, looking_for(services, reason), "verify", report.entries)
 
 
-def record_reading(services: "product.Services", operation: str, entries: int) -> None:
-    """Record that somebody reads the trail."""
-    try:
-        by = operating_system_user()
-        services.recorder.record_now(product.TrailRead(by=by, operation=operation, entries=entries))
-    except TrailUnavailableError as error:
-        # Fails open, knowingly: whoever is here can read the file anyway, and may be here to find out what ails it.
-        tell(f"That the trail was read could not be recorded. {error}", "yellow")
+def _json(event: Mapping[str, Any]) -> str:
+    return json.dumps(event, ensure_ascii=False, sort_keys=True)
 
 
 def _kept(file: Path | None, context: typer.Context, *, own: bool) -> "product.SignedCheckpoint | None":
     """The last checkpoint that was kept elsewhere, if there is a file of them."""
-    configured = load_config(home_of(context)).audit.checkpoint_file if own else ""
-    chosen = file or (Path(configured) if configured else None)
-    if chosen is None:
+    home = home_of(context)
+    configured = product.copied_to_files(load_config(home).audit, home) if own else []
+    chosen = [file] if file else configured
+    if not chosen:
         return None
     try:
-        found = product.last_exported(chosen)
+        found = product.last_exported(file) if file else product.newest_kept(configured)
     except OSError as error:
-        message = f"The checkpoints {chosen} cannot be read: {error.strerror}."
+        message = f"The checkpoints {error.filename} cannot be read: {error.strerror}."
         raise BadRequestError(message) from error
     if found is None:
-        message = f"{chosen} holds no checkpoint."
+        message = f"{', '.join(map(str, chosen))} holds no checkpoint."
         raise BadRequestError(message)
     return found
 

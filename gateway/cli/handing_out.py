@@ -9,7 +9,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from gateway.cli.audit import FINDINGS, group, read_key, record_reading
+from gateway.cli.audit import FINDINGS, group, read_key
+from gateway.cli.looking import Reason, looking_for, record_reading
 from gateway.cli.opening import home_of, opened, product
 from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
@@ -33,19 +34,23 @@ def export(
     format_: Annotated[Format, typer.Option("--format", help="How entries are written.")] = Format.JSON,
     after: Annotated[int, typer.Option(min=0, metavar="ENTRY", help="Begin behind this entry.")] = 0,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A file that is added to; else the output.")] = None,
+    reason: Reason = None,
 ) -> None:
     """Write entries for another system, oldest first, one a line. The last line on the error output says how to go on.
 
-    What is written is in the trail before. Entries that come while this runs are left for the next time.
+    What is written is in the trail before. Entries that come while this runs are left for the next time. People are
+    called by their names, and those who were erased by what stands for them.
     """
     with opened(context) as services:
-        newest = product.read_entries(services.home.trail, product.EntryQuery(limit=1))
+        newest = product.read_entries(services.trail_place, product.EntryQuery(limit=1))
         last = newest[0].id if newest else 0
-        record_reading(services, "export", max(0, last - after))
+        filters = (f"after={after}", f"format={format_.value}")
+        record_reading(services, looking_for(services, reason), "export", max(0, last - after), filters)
         done = after
         with _written_to(out) as file, messages().status("Exporting ..."):
             while done < last:
-                log, entries = product.read_on(services.home.trail, done, min(_TOGETHER, last - done))
+                behind, many = done, min(_TOGETHER, last - done)
+                log, entries = product.read_on(services.trail_place, behind, many, services.subjects)
                 file.writelines(product.record(entry, log, format_) + "\n" for entry in entries)
                 done = entries[-1].id if entries else last
     tell(f"{max(0, done - after)} entries. Go on with --after {done}.")
@@ -65,8 +70,11 @@ def _written_to(out: Path | None) -> Iterator[TextIO]:
 
 
 def key(context: typer.Context) -> None:
-    """Print the public key that signatures of this installation are checked with, as PEM. Auditors keep it."""
-    sys.stdout.write(product.open_keys(home_of(context).keys).public_key_pem())
+    """Print the public keys that signatures of this installation are checked with, as PEM, the oldest first.
+
+    Auditors keep the first: it leads to those after it.
+    """
+    sys.stdout.write(product.public_keys(home_of(context).keys))
 
 
 def prove(
@@ -86,15 +94,16 @@ def prove(
     public_key: Annotated[
         Path | None, typer.Option("--public-key", metavar="FILE", help="The public key, as kept elsewhere.")
     ] = None,
+    reason: Reason = None,
     as_json: Json = False,
 ) -> None:
     """Hold a receipt to the trail: signature, entries, and that checkpoints sign these. The exit code is 1 if not."""
     signed, text = _receipt(receipt)
-    pem = read_key(public_key) if public_key else product.open_keys(home_of(context).keys).public_key_pem()
+    pem = read_key(public_key) if public_key else product.public_keys(home_of(context).keys)
     shown = _content(answer).decode(errors="replace") if answer else text
     with opened(context) as services:
-        found = product.evidence(services.home.trail, signed, pem, shown)
-        record_reading(services, "prove", len(found.proofs))
+        found = product.evidence(services.trail_place, signed, pem, shown)
+        record_reading(services, looking_for(services, reason), "prove", len(found.proofs))
     if out:
         try:
             out.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="ascii")

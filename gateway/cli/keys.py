@@ -1,4 +1,4 @@
-"""`keys`: what programs authenticate with over HTTP."""
+"""`keys`: what programs authenticate with over HTTP, and the installation's own (`signing.py`)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,15 +12,15 @@ from gateway.cli.output import show, show_json, show_table, tell
 from gateway.errors import BadRequestError
 from policies.actions import Action
 
-_group = typer.Typer(no_args_is_help=True, help="API keys for the HTTP interface.")
+group = typer.Typer(no_args_is_help=True, help="API keys for the HTTP interface, and the installation's own keys.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(_group, name="keys")
+    app.add_typer(group, name="keys")
 
 
-@_group.command()
+@group.command()
 def create(
     context: typer.Context,
     user: Annotated[str, typer.Argument(help="Whose key it is.")],
@@ -44,7 +44,7 @@ def create(
     tell(f"The key of {user} is shown only now. Take it back with: muniment keys revoke {key_id}", "dim")
 
 
-@_group.command("list")
+@group.command("list")
 def list_(context: typer.Context, *, as_json: Json = False) -> None:
     """List the keys by their ids; the keys themselves are not kept."""
     with opened(context) as services:
@@ -57,7 +57,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
     show_table(columns, rows, empty="There are no keys. `muniment keys create USER` makes one.")
 
 
-@_group.command()
+@group.command()
 def revoke(context: typer.Context, key_id: Annotated[str, typer.Argument(help="The key's id.")]) -> None:
     """Make a key useless at once."""
     with opened(context) as services:

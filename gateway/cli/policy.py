@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.looking import Reason, looking_for
 from gateway.cli.opening import opened, operating_system_user, product
 from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
@@ -173,6 +174,7 @@ def simulate(
     allow_gains: Annotated[
         bool, typer.Option("--allow-gains", help="Exit with 0 also when somebody may do more than now.")
     ] = False,
+    reason: Reason = None,
     as_json: Json = False,
 ) -> None:
     """Say what your rules would change: for questions that were asked, and for everybody and everything there is.
@@ -186,7 +188,7 @@ def simulate(
         def advance(what: str, done: int, total: int) -> None:
             status.update(f"Simulating {what}: {done} of {total}")
 
-        simulation = product.simulate_bundle(services, bundle, moment, operating_system_user(), advance)
+        simulation = product.simulate_bundle(services, bundle, moment, looking_for(services, reason), advance)
     if as_json:
         show_json(simulation)
     else:

@@ -16,14 +16,19 @@ from gateway.cli import (
     evaluating,
     groups,
     handing_out,
+    holds,
     index,
+    investigating,
+    keeping,
     keys,
     models,
     policy,
     redact,
     serving,
     setting_up,
+    signing,
     sources,
+    trail_place,
     users,
 )
 from gateway.cli.failures import run_guarded
@@ -118,11 +123,16 @@ for group in (
     keys,
     audit,
     handing_out,
+    investigating,
+    holds,
+    trail_place,
+    keeping,
     policy,
     redact,
     index,
     evaluating,
     serving,
+    signing,
 ):
     group.register(app)
 

@@ -80,9 +80,11 @@ class Readiness:
         if part in self._lacking:
             return PartHealth(part, ready=False, detail=self._lacking[part])
         if part is Part.TRAIL:
-            trail = self._services.trail.health
-            # Entries that are taken and cannot be signed stop no answer, and must not go unseen either.
-            return PartHealth(part, ready=trail.ready, detail=trail.detail or None)
+            trail, overdue = self._services.trail.health, self._services.copies.overdue
+            # What stops no answer must not go unseen either: entries that cannot be signed, copies that are not taken.
+            copies = [f"{health.name}: {health.detail}" for health in self._services.copies.health if health.detail]
+            said = " ".join(filter(None, [overdue or trail.detail, *copies]))
+            return PartHealth(part, ready=trail.ready and not overdue, detail=said or None)
         detail = await self._trouble(part)
         return PartHealth(part, ready=detail is None, detail=detail)
 

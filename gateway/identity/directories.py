@@ -135,6 +135,7 @@ class Directories:
             changes = plan(snapshot, stored, link_existing=self._options.existing_users == "link")
             if not allow_mass_removal:
                 require_few_removed(changes, stored, self._options.most_removed_percent)
+            self._recorder.introduce(changes.created)
             self._recorder.record_all_now(list(_events(changes, snapshot, by)))
             with writing(self._database) as session:
                 if self._plan(session, snapshot) != changes:

@@ -286,6 +286,7 @@ class SingleSignOn:
             reason = "role-needs-operator" if principal.active else "disabled"
             raise NotAuthenticatedError(_NO_USER, reason, user=name)
         if principal is None:
+            self._recorder.introduce([name])
             self._recorder.record_now(UserAdded(by=by, user=name, groups=(), roles=(Role.EMPLOYEE.value,)))
         hidden = self._recorder.digest(subject)
         self._recorder.record_now(UserLinked(by=by, user=name, issuer=issuer, subject_hmac=hidden))

@@ -68,7 +68,7 @@ class PasswordSignIn:
     ) -> None:
         self._database = database
         self._recorder = recorder
-        self._name_key = keys.derive("sign-in-names")
+        self._name_key = keys.lasting("sign-in-names")
         self._users = users
         self._sessions = sessions
         self._options = options

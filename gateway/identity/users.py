@@ -85,6 +85,7 @@ class Users:
         if other is not None:
             message = f"{other} is not a {kind}, and cannot become one. Choose another name."
             raise ConflictError(message)
+        self._recorder.introduce(groups_of)
         for user_id, groups in groups_of.items():
             self._recorder.record_now(
                 UserAdded(by=by, user=user_id, groups=tuple(sorted(groups)), roles=tuple(sorted(roles)))

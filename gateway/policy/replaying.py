@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
 from policies.audit.events import PassagesRetrieved, QuestionAsked, SearchAsked
+from policies.audit.people import Names
+from policies.audit.places import TrailPlace
 from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.authorizer import Authorizer
 from policies.context import OTHER_NETWORK, Channel, Purpose, RequestContext
@@ -96,18 +97,19 @@ class _Replaying:
 
 
 def replay(
-    trail: Path,
+    trail: TrailPlace,
     principals: Mapping[str, Principal],
     labels: Mapping[int, Label],
     before: Authorizer,
     after: Authorizer,
     *,
     since: datetime | None,
+    names: Names | None,
     on_progress: Advance,
 ) -> tuple[Replay, int]:
     """Put what was shown in the past to both bundles; with it, how many entries of the trail were read.
 
-    `labels` are all that documents have or had.
+    `labels` are all that documents have or had; `names` says who the trail's people are.
 
     Raises:
         TrailUnreadableError: The trail's file is missing or damaged.
@@ -115,11 +117,11 @@ def replay(
     asked: dict[str, tuple[str, RequestContext]] = {}
     entries = 0
     for kind, purpose in ((QuestionAsked.kind, Purpose.ANSWER), (SearchAsked.kind, Purpose.SEARCH)):
-        for entry in _entries(trail, kind, since):
+        for entry in _entries(trail, kind, since, names):
             asked[str(entry.event["request"])] = (str(entry.event["principal"]), _context(entry.event, purpose))
             entries += 1
     replaying = _Replaying(before, after, labels, {label.digest: number for number, label in labels.items()})
-    for done, entry in enumerate(_entries(trail, PassagesRetrieved.kind, since)):
+    for done, entry in enumerate(_entries(trail, PassagesRetrieved.kind, since, names)):
         if done % _PAGE == 0:
             on_progress("questions and searches", done, len(asked))
         entries += 1
@@ -138,10 +140,10 @@ def replay(
     return told, entries
 
 
-def _entries(trail: Path, kind: str, since: datetime | None) -> Iterator[Entry]:
+def _entries(trail: TrailPlace, kind: str, since: datetime | None, names: Names | None) -> Iterator[Entry]:
     """Entries of a kind, newest first, a page at a time."""
     before: int | None = None
-    while page := read_entries(trail, EntryQuery(kind=kind, since=since, limit=_PAGE, before=before)):
+    while page := read_entries(trail, EntryQuery(kind=kind, since=since, limit=_PAGE, before=before), names):
         yield from page
         before = page[-1].id
 

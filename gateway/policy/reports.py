@@ -3,19 +3,20 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from gateway.audit.access import Looking
 from gateway.policy.oversharing import Oversharing, rank_oversharing
 from gateway.policy.replaying import Advance
 from gateway.policy.simulation import Simulation, simulate
 from gateway.services import Services
 from policies.actions import Action
-from policies.audit.events import OversharingListed, TrailRead
+from policies.audit.events import OversharingListed
 from policies.bundles import Bundle
 from policies.context import RequestContext
 from policies.principals import Principal
 
 
 def simulate_bundle(
-    services: Services, bundle: Bundle, since: datetime | None, by: str, on_progress: Advance
+    services: Services, bundle: Bundle, since: datetime | None, looking: Looking, on_progress: Advance
 ) -> Simulation:
     """What a bundle would change, for questions that were asked and for everything there is.
 
@@ -27,14 +28,15 @@ def simulate_bundle(
     simulation, entries = simulate(
         services.database,
         services.users.listed(),
-        services.home.trail,
+        services.trail_place,
         services.authorizer.latest(),
         services.bundles.check(bundle),
         services.networks.names,
         since=since,
+        names=services.subjects,
         on_progress=on_progress,
     )
-    services.recorder.record_now(TrailRead(by=by, operation="simulate", entries=entries))
+    services.recorder.record_now(looking.read("simulate", entries))
     return simulation
 
 

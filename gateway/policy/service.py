@@ -71,8 +71,10 @@ class Explanations:
             TrailUnavailableError: The question could not be recorded, so it is not answered.
         """
         explained: Explanation | None = None
+        asked_of = self._recorder.nobody(user)
         try:
             principal = self._users.principal(user)
+            asked_of = principal.id
             explained = explain(
                 self._database, self._authorizer, principal, document, self._clock.now(), context, sources
             )
@@ -80,7 +82,7 @@ class Explanations:
             self._recorder.record_now(
                 PolicyExplained(
                     by=by,
-                    user=user[:_NAME_CHARACTERS],
+                    user=asked_of,
                     document=explained.document if explained else document[:_NAME_CHARACTERS],
                     allowed=explained is not None and explained.allowed,
                     policy_revision=self._authorizer.revision,

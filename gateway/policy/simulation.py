@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import product
-from pathlib import Path
 
 import msgspec
 from sqlalchemy import Engine
@@ -19,6 +18,8 @@ from gateway.policy.readers import alike, contexts_that_differ
 from gateway.policy.replaying import MOST_LISTED, Advance, Replay, replay
 from gateway.sources.store import owned_sources
 from policies.actions import OF_SOURCES, Action
+from policies.audit.people import Names
+from policies.audit.places import TrailPlace
 from policies.authorizer import Authorizer
 from policies.bundles import RuleChanges, rule_changes
 from policies.context import RequestContext
@@ -135,12 +136,13 @@ class _World:
 def simulate(
     database: Engine,
     principals: Sequence[Principal],
-    trail: Path,
+    trail: TrailPlace,
     before: Authorizer,
     after: Authorizer,
     networks: Iterable[str],
     *,
     since: datetime | None = None,
+    names: Names | None = None,
     on_progress: Advance,
 ) -> tuple[Simulation, int]:
     """Compare two bundles on what was asked and on what could be; with it, how many entries of the trail were read.
@@ -154,7 +156,7 @@ def simulate(
     _compare_sources(world, gained, lost)
     _compare_labels(world, gained, lost, on_progress)
     replayed, entries = replay(
-        trail, world.principals, world.every_label, before, after, since=since, on_progress=on_progress
+        trail, world.principals, world.every_label, before, after, since=since, names=names, on_progress=on_progress
     )
     return (
         Simulation(

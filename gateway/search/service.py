@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import BadRequestError
 from gateway.reading import Reader
-from gateway.recording import Recorder, new_request_id, passages_retrieved
+from gateway.recording import Recorder, new_request_id
 from gateway.search.schemas import SearchedPassage, SearchResult
 from gateway.texts import require_text
 from policies.audit.events import SearchAsked
@@ -57,7 +57,7 @@ class Searches:
         found, reader, passages = await asyncio.to_thread(self._find, principal, query, limit, context, narrowing)
         await self.recorder.durable(entry)
         revealed = reader.entries(intent.request, reader.counted(found.passages))
-        await self.recorder.record_all([passages_retrieved(intent.request, found), *revealed])
+        await self.recorder.record_retrieval(intent.request, found, revealed)
         return SearchResult(passages, round((time.perf_counter() - started) * 1000, 1))
 
     def _find(

@@ -2,7 +2,7 @@ r"""How entries are written down and chained, so that a change anywhere shows.
 
 Each writing process has a chain of its own; the order in which all of them committed is what checkpoints sign:
 
-    genesis of a writer    SHA-256("muniment-trail-2" || 0x0A || log id || 0x0A || writer id)
+    genesis of a writer    SHA-256("muniment-trail-3" || 0x0A || log id || 0x0A || writer id)
     hash of an entry       SHA-256(hash of the same writer's entry before it, or its genesis || body)
 
 A body is JSON in ASCII, with keys sorted, no spaces, other characters escaped as `\uXXXX`, and no fractions, so that
@@ -12,12 +12,14 @@ there is one way to write each entry. Log and writer ids are random, so an entry
 import hashlib
 import json
 import secrets
-from dataclasses import fields
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from policies.audit.events import Event
+from policies.audit.people import Names, hidden
 
-_GENESIS = b"muniment-trail-2\n"
+_GENESIS = b"muniment-trail-3\n"
 _ID_BYTES = 8
 
 
@@ -45,10 +47,18 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def encode(event: Event, at: datetime) -> str:
-    """An event as the body of an entry: when it was recorded, its kind, its fields."""
-    said = {field.name: getattr(event, field.name) for field in fields(event)}
-    return canonical({"at": timestamp(at), "event": said, "kind": event.kind})
+def encode(event: Event, at: datetime, names: Names | None = None) -> str:
+    """An event as the body of an entry: when it was recorded, its kind, its fields, with people's tokens.
+
+    Raises:
+        TrailUnavailableError: The tokens cannot be had.
+    """
+    return body_of(event.kind, hidden(event, names), at)
+
+
+def body_of(kind: str, said: Mapping[str, Any], at: datetime) -> str:
+    """The body of an entry that says this."""
+    return canonical({"at": timestamp(at), "event": said, "kind": kind})
 
 
 def timestamp(at: datetime) -> str:

@@ -1,7 +1,8 @@
 """Checkpoints: signed statements of how many entries there are, and what they are.
 
 Each signs the entries since the one before it by the root of their Merkle tree, and names the one before by its digest,
-so the newest signature vouches for all. A checkpoint of no entries says that there were none until then.
+so the newest signature vouches for all. A checkpoint of no entries says that there were none until then. Each also says
+which entries have no content any more, and may name the key that signs all after it.
 
 A chain alone does not notice that its tail was cut, or that all of it was replaced. A checkpoint that somebody else
 keeps does: `CheckpointFile` copies each to a file, which belongs on another machine or volume.
@@ -11,8 +12,8 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from policies.audit.chain import canonical
-from policies.keys import Keys
+from policies.audit.merkle import EMPTY_ROOT
+from policies.signing import Signer
 
 OnCheckpoint = Callable[["SignedCheckpoint"], None]
 """Told of the newest checkpoint once it is durable, by the thread that writes, so it must not block.
@@ -28,7 +30,7 @@ OnCheckpoint = Callable[["SignedCheckpoint"], None]
 That it cannot take it (`OSError`) is said in the trail's health; it is told again within a second.
 """
 
-_PURPOSE = b"muniment-checkpoint-2\n"
+CHECKPOINT_PURPOSE = b"muniment-checkpoint-3\n"
 """Comes before what is signed, so that no other thing we sign can pass for a checkpoint."""
 
 
@@ -38,7 +40,8 @@ class Checkpoint:
 
     It is the checkpoint with this `number`, from 1; `first` is one more than the `count` of the one before. `root` is
     hexadecimal. `previous` is the digest of the signed checkpoint before it, empty for the first. `key` says which key
-    signed.
+    signed. `removed` entries had no body any more; `removed_root` is the root over their hashes. `next_key` holds the
+    32 bytes of the public key that signs all checkpoints after this one, in hexadecimal; empty where it stays the same.
     """
 
     log: str
@@ -49,6 +52,13 @@ class Checkpoint:
     at: str
     previous: str
     key: str
+    removed: int = 0
+    removed_root: str = EMPTY_ROOT.hex()
+    next_key: str = ""
+
+
+_TYPES = {field.name: field.type for field in fields(Checkpoint)}
+"""A number may be written as 1 or as 1.0, which compare as equal; the one form has no fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,8 @@ class SignedCheckpoint:
         except TypeError as error:
             message = f"not a checkpoint: {error}"
             raise ValueError(message) from error
-        if made.body != body:
+        said = asdict(made.checkpoint).items()
+        if made.body != body or any(type(value) is not _TYPES[name] for name, value in said):
             message = "not a checkpoint in its canonical form"
             raise ValueError(message)
         return made
@@ -83,9 +94,9 @@ class SignedCheckpoint:
             ValueError: The line is no checkpoint.
         """
         try:
-            fields: dict[str, Any] = json.loads(line)
-            signature = base64.b64decode(fields["signature"], validate=True)
-            return cls.from_parts(canonical(fields["checkpoint"]), signature)
+            found: dict[str, Any] = json.loads(line)
+            signature = base64.b64decode(found["signature"], validate=True)
+            return cls.from_parts(canonical(found["checkpoint"]), signature)
         except (KeyError, TypeError) as error:
             message = f"not a signed checkpoint: {error!r}"
             raise ValueError(message) from error
@@ -103,10 +114,19 @@ class SignedCheckpoint:
     def is_signed_by(self, key: Ed25519PublicKey) -> bool:
         """Whether the signature is this key's."""
         try:
-            key.verify(self.signature, _PURPOSE + self.body.encode())
+            key.verify(self.signature, CHECKPOINT_PURPOSE + self.body.encode())
         except InvalidSignature:
             return False
         return True
+
+
+def followed(keys: Sequence[Ed25519PublicKey], checkpoints: Iterable[SignedCheckpoint]) -> tuple[Ed25519PublicKey, ...]:
+    """The keys, and those that they hand over to in these checkpoints; the last is the one in force after them."""
+    found = tuple(keys)
+    for signed in checkpoints:
+        if signed.checkpoint.next_key and signed.is_signed_by(found[-1]):
+            found = (*found, Ed25519PublicKey.from_public_bytes(bytes.fromhex(signed.checkpoint.next_key)))
+    return found
 
 
 def digest(body: str, signature: bytes) -> str:
@@ -114,10 +134,15 @@ def digest(body: str, signature: bytes) -> str:
     return hashlib.sha256(body.encode() + signature).hexdigest()
 
 
-def sign_checkpoint(checkpoint: Checkpoint, keys: Keys) -> SignedCheckpoint:
-    """Sign with the installation's key."""
+def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
+    """Sign with the key that it names.
+
+    Raises:
+        SignerUnavailableError: Whoever holds the key cannot be asked, or refuses.
+    """
     unsigned = SignedCheckpoint(checkpoint, b"")
-    return SignedCheckpoint(checkpoint, keys.signing.sign(_PURPOSE + unsigned.body.encode()))
+    signature = signer.sign(CHECKPOINT_PURPOSE + unsigned.body.encode(), checkpoint.key)
+    return SignedCheckpoint(checkpoint, signature)
 
 
 def append_to(path: Path, signed: SignedCheckpoint) -> None:

@@ -5,11 +5,19 @@ text, whole numbers, booleans, and sequences or mappings of these; no fractions,
 
 Fields of the same name mean the same: `request` ties together what belongs to one request, `principal` is who acted,
 `by` is who administered, `user` is whom it concerned. Those are what the trail can be searched by.
+
+A field that holds somebody's name has the type `Person`, or `Owners`: entries hold a random token in its place (see
+`people.py`), so that a name can be erased and the trail stays as it was signed.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+Person = Annotated[str, "person"]
+"""Somebody's name: a user's, or of a user of the operating system. Empty where there is nobody."""
+Owners = Annotated[tuple[str, ...], "owners"]
+"""Each `user:` or `group:` with a name; those after `user:` are somebody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +31,12 @@ class QuestionAsked:
 
     kind: ClassVar[str] = "question:asked"
     request: str
-    principal: str
+    principal: Person
     channel: str
     question_hmac: str
     model: str
     policy_revision: str
-    os_user: str = ""
+    os_user: Person = ""
     network: str = ""
 
 
@@ -38,12 +46,31 @@ class SearchAsked:
 
     kind: ClassVar[str] = "search:asked"
     request: str
-    principal: str
+    principal: Person
     channel: str
     query_hmac: str
     policy_revision: str
-    os_user: str = ""
+    os_user: Person = ""
     network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsDecided:
+    """Which labels were allowed and which denied, each with the rules that say so; searches name it by `access_sha256`.
+
+    `labels` and `decisions` name the same labels in the same order; a decision is `allowed` or `denied` with its rules,
+    `denied` alone where no rule allows, `denied stale` where a source's permissions were too old, `denied error` where
+    it could not be decided. Written once for all who get the same decisions, again after a day and by each process;
+    many labels are written in several `parts`.
+    """
+
+    kind: ClassVar[str] = "labels:decided"
+    access_sha256: str
+    policy_revision: str
+    labels: tuple[str, ...]
+    decisions: tuple[str, ...]
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +78,8 @@ class PassagesRetrieved:
     """Which passages a search found for somebody, and the rules that let them through.
 
     `passages`, `documents` and `labels` name the same passages in the same order: the digest of the passage, the id of
-    its document, the digest of the label it was allowed under. Counts are of distinct labels.
+    its document, the digest of the label it was allowed under. Counts are of distinct labels; which they are, and by
+    which rules each was allowed or denied, is in the `labels:decided` of the same `access_sha256`.
     """
 
     kind: ClassVar[str] = "passages:retrieved"
@@ -65,6 +93,7 @@ class PassagesRetrieved:
     labels: tuple[str, ...]
     policies: tuple[str, ...]
     decisions_sha256: str
+    access_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +106,7 @@ class PersonalDataRevealed:
 
     kind: ClassVar[str] = "personal-data:revealed"
     request: str
-    principal: str
+    principal: Person
     purpose: str
     label: str
     revealed: Mapping[str, int]
@@ -89,7 +118,7 @@ class AnswerGiven:
     """An answer was complete, and left after this was durable.
 
     `cited` are ids of documents; `redactions` counts what was replaced, by type; the digests are of the text that left
-    and of its signed receipt.
+    and of its signed receipt. `passages` are the digests of those that the model was given, of all that were retrieved.
     """
 
     kind: ClassVar[str] = "answer:given"
@@ -99,6 +128,7 @@ class AnswerGiven:
     redactions: Mapping[str, int]
     output_sha256: str
     receipt_sha256: str
+    passages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +149,7 @@ class AnswerUnknown:
 
     kind: ClassVar[str] = "answer:unknown"
     request: str
-    principal: str
+    principal: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +161,7 @@ class ConversationRead:
 
     kind: ClassVar[str] = "conversation:read"
     request: str
-    principal: str
+    principal: Person
     conversation: str
     messages: int
 
@@ -144,7 +174,7 @@ class AccessDenied:
     """
 
     kind: ClassVar[str] = "access:denied"
-    principal: str
+    principal: Person
     action: str
     reason: str
     policies: tuple[str, ...] = ()
@@ -167,7 +197,7 @@ class SignInFailed:
     reason: str
     key_id: str = ""
     method: str = "key"
-    user: str = ""
+    user: Person = ""
     address_hmac: str = ""
 
 
@@ -176,7 +206,7 @@ class SignInLocked:
     """So many sign-ins in a row failed that none is accepted for a while; `seconds` 0 is until an operator unlocks."""
 
     kind: ClassVar[str] = "sign-in:locked"
-    user: str
+    user: Person
     failures: int
     seconds: int
 
@@ -186,7 +216,7 @@ class SessionBegun:
     """Somebody signed in; `method` is `password` or `oidc`, `issuer` the provider that vouched for them."""
 
     kind: ClassVar[str] = "session:begun"
-    principal: str
+    principal: Person
     session: str
     method: str
     issuer: str = ""
@@ -202,8 +232,8 @@ class SessionEnded:
     """
 
     kind: ClassVar[str] = "session:ended"
-    by: str
-    user: str
+    by: Person
+    user: Person
     session: str
     reason: str
 
@@ -213,7 +243,7 @@ class HomeCreated:
     """An installation began: this operating-system user made its keys, with this version of the product."""
 
     kind: ClassVar[str] = "home:created"
-    by: str
+    by: Person
     version: str
 
 
@@ -225,7 +255,7 @@ class HomePartsMade:
     """
 
     kind: ClassVar[str] = "home:parts-made"
-    by: str
+    by: Person
     parts: tuple[str, ...]
     version: str
 
@@ -235,7 +265,7 @@ class SourceAdded:
     """A source was configured; `type` names its connector; 0 seconds mean that its permissions never grow too old."""
 
     kind: ClassVar[str] = "source:added"
-    by: str
+    by: Person
     source: str
     type: str
     max_acl_age_seconds: int = 0
@@ -246,10 +276,10 @@ class SourceOwnersChanged:
     """A source has other owners from now on; each is `user:` or `group:` with a name."""
 
     kind: ClassVar[str] = "source:owners-changed"
-    by: str
+    by: Person
     source: str
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
+    added: Owners
+    removed: Owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +287,7 @@ class SourceRemoved:
     """A source and all its documents are being taken out."""
 
     kind: ClassVar[str] = "source:removed"
-    by: str
+    by: Person
     source: str
 
 
@@ -266,7 +296,7 @@ class SyncStarted:
     """A run over a source is about to read it; without an end in the trail, it was killed and may have changed much."""
 
     kind: ClassVar[str] = "sync:started"
-    by: str
+    by: Person
     source: str
 
 
@@ -278,7 +308,7 @@ class SyncFinished:
     """
 
     kind: ClassVar[str] = "sync:finished"
-    by: str
+    by: Person
     source: str
     upserted: int
     relabelled: int
@@ -293,7 +323,7 @@ class SyncFailed:
     """A run over a source broke off; what it had committed stands. `error` is the name of the error, not its text."""
 
     kind: ClassVar[str] = "sync:failed"
-    by: str
+    by: Person
     source: str
     error: str
 
@@ -303,7 +333,7 @@ class QuarantineChanged:
     """The flagged passages of a document, by its id, are found from now on (`released`), or not any more."""
 
     kind: ClassVar[str] = "quarantine:changed"
-    by: str
+    by: Person
     source: str
     document: str
     released: bool
@@ -314,8 +344,8 @@ class UserAdded:
     """A user was created, or an existing one was given these groups and roles."""
 
     kind: ClassVar[str] = "user:added"
-    by: str
-    user: str
+    by: Person
+    user: Person
     groups: tuple[str, ...]
     roles: tuple[str, ...]
 
@@ -325,8 +355,8 @@ class GroupsChanged:
     """A directory named a user in other groups than before; `origin` says which: `ldap` or `scim`."""
 
     kind: ClassVar[str] = "user:groups-changed"
-    by: str
-    user: str
+    by: Person
+    user: Person
     origin: str
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -337,7 +367,7 @@ class GroupNested:
     """Whoever is in `group` is in `parent` too; `origin` says whose word that is: `local`, `ldap` or `scim`."""
 
     kind: ClassVar[str] = "group:nested"
-    by: str
+    by: Person
     group: str
     parent: str
     origin: str
@@ -348,7 +378,7 @@ class GroupUnnested:
     """A group is in another no longer, as far as that origin says."""
 
     kind: ClassVar[str] = "group:unnested"
-    by: str
+    by: Person
     group: str
     parent: str
     origin: str
@@ -362,7 +392,7 @@ class DirectoryRead:
     """
 
     kind: ClassVar[str] = "directory:read"
-    by: str
+    by: Person
     origin: str
     users: int
     groups: int
@@ -376,7 +406,7 @@ class DirectoryFailed:
     """A directory could not be read, for the first time after a good read; `reason` is a word."""
 
     kind: ClassVar[str] = "directory:failed"
-    by: str
+    by: Person
     origin: str
     reason: str
 
@@ -386,8 +416,8 @@ class UserEnabled:
     """A directory let a user in again whom it had disabled itself."""
 
     kind: ClassVar[str] = "user:enabled"
-    by: str
-    user: str
+    by: Person
+    user: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,8 +425,8 @@ class UserDisabled:
     """All access was taken from a user: keys, sessions and groups count no more."""
 
     kind: ClassVar[str] = "user:disabled"
-    by: str
-    user: str
+    by: Person
+    user: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,8 +434,8 @@ class UserUnlocked:
     """A user's failed sign-ins were forgotten, so that the next one counts again."""
 
     kind: ClassVar[str] = "user:unlocked"
-    by: str
-    user: str
+    by: Person
+    user: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,8 +443,8 @@ class UserLinked:
     """A user may sign in as a provider's subject; the subject is a keyed digest."""
 
     kind: ClassVar[str] = "user:linked"
-    by: str
-    user: str
+    by: Person
+    user: Person
     issuer: str
     subject_hmac: str
 
@@ -424,8 +454,8 @@ class PasswordChanged:
     """A user was given another password, by themselves or an operator."""
 
     kind: ClassVar[str] = "password:changed"
-    by: str
-    user: str
+    by: Person
+    user: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,8 +466,8 @@ class KeyCreated:
     """
 
     kind: ClassVar[str] = "key:created"
-    by: str
-    user: str
+    by: Person
+    user: Person
     key_id: str
     scopes: tuple[str, ...] = ()
     expires: str = ""
@@ -448,8 +478,8 @@ class KeyRevoked:
     """An API key stopped working."""
 
     kind: ClassVar[str] = "key:revoked"
-    by: str
-    user: str
+    by: Person
+    user: Person
     key_id: str
 
 
@@ -458,7 +488,7 @@ class ModelPulled:
     """A model file was fetched and its digest was the publisher's."""
 
     kind: ClassVar[str] = "model:pulled"
-    by: str
+    by: Person
     model: str
     model_sha256: str
 
@@ -468,7 +498,7 @@ class ModelSelected:
     """Another model answers from now on."""
 
     kind: ClassVar[str] = "model:selected"
-    by: str
+    by: Person
     model: str
     previous: str
 
@@ -478,7 +508,7 @@ class OversharingListed:
     """Somebody was shown which sensitive documents many may read; `source` is empty when all were meant."""
 
     kind: ClassVar[str] = "oversharing:listed"
-    by: str
+    by: Person
     source: str
     documents: tuple[str, ...]
     policy_revision: str
@@ -489,7 +519,7 @@ class PolicyChanged:
     """Other policies decide from now on; `added`, `removed` and `changed` name rules by their ids."""
 
     kind: ClassVar[str] = "policy:changed"
-    by: str
+    by: Person
     policy_revision: str
     previous: str
     added: tuple[str, ...]
@@ -502,8 +532,8 @@ class PolicyExplained:
     """Somebody asked whether a user may read a document, and why; `allowed` is what they were told."""
 
     kind: ClassVar[str] = "policy:explained"
-    by: str
-    user: str
+    by: Person
+    user: Person
     document: str
     allowed: bool
     policy_revision: str
@@ -519,24 +549,152 @@ class PolicyRefused:
     """
 
     kind: ClassVar[str] = "policy:refused"
-    by: str
+    by: Person
     policy_revision: str
     problems: int
 
 
 @dataclass(frozen=True, slots=True)
+class HoldPlaced:
+    """Something must be kept from now on; why, is sealed beside it.
+
+    `covers` is `subject`, `conversation` or `request`, and `target` which: what stands for a person in the trail, or an
+    id.
+    """
+
+    kind: ClassVar[str] = "hold:placed"
+    by: Person
+    hold: str
+    covers: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEnded:
+    """A legal hold was ended; fields as in `HoldPlaced`."""
+
+    kind: ClassVar[str] = "hold:ended"
+    by: Person
+    hold: str
+    covers: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvestigationOpened:
+    """Somebody begins to look into the trail, for a reason that is kept sealed beside the trail.
+
+    `reason_hmac` is its keyed digest: the kept text can be held to it. `ends` is a time in UTC. `channel` is `http` or
+    `cli`; at the command line a reason counts for one command, and nothing is closed.
+    """
+
+    kind: ClassVar[str] = "investigation:opened"
+    by: Person
+    investigation: str
+    reason_hmac: str
+    ends: str
+    channel: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InvestigationClosed:
+    """Somebody ended an investigation of theirs before its time."""
+
+    kind: ClassVar[str] = "investigation:closed"
+    by: Person
+    investigation: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockBehind:
+    """The clock of the machine that opens the trail is so many seconds behind the trail's newest entry.
+
+    One of the two clocks was wrong, so times before this entry and after it cannot be compared.
+    """
+
+    kind: ClassVar[str] = "clock:behind"
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrailLossAccepted:
+    """Somebody goes on with a trail that lacks what this installation wrote before, or with another one.
+
+    That was trail `trail`, up to its checkpoint `checkpoint` over `entries` entries.
+    """
+
+    kind: ClassVar[str] = "trail:loss-accepted"
+    by: Person
+    trail: str
+    checkpoint: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrailReduced:
+    """The content of old entries is being removed: of `removed` entries, of these numbers (`1-500`, `502`).
+
+    Their hashes stay, so the rest can be checked as before. `classes` counts them by class, `held` is how many were old
+    enough and stay since somebody holds them. What the newest checkpoint signs is what counts.
+    """
+
+    kind: ClassVar[str] = "trail:reduced"
+    by: Person
+    removed: int
+    entries: tuple[str, ...]
+    classes: Mapping[str, int]
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRotated:
+    """Another key is about to sign checkpoints and receipts, as a checkpoint behind this entry says.
+
+    Keys are named by the first 16 digits of the SHA-256 of their public halves; `public_key` is the new one's, in
+    hexadecimal.
+    """
+
+    kind: ClassVar[str] = "key:rotated"
+    by: Person
+    previous: str
+    key: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKeyRotated:
+    """Another master key is about to seal what is new; `previous` names the one that gives way, by an id."""
+
+    kind: ClassVar[str] = "master-key:rotated"
+    by: Person
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
-    """Somebody looked into the trail; `operation` is `list`, `show`, `prove`, `simulate`, `verify` or `export`."""
+    """Somebody looked into the trail, and was shown so many `entries`.
+
+    `operation` is what they asked it, such as `list`, `show`, `prove`, `simulate`, `verify`, `export` or `copy`.
+    `filters` says what for, each as `name=value`; `user` is whom it was about; texts that were tested stand there as
+    keyed digests. `investigation` names the reason, and is empty where none was written.
+    """
 
     kind: ClassVar[str] = "trail:read"
-    by: str
+    by: Person
     operation: str
     entries: int
+    investigation: str = ""
+    filters: tuple[str, ...] = ()
+    user: Person = ""
+    os_user: Person = ""
 
 
 Event = (
     QuestionAsked
     | SearchAsked
+    | LabelsDecided
     | PassagesRetrieved
     | PersonalDataRevealed
     | AnswerGiven
@@ -570,12 +728,21 @@ Event = (
     | PasswordChanged
     | KeyCreated
     | KeyRevoked
+    | MasterKeyRotated
     | ModelPulled
     | ModelSelected
     | OversharingListed
     | PolicyChanged
     | PolicyExplained
     | PolicyRefused
+    | HoldPlaced
+    | HoldEnded
+    | InvestigationOpened
+    | InvestigationClosed
+    | ClockBehind
+    | TrailLossAccepted
+    | SigningKeyRotated
     | TrailRead
+    | TrailReduced
 )
 """Everything the trail records."""

@@ -3,20 +3,22 @@
 Every line is built from values, never from text with values in it, and holds no sign that could end it: whatever a
 field holds, an entry is one record, and no record is anything but an entry.
 
-CEF: ArcSight Common Event Format, implementation standard, version 0. OCSF: version 1.6.0, class API Activity (6003) of
-the category Application Activity (6).
+CEF: ArcSight Common Event Format, implementation standard, version 0. OCSF: version 1.6.0, category Application
+Activity (6): API Activity (6003) unless `_OTHER_CLASSES` names another of its classes.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from policies.audit.chain import canonical, timestamp
 from policies.audit.reader import Entry
 
 _VENDOR, _PRODUCT, _VERSION = "Muniment", "Muniment", "1"
 _OCSF_VERSION = "1.6.0"
-_CATEGORY, _CLASS = 6, 6003
+_CATEGORY = 6
 _MOST_NAME_CHARS = 255
 _MOST_MESSAGE_CHARS = 1023
 """What CEF's dictionary allows a user's name, and `msg`."""
@@ -28,6 +30,15 @@ class Format(StrEnum):
     CEF = "cef"
     JSON = "json"
     OCSF = "ocsf"
+
+
+class Class(IntEnum):
+    """The classes of OCSF's Application Activity that our events belong to."""
+
+    WEB_RESOURCES = 6001
+    APPLICATION_LIFECYCLE = 6002
+    API = 6003
+    APPLICATION_ERROR = 6008
 
 
 class _Activity(IntEnum):
@@ -55,6 +66,7 @@ _BY_VERB = {
     "listed": _Activity.READ,
     "nested": _Activity.UPDATE,
     "made": _Activity.CREATE,
+    "placed": _Activity.CREATE,
     "pulled": _Activity.CREATE,
     "read": _Activity.READ,
     "removed": _Activity.DELETE,
@@ -66,16 +78,40 @@ _BY_VERB = {
     "unnested": _Activity.UPDATE,
 }
 """The activity that the last word of an event's kind stands for; all others are `OTHER`."""
-_FAILURES = {"denied", "failed", "locked", "refused"}
+_READ, _SEARCH = 2, 5
+_INSTALL, _UPDATE = 1, 8
+_GENERAL_ERROR = 1
+_OTHER_CLASSES: Mapping[str, tuple[Class, int]] = {
+    "answer:failed": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+    "answer:unknown": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+    "conversation:read": (Class.WEB_RESOURCES, _READ),
+    "directory:failed": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+    "home:created": (Class.APPLICATION_LIFECYCLE, _INSTALL),
+    "home:parts-made": (Class.APPLICATION_LIFECYCLE, _INSTALL),
+    "model:pulled": (Class.APPLICATION_LIFECYCLE, _INSTALL),
+    "model:selected": (Class.APPLICATION_LIFECYCLE, _UPDATE),
+    "passages:retrieved": (Class.WEB_RESOURCES, _SEARCH),
+    "policy:changed": (Class.APPLICATION_LIFECYCLE, _UPDATE),
+    "policy:refused": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+    "sync:failed": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+}
+"""Events that are not of API Activity: their class, and the activity in its own counting."""
+_FAILURES = {"denied", "failed", "locked", "refused", "unknown"}
 
 
-def record(entry: Entry, log: str, format_: Format) -> str:
-    """An entry of the trail `log` as one line, without its end."""
-    return _WRITERS[format_](entry, log)
+def record(entry: Entry, log: str, format_: Format, most_bytes: int | None = None) -> str:
+    """An entry of the trail `log` as one line, without its end.
+
+    One of more than `most_bytes` is written without its event, and says so: whoever needs that looks it up by the
+    entry's number and hash. Such a record has less than 1,000 bytes.
+    """
+    write = _WRITERS[format_]
+    line = write(entry, log, 0)
+    return line if most_bytes is None or len(line) <= most_bytes else write(replace(entry, event={}), log, len(line))
 
 
-def as_json(entry: Entry, log: str) -> str:
-    """Everything an entry holds."""
+def as_json(entry: Entry, log: str, cut_bytes: int = 0) -> str:
+    """Everything an entry holds. A record that was cut had `cut_bytes`, in this format and in the others."""
     return canonical(
         {
             "at": timestamp(entry.at),
@@ -87,12 +123,13 @@ def as_json(entry: Entry, log: str) -> str:
             "seq": entry.seq,
             "writer": entry.writer,
         }
+        | ({"truncated_bytes": cut_bytes} if cut_bytes else {})
     )
 
 
-def as_cef(entry: Entry, log: str) -> str:
+def as_cef(entry: Entry, log: str, cut_bytes: int = 0) -> str:
     """A record in the Common Event Format; what its dictionary has no key for is in `msg`, as JSON."""
-    severity = 5 if _failed(entry) else 1
+    severity = 5 if is_failure(entry.kind) else 1
     header = ("CEF:0", _VENDOR, _PRODUCT, _VERSION, entry.kind, entry.kind, str(severity))
     extension = {
         "rt": str(_milliseconds(entry.at)),
@@ -100,23 +137,23 @@ def as_cef(entry: Entry, log: str) -> str:
         "deviceExternalId": log,
         "suser": _actor(entry)[:_MOST_NAME_CHARS],
         "duser": str(entry.event.get("user", ""))[:_MOST_NAME_CHARS],
-        "outcome": "failure" if _failed(entry) else "success",
+        "outcome": "failure" if is_failure(entry.kind) else "success",
         "cs1Label": "request",
-        "cs1": str(entry.event.get("request", "")),
+        "cs1": str(entry.event.get("request", ""))[:_MOST_NAME_CHARS],
         "cs2Label": "hash",
         "cs2": entry.hash,
-        "msg": canonical(entry.event)[:_MOST_MESSAGE_CHARS],
+        "msg": f"truncated_bytes: {cut_bytes}" if cut_bytes else canonical(entry.event)[:_MOST_MESSAGE_CHARS],
     }
     pairs = (f"{key}={_cef_value(value)}" for key, value in extension.items() if value)
     return "|".join((header[0], *map(_cef_header, header[1:]), " ".join(pairs)))
 
 
-def as_ocsf(entry: Entry, log: str) -> str:
-    """An event of the class API Activity; what the class has no attribute for is `unmapped`."""
-    activity = _activity(entry)
-    failed = _failed(entry)
+def as_ocsf(entry: Entry, log: str, cut_bytes: int = 0) -> str:
+    """An event of Application Activity; what its class has no attribute for is `unmapped`."""
+    class_, activity = ocsf_class(entry.kind)
+    failed = is_failure(entry.kind)
     actor, request = _actor(entry), str(entry.event.get("request", ""))
-    metadata = {
+    metadata: dict[str, Any] = {
         "event_code": entry.kind,
         "log_name": log,
         "original_time": timestamp(entry.at),
@@ -125,35 +162,61 @@ def as_ocsf(entry: Entry, log: str) -> str:
         "uid": entry.hash,
         "version": _OCSF_VERSION,
     }
+    if request:
+        metadata["correlation_uid"] = request
+    if class_ is not Class.API:
+        metadata["profiles"] = ["host"]  # What gives the other classes their actor.
+    if cut_bytes:
+        metadata |= {"is_truncated": True, "untruncated_size": cut_bytes}
     return canonical(
         {
-            "activity_id": int(activity),
+            "activity_id": activity,
             "actor": {"user": {"uid": actor}} if actor else {"app_name": _PRODUCT},
-            "api": {"operation": entry.kind} | ({"request": {"uid": request}} if request else {}),
             "category_uid": _CATEGORY,
-            "class_uid": _CLASS,
-            "metadata": metadata | ({"correlation_uid": request} if request else {}),
-            "resources": [{"type": "document", "uid": document} for document in _documents(entry)],
+            "class_uid": int(class_),
+            "metadata": metadata,
             "severity_id": 3 if failed else 1,
-            "src_endpoint": {"name": str(entry.event.get("network", "")) or "unknown"},
             "status_id": 2 if failed else 1,
             "time": _milliseconds(entry.at),
-            "type_uid": _CLASS * 100 + int(activity),
+            "type_uid": class_ * 100 + activity,
             "unmapped": entry.event,
         }
+        | _of_class(class_, entry, request)
     )
 
 
-def _activity(entry: Entry) -> _Activity:
-    return _BY_VERB.get(_verb(entry), _Activity.OTHER)
+def ocsf_class(kind: str) -> tuple[Class, int]:
+    """The class of OCSF that events of a kind belong to, and which of its activities they are."""
+    return _OTHER_CLASSES.get(kind) or (Class.API, int(_BY_VERB.get(_verb(kind), _Activity.OTHER)))
 
 
-def _failed(entry: Entry) -> bool:
-    return _verb(entry) in _FAILURES
+def is_failure(kind: str) -> bool:
+    """Whether events of a kind say that something was refused or went wrong."""
+    return _verb(kind) in _FAILURES
 
 
-def _verb(entry: Entry) -> str:
-    return entry.kind.rpartition(":")[2].rpartition("-")[2]
+def _of_class(class_: Class, entry: Entry, request: str) -> dict[str, Any]:
+    """What a class asks for beyond what all have."""
+    match class_:
+        case Class.API:
+            return {
+                "api": {"operation": entry.kind} | ({"request": {"uid": request}} if request else {}),
+                "resources": _documents(entry),
+                "src_endpoint": {"name": str(entry.event.get("network", "")) or "unknown"},
+            }
+        case Class.WEB_RESOURCES:
+            conversation = str(entry.event.get("conversation", ""))
+            conversations = [{"type": "conversation", "uid": conversation}] if conversation else []
+            return {"web_resources": [*_documents(entry), *conversations]}
+        case Class.APPLICATION_LIFECYCLE:
+            return {"app": {"name": str(entry.event.get("model", "")) or _PRODUCT}}
+        case Class.APPLICATION_ERROR:
+            detail = str(entry.event.get("error", "") or entry.event.get("reason", ""))
+            return {"status_detail": detail} if detail else {}
+
+
+def _verb(kind: str) -> str:
+    return kind.rpartition(":")[2].rpartition("-")[2]
 
 
 def _actor(entry: Entry) -> str:
@@ -161,9 +224,9 @@ def _actor(entry: Entry) -> str:
     return str(entry.event.get("principal") or entry.event.get("by") or "")
 
 
-def _documents(entry: Entry) -> list[str]:
+def _documents(entry: Entry) -> list[dict[str, str]]:
     found = entry.event.get("documents") or entry.event.get("cited") or []
-    return list(dict.fromkeys(map(str, found)))
+    return [{"type": "document", "uid": document} for document in dict.fromkeys(map(str, found))]
 
 
 def _milliseconds(at: datetime) -> int:
@@ -184,7 +247,7 @@ def _in_ascii(value: str) -> str:
     return "".join(escaped).replace("\\", "\\\\")
 
 
-_WRITERS: Mapping[Format, Callable[[Entry, str], str]] = {
+_WRITERS: Mapping[Format, Callable[[Entry, str, int], str]] = {
     Format.CEF: as_cef,
     Format.JSON: as_json,
     Format.OCSF: as_ocsf,

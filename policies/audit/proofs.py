@@ -6,20 +6,25 @@ concerns one receipt; `deploy/verify_trail.py` checks it with nothing but a publ
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from policies.audit.chain import entry_hash
-from policies.audit.checkpoints import SignedCheckpoint
+from policies.audit.checkpoints import SignedCheckpoint, followed
 from policies.audit.events import AnswerGiven, PassagesRetrieved, QuestionAsked
 from policies.audit.merkle import path_of, root_from
 from policies.audit.places import TrailPlace, open_to_read, unreadable
-from policies.audit.receipts import receipt_digest, verify_receipt
+from policies.audit.receipts import is_signed_by_any, receipt_digest
 from policies.audit.storage import Selecting, StorageError
 from policies.errors import TrailUnreadableError
-from policies.keys import read_public_key
+from policies.keys import read_public_keys
+
+_SAME = {"same": '%"next_key":""%'}
+"""What the checkpoints are like that do not hand over to another key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +59,12 @@ class Proof:
         """The entry's hash, in hexadecimal."""
         return entry_hash(bytes.fromhex(self.previous), self.body.encode()).hex()
 
-    def holds(self, public_key_pem: str) -> bool:
-        """Whether a checkpoint with this key's signature signs the entry.
-
-        Raises:
-            KeysUnusableError: The key is none.
-        """
+    def holds(self, keys: Iterable[Ed25519PublicKey]) -> bool:
+        """Whether a checkpoint with the signature of one of these keys signs the entry."""
         said = self.checkpoint.checkpoint
         path = [bytes.fromhex(hash_) for hash_ in self.path]
         root = root_from(bytes.fromhex(self.hash), self.id - said.first, said.count - said.first + 1, path)
-        signed = self.checkpoint.is_signed_by(read_public_key(public_key_pem))
+        signed = any(self.checkpoint.is_signed_by(key) for key in keys)
         return signed and root is not None and root.hex() == said.root
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,15 +82,23 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the trail says of one receipt: `problems` in words, empty when everything holds; the proved entries."""
+    """What the trail says of one receipt: `problems` in words, empty when everything holds; the proved entries.
+
+    `handovers` are the checkpoints that hand over to another signing key: whoever has an earlier one can follow.
+    """
 
     receipt: Mapping[str, Any]
     proofs: tuple[Proof, ...]
     problems: tuple[str, ...]
+    handovers: tuple[SignedCheckpoint, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As `deploy/verify_trail.py` reads it."""
-        return {"entries": [proof.to_dict() for proof in self.proofs], "receipt": self.receipt}
+        return {
+            "entries": [proof.to_dict() for proof in self.proofs],
+            "keys": [json.loads(signed.line()) for signed in self.handovers],
+            "receipt": self.receipt,
+        }
 
 
 def evidence(place: TrailPlace, receipt: Mapping[str, Any], public_key_pem: str, answer: str | None = None) -> Evidence:
@@ -99,17 +108,19 @@ def evidence(place: TrailPlace, receipt: Mapping[str, Any], public_key_pem: str,
         KeysUnusableError: The key is none.
         TrailUnreadableError: The trail cannot be read.
     """
-    if not verify_receipt(receipt, public_key_pem):
-        problem = "The receipt was not signed with this key, or was altered since."
+    handovers = _handovers(place)
+    keys = followed(read_public_keys(public_key_pem), handovers)
+    if not is_signed_by_any(receipt, keys):
+        problem = "The receipt was not signed with this key or one that it hands over to, or was altered since."
         return Evidence(receipt, (), (problem,))
     said = receipt["receipt"]
     proofs, unsigned = _proofs(place, said["request"])
     problems = [f"Entry {id_} is not signed yet. Try again in a second." for id_ in unsigned]
-    problems += [f"Entry {proof.id} is not what was signed." for proof in proofs if not proof.holds(public_key_pem)]
+    problems += [f"Entry {proof.id} is not what was signed." for proof in proofs if not proof.holds(keys)]
     if answer is not None and hashlib.sha256(answer.encode()).hexdigest() != said["output_sha256"]:
         problems.append("The answer's text is not the one that the receipt is for.")
     problems += _disagreements(receipt, proofs)
-    return Evidence(receipt, proofs, tuple(problems))
+    return Evidence(receipt, proofs, tuple(problems), handovers)
 
 
 def _disagreements(receipt: Mapping[str, Any], proofs: tuple[Proof, ...]) -> list[str]:
@@ -120,11 +131,12 @@ def _disagreements(receipt: Mapping[str, Any], proofs: tuple[Proof, ...]) -> lis
         for kind in (QuestionAsked.kind, PassagesRetrieved.kind, AnswerGiven.kind)
     )
     if asked is None or found is None or given is None:
-        return ["The trail does not hold the question, what was found for it and its answer: entries are missing."]
+        missing = "The trail does not hold the question, what was found for it and its answer: entries are missing"
+        return [f"{missing}, or were removed when their time was over."]
     agreements = {
         "the question's entry": asked.hash == said["intent"]["hash"],
         "the trail": asked.checkpoint.checkpoint.log == said["intent"]["log"],
-        "who asked": asked.event["principal"] == said["principal"],
+        "who asked": asked.event["principal"] == said.get("subject", said["principal"]),  # Older ones hold the name.
         "the model": asked.event["model"] == said["model"],
         "the policies": found.event["policy_revision"] == said["policy_revision"],
         "the decisions": found.event["decisions_sha256"] == said["decisions_sha256"],
@@ -134,6 +146,18 @@ def _disagreements(receipt: Mapping[str, Any], proofs: tuple[Proof, ...]) -> lis
         "the receipt itself": given.event["receipt_sha256"] == receipt_digest(receipt),
     }
     return [f"Trail and receipt do not agree on {what}." for what, agree in agreements.items() if not agree]
+
+
+def _handovers(place: TrailPlace) -> tuple[SignedCheckpoint, ...]:
+    """The checkpoints that hand over to another signing key, in their order."""
+    with closing(open_to_read(place)) as trail:
+        try:
+            rows = trail.select(
+                "SELECT body, signature FROM checkpoints WHERE body NOT LIKE :same ORDER BY number", _SAME
+            )
+            return tuple(SignedCheckpoint.from_parts(*row) for row in rows)
+        except (StorageError, ValueError) as error:
+            raise unreadable(place, error) from error
 
 
 class _Row(NamedTuple):

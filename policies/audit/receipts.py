@@ -3,16 +3,17 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from policies.audit.chain import canonical
-from policies.keys import Keys, key_id, read_public_key
+from policies.keys import Keys, key_id, read_public_keys
 
-_PURPOSE = b"muniment-receipt-1\n"
+RECEIPT_PURPOSE = b"muniment-receipt-1\n"
 """Comes before what is signed, so that no other thing we sign can pass for a receipt."""
 
 
@@ -41,6 +42,7 @@ class Receipt:
     Attributes:
         request: The request's name, as in the trail.
         principal: Who asked.
+        subject: Who asked, as the trail's entries name them: a token, which stays when the name is erased.
         at: When it was answered, in UTC, ISO 8601.
         policy_revision: Which policies decided.
         revision: Which state of documents and access was searched: `opaque_revision` of its epoch.
@@ -56,6 +58,7 @@ class Receipt:
 
     request: str
     principal: str
+    subject: str
     at: str
     policy_revision: str
     revision: str
@@ -84,7 +87,7 @@ class SignedReceipt:
 
 def revision_key(keys: Keys) -> bytes:
     """The key of `opaque_revision`."""
-    return keys.derive("receipt-revision")
+    return keys.lasting("receipt-revision")
 
 
 def opaque_revision(key: bytes, request: str, epoch: int) -> str:
@@ -98,10 +101,15 @@ def opaque_revision(key: bytes, request: str, epoch: int) -> str:
 
 
 def sign_receipt(receipt: Receipt, keys: Keys) -> SignedReceipt:
-    """Sign with the installation's key."""
+    """Sign with the installation's key.
+
+    Raises:
+        SignerUnavailableError: Whoever holds the key cannot be asked, or refuses.
+    """
     fields = asdict(receipt) | {"passages": list(receipt.passages), "redactions": dict(receipt.redactions)}
-    signature = keys.signing.sign(_signed_part(fields))
-    return SignedReceipt(fields, base64.b64encode(signature).decode(), keys.key_id())
+    key = keys.key_id()
+    signature = keys.signing.sign(_signed_part(fields), key)
+    return SignedReceipt(fields, base64.b64encode(signature).decode(), key)
 
 
 def verify_receipt(signed: Mapping[str, Any], public_key_pem: str) -> bool:
@@ -110,13 +118,18 @@ def verify_receipt(signed: Mapping[str, Any], public_key_pem: str) -> bool:
     Raises:
         KeysUnusableError: The key is none.
     """
-    key = read_public_key(public_key_pem)
+    return is_signed_by_any(signed, read_public_keys(public_key_pem))
+
+
+def is_signed_by_any(signed: Mapping[str, Any], keys: Iterable[Ed25519PublicKey]) -> bool:
+    """Whether this receipt was signed by the one of these keys that it names, and not altered since."""
     try:
+        key = next(key for key in keys if key_id(key) == signed["key"])
         signature = base64.b64decode(signed["signature"], validate=True)
         key.verify(signature, _signed_part(signed["receipt"]))
-    except (InvalidSignature, KeyError, TypeError, ValueError):
+    except (InvalidSignature, KeyError, TypeError, ValueError, StopIteration):
         return False
-    return bool(signed.get("key") == key_id(key))
+    return True
 
 
 def receipt_digest(signed: Mapping[str, Any]) -> str:
@@ -125,4 +138,4 @@ def receipt_digest(signed: Mapping[str, Any]) -> str:
 
 
 def _signed_part(fields: Mapping[str, Any]) -> bytes:
-    return _PURPOSE + canonical(fields).encode()
+    return RECEIPT_PURPOSE + canonical(fields).encode()

@@ -10,16 +10,19 @@ import time
 from concurrent.futures import CancelledError, Future
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Self
 
-from policies.audit.chain import encode
+from policies.audit.chain import body_of
 from policies.audit.checkpoints import OnCheckpoint
-from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, Event, QuestionAsked
+from policies.audit.events import AnswerFailed, AnswerGiven, AnswerUnknown, ClockBehind, Event, QuestionAsked
+from policies.audit.people import Names, hidden
 from policies.audit.places import TrailPlace, open_to_write
 from policies.audit.presence import unfinished
-from policies.audit.storage import StorageError
+from policies.audit.seen import SeenFile
+from policies.audit.storage import Selecting, StorageError
 from policies.audit.writer import ChainWriter, EntryRef
+from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 
@@ -35,6 +38,8 @@ _SEAL_SECONDS = 1.0
 """The longest that entries stay without a signature while the process lives."""
 _QUIET_SECONDS = 3600.0
 """After so long without entries a checkpoint says that there were none: a trail that stays silent is missed."""
+_CLOCK_TOLERANCE = timedelta(seconds=60)
+"""How far clocks of machines that share a trail may differ."""
 _CLOSE_SECONDS = 15.0
 """How long closing waits for the disk; longer than a wait for another process's lock."""
 
@@ -59,9 +64,17 @@ class Trail:
     """An open audit trail. Safe across threads; other processes may write to the same trail."""
 
     def __init__(
-        self, writer: ChainWriter, most_waiting: int = _MOST_WAITING, quiet_seconds: float = _QUIET_SECONDS
+        self,
+        writer: ChainWriter,
+        most_waiting: int = _MOST_WAITING,
+        quiet_seconds: float = _QUIET_SECONDS,
+        names: Names | None = None,
+        clock: SteadyClock | None = None,
     ) -> None:
         self._writer = writer
+        self._names = names
+        self._clock = clock or SteadyClock()
+        self._latest = self._clock.now()
         self._most_waiting = most_waiting
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
@@ -80,16 +93,25 @@ class Trail:
         self._thread.start()
 
     @classmethod
-    def open(cls, place: TrailPlace, keys: Keys, on_checkpoint: OnCheckpoint | None = None) -> Self:
+    def open(
+        cls,
+        place: TrailPlace,
+        keys: Keys,
+        on_checkpoint: OnCheckpoint | None = None,
+        names: Names | None = None,
+        seen: SeenFile | None = None,
+    ) -> Self:
         """Open the trail to write, making it when there is none.
 
         `on_checkpoint` is told of the newest checkpoint within a second of its commit, and at first of the one that is
-        there.
+        there. A trail that lacks what was `seen` in it is not opened.
+
+        Entries hold the tokens that `names` gives people; without it, their names.
 
         Raises:
             TrailUnavailableError: It cannot be opened or written.
         """
-        trail = cls(ChainWriter(place, keys, on_checkpoint))
+        trail = cls(ChainWriter(place, keys, on_checkpoint, seen), names=names)
         try:
             trail._end_what_was_left(place)
         except BaseException:  # Whatever it is goes on; the thread and the lock must not stay behind.
@@ -119,9 +141,10 @@ class Trail:
         have begun.
 
         Raises:
-            TrailUnavailableError: The trail is closed, or so far behind that it takes no more.
+            TrailUnavailableError: The trail is closed, or so far behind that it takes no more; or people's tokens
+                cannot be had.
         """
-        entry = _Waiting(encode(event, datetime.now(UTC)), time.monotonic() + patience_seconds)
+        said = hidden(event, self._names)
         with self._changed:
             if self._closing or not self._thread.is_alive():
                 message = "The audit trail is closed, so nothing is answered. Start the service again."
@@ -129,6 +152,8 @@ class Trail:
             if len(self._waiting) >= self._most_waiting:
                 message = f"The audit trail is {self._most_waiting} entries behind and takes no more. Try again later."
                 raise TrailUnavailableError(message)
+            self._latest = max(self._latest, self._clock.now())  # Entries of one chain never run back in time.
+            entry = _Waiting(body_of(event.kind, said, self._latest), time.monotonic() + patience_seconds)
             self._waiting.append(entry)
             if isinstance(event, QuestionAsked):
                 self._open_questions.add(event.request)
@@ -164,13 +189,20 @@ class Trail:
         """Say of each question of a process that is gone that its end is unknown; those of running ones go on."""
         try:
             with closing(open_to_write(place)) as trail, trail.gone() as writers:
+                self._say_if_the_clock_is_behind(trail)
                 left = [one for writer in writers for one in unfinished(trail, writer)]
                 entries = [self.submit(AnswerUnknown(request, principal)) for request, principal in left]
                 for entry in entries:
                     entry.result(_CLOSE_SECONDS)
-        except (StorageError, TimeoutError) as error:
+        except (StorageError, TimeoutError, ValueError, TypeError) as error:
             message = f"Questions that were left without an end in {place} could not be looked after: {error}."
             raise TrailUnavailableError(message) from error
+
+    def _say_if_the_clock_is_behind(self, trail: Selecting) -> None:
+        newest = trail.select("SELECT at FROM entries WHERE body IS NOT NULL ORDER BY id DESC LIMIT 1")
+        if newest and (behind := datetime.fromisoformat(newest[0][0]) - self._clock.now()) > _CLOCK_TOLERANCE:
+            _log.error("clock_behind_the_trail by_seconds=%.0f", behind.total_seconds())
+            self.submit(ClockBehind(round(behind.total_seconds()))).result(_CLOSE_SECONDS)
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:

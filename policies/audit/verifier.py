@@ -2,24 +2,29 @@
 
 Every entry is hashed again and must follow the one before it in its writer's chain; the entries between two checkpoints
 must be those that the later one signed. What came after the newest checkpoint is held together by its chains alone.
+Entries without a body keep their hashes, and must be exactly those that the newest checkpoint signs as removed. Where a
+checkpoint hands over to another key, that one must have signed what comes after.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from policies.audit.chain import genesis
-from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, digest
-from policies.audit.merkle import root_of
+from policies.audit.checkpoints import Checkpoint, SignedCheckpoint, digest, followed
+from policies.audit.events import TrailReduced
+from policies.audit.merkle import EMPTY_ROOT, root_of
 from policies.audit.places import TrailPlace, open_to_read
+from policies.audit.ranges import ends_of, ids_of, ranges_of
 from policies.audit.storage import ReadableTrail, StorageError
-from policies.keys import read_public_key
+from policies.keys import read_public_keys
 
 _MOST_FINDINGS = 100
 """Findings told; one is enough to distrust the trail, and a replaced file would give one for each entry."""
@@ -44,6 +49,8 @@ class FindingKind(StrEnum):
     """An entry does not follow the one before it in its writer's chain: altered, moved, or put in."""
     MISSING = "missing"
     """Entries are gone from the middle."""
+    NOT_REMOVED = "not-removed"
+    """The entries without content are not those from which it was removed by whoever holds the signing key."""
     OTHER_TRAIL = "other-trail"
     """A checkpoint speaks of another trail: this one stands where that one should."""
     REWRITTEN = "rewritten"
@@ -67,7 +74,7 @@ class VerificationReport:
     """What a verification found.
 
     `entries` were checked, of which `sealed` are vouched for by a signature; the rest came after the newest checkpoint.
-    At most 100 findings are listed.
+    At most 100 findings are listed. From `removed` of the entries the content was removed, since their time was over.
     """
 
     log: str
@@ -75,6 +82,7 @@ class VerificationReport:
     sealed: int
     checkpoints: int
     writers: int
+    removed: int
     findings: tuple[Finding, ...]
 
     @property
@@ -88,16 +96,17 @@ def verify(
 ) -> VerificationReport:
     """Check a whole trail, also beside a running writer.
 
-    Without `last_checkpoint`, one that was kept where the trail's keeper could not change it, a trail that was cut or
-    rolled back to an earlier state of the whole file looks intact.
+    `public_key_pem` holds the key that an auditor was given, or several keys of an installation, the oldest first;
+    those that they hand over to are followed. Without `last_checkpoint`, one that was kept where the trail's keeper
+    could not change it, a trail that was cut or rolled back to an earlier state of the whole file looks intact.
 
     Raises:
         KeysUnusableError: The key is none.
         TrailUnreadableError: There is none, or it is no trail.
     """
-    key = read_public_key(public_key_pem)
+    keys = read_public_keys(public_key_pem)
     with closing(open_to_read(place)) as trail:
-        verification = _Verification(trail.log, key)
+        verification = _Verification(trail.log, keys)
         verification.run(trail, last_checkpoint)
         return verification.report()
 
@@ -112,12 +121,13 @@ class _Place(NamedTuple):
 class _Verification:
     """One run: what has been checked so far, and what was found."""
 
-    def __init__(self, log: str, key: Ed25519PublicKey) -> None:
+    def __init__(self, log: str, keys: tuple[Ed25519PublicKey, ...]) -> None:
         self._log = log
-        self._key = key
+        self._keys = keys
         self._entries = 0
         self._last_id = 0
         self._expected: dict[bytes, tuple[int, bytes]] = {}
+        self._bare: list[tuple[int, bytes]] = []
         self._checkpoints: list[Checkpoint] = []
         self._needed_from: list[int] = []
         self._reached = 0
@@ -132,6 +142,7 @@ class _Verification:
             self._gather_checkpoints(trail, kept)
             self._check_entries(trail)
             self._check_end()
+            self._check_removed(trail)
         except (StorageError, TypeError, ValueError) as error:
             where = self._entries + 1
             self._find(FindingKind.DAMAGED, where, where, f"The trail cannot be read on from here: {error}.")
@@ -143,6 +154,7 @@ class _Verification:
             sealed=min(self._last_id, self._checkpoints[-1].count) if self._checkpoints else 0,
             checkpoints=len(self._checkpoints),
             writers=len(self._expected),
+            removed=len(self._bare),
             findings=tuple(self._findings[:_MOST_FINDINGS]),
         )
 
@@ -160,17 +172,23 @@ class _Verification:
         rows = trail.select("SELECT number, body, signature FROM checkpoints ORDER BY number")
         stored, unbroken = self._read_checkpoints(rows)
         # Each names the digest of the one before, so the newest signature vouches for an unbroken line of them.
-        vouched = unbroken and bool(stored) and stored[-1].is_signed_by(self._key)
-        good = [signed for signed in stored if vouched or self._is_signed(signed)]
-        if kept is not None and self._is_signed(kept) and self._is_of_this_trail(kept):
-            good.append(kept)
-            if kept not in stored:
-                said = kept.checkpoint
-                detail = (
-                    f"Checkpoint {said.number}, at entry {said.count}, was kept elsewhere and is gone from the trail, "
-                    "so the entries up to it need not be those that were signed."
-                )
-                self._find(FindingKind.CHECKPOINTS_ALTERED, 1, said.count, detail)
+        in_force = followed(self._keys, stored[:-1])[-1:]
+        self._keys = followed(self._keys, stored)
+        vouched = unbroken and bool(stored) and stored[-1].is_signed_by(*in_force)
+        good = [
+            signed
+            for signed in stored
+            if vouched or self._is_signed(signed, in_force if signed is stored[-1] else self._keys)
+        ]
+        if kept is not None and kept not in stored and self._is_of_this_trail(kept):
+            self._is_signed(kept, self._keys)
+            good.append(kept)  # Whoever kept it trusts it: what is cut is told by it, even where its key is not known.
+            said = kept.checkpoint
+            detail = (
+                f"Checkpoint {said.number}, at entry {said.count}, was kept elsewhere and is gone from the trail, "
+                "so the entries up to it need not be those that were signed."
+            )
+            self._find(FindingKind.CHECKPOINTS_ALTERED, 1, said.count, detail)
         self._checkpoints = sorted((signed.checkpoint for signed in good), key=lambda said: (said.count, said.number))
         firsts = (said.first for said in reversed(self._checkpoints))
         self._needed_from = list(accumulate(firsts, min))[::-1]
@@ -196,11 +214,11 @@ class _Verification:
             follows = (number + 1, said.count + 1 if said else follows[1])
         return found, unbroken
 
-    def _is_signed(self, signed: SignedCheckpoint) -> bool:
-        good = signed.is_signed_by(self._key)
+    def _is_signed(self, signed: SignedCheckpoint, keys: Iterable[Ed25519PublicKey]) -> bool:
+        good = any(signed.is_signed_by(key) for key in keys)
         if not good:
             count = signed.checkpoint.count
-            detail = f"The checkpoint at entry {count} was not signed with this key, or was altered."
+            detail = f"The checkpoint at entry {count} was not signed with the key in force, or was altered."
             self._find(FindingKind.BAD_SIGNATURE, count, count, detail)
         return good
 
@@ -218,7 +236,9 @@ class _Verification:
         self._compare(0)  # With checkpoints of no entries, before the first.
         due = self._next_checkpoint()
         for id_, writer, seq, previous, hash_, body in trail.entries():
-            intact = sha256(previous + (body or b"")).digest() == hash_
+            if body is None:
+                self._bare.append((id_, hash_))
+            intact = body is None or sha256(previous + body).digest() == hash_
             if not intact or expected.get(writer) != (seq, previous) or id_ != last_id + 1:
                 self._explain(_Place(id_, writer, seq, previous), last_id, intact=intact)
                 due = self._next_checkpoint()
@@ -287,3 +307,23 @@ class _Verification:
         if signed > self._last_id:
             detail = f"Entries {self._last_id + 1} to {signed} were signed and are missing from the end."
             self._find(FindingKind.CUT, self._last_id + 1, signed, detail)
+
+    def _check_removed(self, trail: ReadableTrail) -> None:
+        """Hold the entries without a body to what the newest checkpoint signs of them."""
+        newest = self._checkpoints[-1] if self._checkpoints else None
+        signed = (newest.removed, newest.removed_root) if newest else (0, EMPTY_ROOT.hex())
+        if signed == (len(self._bare), root_of([hash_ for _, hash_ in self._bare]).hex()):
+            return
+        # The signed entries about removals are not what counts; they tell which entries are concerned.
+        query = "SELECT body FROM entries WHERE kind = :kind AND id <= :signed"
+        rows = trail.select(query, {"kind": TrailReduced.kind, "signed": newest.count if newest else 0})
+        told = [json.loads(body)["event"]["entries"] for (body,) in rows]
+        bare = {id_ for id_, _ in self._bare}
+        wrong = bare.symmetric_difference(ids_of(chain.from_iterable(told), self._last_id))
+        for text in ranges_of(wrong or bare) or ("0",):
+            first, last = ends_of(text)
+            detail = (
+                f"Entries {first} to {last} lack their content, or have it again: "
+                f"{len(self._bare)} entries are without, and the newest checkpoint signs {signed[0]} as removed."
+            )
+            self._find(FindingKind.NOT_REMOVED, first, last, detail)

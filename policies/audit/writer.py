@@ -7,15 +7,15 @@ explained (another file in the trail's place, acknowledged entries gone) is neve
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
-from policies.audit.chain import entry_hash, genesis, new_id, timestamp
-from policies.audit.checkpoints import Checkpoint, OnCheckpoint, SignedCheckpoint, digest, sign_checkpoint
-from policies.audit.merkle import root_of
+from policies.audit.chain import entry_hash, genesis, new_id
+from policies.audit.checkpoints import OnCheckpoint, SignedCheckpoint
 from policies.audit.places import TrailPlace, open_to_write
-from policies.audit.storage import NewEntry, ReplacedError, Selecting, StorageError, StoredCheckpoint
-from policies.errors import TrailUnavailableError
+from policies.audit.sealing import NotOursError, Sealer
+from policies.audit.seen import SeenFile
+from policies.audit.storage import NewEntry, ReplacedError, StorageError
+from policies.errors import KeysUnusableError, SignerUnavailableError, TrailUnavailableError
 from policies.keys import Keys
 
 _MOST_UNSIGNED = 64
@@ -37,30 +37,28 @@ class _Head(NamedTuple):
     hash: bytes
 
 
-class Removal(NamedTuple):
-    """Entries whose bodies are taken out, by their ids, and the body of the entry that says so."""
-
-    ids: Sequence[int]
-    body: str
-
-
-class _NotOursError(TrailUnavailableError):
-    """The newest checkpoint is none that this installation signed over entries that are there."""
-
-
 class ChainWriter:
     """Appends to a trail. Not thread-safe: `Trail` gives it one thread."""
 
-    def __init__(self, place: TrailPlace, keys: Keys, on_checkpoint: OnCheckpoint | None = None) -> None:
+    def __init__(
+        self,
+        place: TrailPlace,
+        keys: Keys,
+        on_checkpoint: OnCheckpoint | None = None,
+        seen: SeenFile | None = None,
+    ) -> None:
         self._place = place
         self._keys = keys
         self._on_checkpoint = on_checkpoint or _nobody
+        self._seen = seen
         self._storage = open_to_write(place)
         self._in_doubt = False
         self._to_tell: SignedCheckpoint | None = None
-        self._signed_entries = 0
+        self._sealer = Sealer(place, keys)
         try:
             self.log = self._storage.log
+            if seen:
+                seen.require_in(self._storage)
             self.writer = new_id()
             self._head = _Head(0, genesis(self.log, self.writer))
             self._storage.arrive(self.writer)
@@ -68,6 +66,9 @@ class ChainWriter:
         except StorageError as error:
             self._storage.close()
             raise self._unavailable(error) from error
+        except BaseException:
+            self._storage.close()
+            raise
 
     def append(self, bodies: Sequence[str]) -> list[EntryRef]:
         """Commit entries in one transaction, signed if they are many; they are on disk when this returns.
@@ -75,40 +76,51 @@ class ChainWriter:
         Raises:
             TrailUnavailableError: None of them was acknowledged; trying again later may work.
         """
-
-        def signed_if_many() -> SignedCheckpoint | None:
-            with contextlib.suppress(_NotOursError):  # Told when sealing is due; entries are durable all the same.
-                return self._new_checkpoint(_MOST_UNSIGNED)
-            return None
+        together = not self._keys.signing.signs_once
 
         def add() -> tuple[_Head, list[NewEntry], SignedCheckpoint | None]:
             head, entries = self._chained(bodies)
             self._storage.add_entries(entries)
-            return head, entries, signed_if_many()
+            return head, entries, self._signed_if_many() if together else None
 
-        return self._commit(add)
+        refs = self._commit(add)
+        if not together:
+            with contextlib.suppress(TrailUnavailableError):  # Told when sealing is due, as below.
+                self._commit(lambda: (self._head, [], self._signed_if_many()))
+        return refs
 
-    def remove(self, choose: Callable[[Selecting], Removal | None]) -> EntryRef | None:
-        """Take out what entries say: in one transaction the entry that says so, a checkpoint over it, and the removal.
+    def _signed_if_many(self) -> SignedCheckpoint | None:
+        # What hinders is told when sealing is due; entries are durable all the same.
+        with contextlib.suppress(NotOursError, SignerUnavailableError, KeysUnusableError):
+            return self._sealer.sign(self._storage, least=_MOST_UNSIGNED)
+        return None
 
-        `choose` looks at the trail within that transaction and says what is to be done; nothing is done for None.
+    def require_untouched(self) -> None:
+        """Refuse to go on where entries lack what they say and nobody removed it.
+
+        Raises:
+            TrailUnavailableError: That is so, or it cannot be found out.
+        """
+        try:
+            self._sealer.require_untouched(self._storage)
+        except StorageError as error:
+            raise self._unavailable(error) from error
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Take out what entries say, with a checkpoint that says of which. An entry has announced it before.
 
         Raises:
             TrailUnavailableError: Nothing was removed; or the newest checkpoint is not ours, so that nothing is signed.
         """
+        self._commit(lambda: (self._head, [], self._sealer.sign_removal(self._storage, ids)))
 
-        def take_out() -> tuple[_Head, list[NewEntry], SignedCheckpoint | None]:
-            removal = choose(self._storage)
-            if removal is None:
-                return self._head, [], None
-            head, entries = self._chained([removal.body])
-            self._storage.add_entries(entries)
-            signed = self._new_checkpoint(1)
-            self._storage.remove_bodies(removal.ids)
-            return head, entries, signed
+    def hand_over(self, next_key: str) -> None:
+        """Sign a checkpoint that names the public key (hexadecimal) of whoever signs from now on.
 
-        refs = self._commit(take_out)
-        return refs[0] if refs else None
+        Raises:
+            TrailUnavailableError: It was not signed, or is not durable.
+        """
+        self._commit(lambda: (self._head, [], self._sealer.sign(self._storage, next_key=next_key)))
 
     def recover(self) -> None:
         """Find out whether entries can be written again.
@@ -140,7 +152,7 @@ class ChainWriter:
                 self._reconnect()
             self._in_doubt = True
             with self._storage.writing():
-                signed = self._new_checkpoint(0 if though_quiet else 1)
+                signed = self._sealer.sign(self._storage, least=0 if though_quiet else 1)
             self._in_doubt = False
         except StorageError as error:
             raise self._unavailable(error) from error
@@ -158,6 +170,8 @@ class ChainWriter:
             return
         try:
             self._on_checkpoint(self._to_tell)
+            if self._seen:
+                self._seen.note(self._to_tell)
         except OSError as error:
             raise self._unavailable(error) from error
         self._to_tell = None
@@ -194,7 +208,8 @@ class ChainWriter:
         """Find out where our chain stands after a failure; a commit that seemed to fail may have happened."""
         self._storage.reconnect()
         query = "SELECT seq, hash FROM entries WHERE writer = :writer ORDER BY seq DESC LIMIT 1"
-        rows = self._storage.select(query, {"writer": self.writer})
+        with self._storage.writing():  # After whatever a server may still be doing for the connection before.
+            rows = self._storage.select(query, {"writer": self.writer})
         found = _Head(*rows[0]) if rows else _Head(0, genesis(self.log, self.writer))
         if found.seq < self._head.seq or (found.seq == self._head.seq and found.hash != self._head.hash):
             message = f"Entries are gone from the audit trail {self._place}. Run `muniment audit verify`, then restart."
@@ -203,68 +218,9 @@ class ChainWriter:
 
     def _tell_of_the_newest(self) -> None:
         """Tell of the checkpoint that is there: whoever is told was named later, or could not take it then."""
-        newest = self._newest()
-        self._to_tell = self._ours(newest) if newest else None
-        with contextlib.suppress(TrailUnavailableError):
-            self._tell()  # What fails here fails again when sealing, and is said there.
-
-    def _new_checkpoint(self, least: int) -> SignedCheckpoint | None:
-        """Sign what is not signed yet, within the transaction at hand, if it is at least so many entries."""
-        [(last,)] = self._storage.select("SELECT coalesce(max(id), 0) FROM entries")
-        if last - self._signed_entries < least:  # Another process may have signed more, never less.
-            return None
-        newest = self._newest()
-        signed_entries = self._vouch_for(newest, last) if newest else 0
-        self._signed_entries = signed_entries
-        if last - signed_entries < least:
-            return None
-        query = "SELECT hash FROM entries WHERE id > :signed ORDER BY id"
-        hashes = [hash_ for (hash_,) in self._storage.select(query, {"signed": signed_entries})]
-        checkpoint = Checkpoint(
-            log=self.log,
-            number=newest.number + 1 if newest else 1,
-            first=signed_entries + 1,
-            count=last,
-            root=root_of(hashes).hex(),
-            at=timestamp(datetime.now(UTC)),
-            previous=digest(newest.body, newest.signature) if newest else "",
-            key=self._keys.key_id(),
-        )
-        signed = sign_checkpoint(checkpoint, self._keys)
-        self._storage.add_checkpoint(StoredCheckpoint(checkpoint.number, signed.body, signed.signature))
-        return signed
-
-    def _newest(self) -> StoredCheckpoint | None:
-        rows = self._storage.select("SELECT number, body, signature FROM checkpoints ORDER BY number DESC LIMIT 1")
-        return StoredCheckpoint(*rows[0]) if rows else None
-
-    def _ours(self, stored: StoredCheckpoint) -> SignedCheckpoint | None:
-        """The checkpoint of a row, if it is one of this trail that this installation signed."""
-        try:
-            signed = SignedCheckpoint.from_parts(stored.body, stored.signature)
-        except ValueError:
-            return None
-        same = (signed.checkpoint.log, signed.checkpoint.number) == (self.log, stored.number)
-        return signed if same and signed.is_signed_by(self._keys.signing.public_key()) else None
-
-    def _vouch_for(self, newest: StoredCheckpoint, last: int) -> int:
-        """How many entries the newest checkpoint signs; `last` is the number of the last entry.
-
-        Refuses to go on from a checkpoint that is not ours: one put in far ahead would keep us from ever signing.
-        """
-        ours = self._ours(newest)
-        if ours is None:
-            what = f"holds a checkpoint, number {newest.number}, that this installation did not sign"
-        elif ours.checkpoint.count > last:
-            what = f"lacks entries {last + 1} to {ours.checkpoint.count}, which were signed"
-        else:
-            return ours.checkpoint.count
-        message = (
-            f"The audit trail {self._place} {what}, so its entries are no longer signed. Keep a copy of the file and "
-            "run `muniment audit verify`; then restore the trail from a backup, or move it away and run "
-            "`muniment init --missing`."
-        )
-        raise _NotOursError(message)
+        with contextlib.suppress(TrailUnavailableError):  # What fails here fails again when sealing, and is said there.
+            self._to_tell = self._sealer.newest(self._storage)
+            self._tell()
 
     def _unavailable(self, error: Exception) -> TrailUnavailableError:
         if isinstance(error, ReplacedError):

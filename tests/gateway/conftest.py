@@ -54,6 +54,11 @@ class World:
     def headers(self, user: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys[user]}"}
 
+    def investigating(self, user: str = "audra") -> dict[str, str]:
+        """The headers of an auditor with an investigation of their own."""
+        found = self.services.investigations.begin(user, "Somebody complained about an answer.", 1)
+        return self.headers(user) | {"Muniment-Investigation": found.id}
+
 
 def open_services(home: Path, model: GatedModel) -> Services:
     """The services of a home, with fakes where models would be."""
@@ -181,7 +186,7 @@ def question(text: str, **more: Any) -> dict[str, Any]:
 
 def recorded(world: World, kind: str) -> list[dict[str, Any]]:
     """The events of one kind in the trail, oldest first."""
-    entries = read_entries(world.services.home.trail, EntryQuery(kind=kind, limit=1000))
+    entries = read_entries(world.services.home.trail, EntryQuery(kind=kind, limit=1000), world.services.subjects)
     return [dict(entry.event) for entry in reversed(entries)]
 
 

@@ -13,11 +13,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlmodel import Session, SQLModel, select
 
+import gateway.audit.store
 import gateway.chat.store
 import gateway.database
+import gateway.holds
 import gateway.identity.memberships
 import gateway.identity.scim.store
 import gateway.identity.store
+import gateway.subjects
 import retrieval.labels
 import retrieval.tables
 from gateway.database import _alembic, open_database
@@ -25,10 +28,13 @@ from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 from policies.labels import Label
 
 TABLES = (
+    gateway.audit.store,
     gateway.identity.memberships,
     gateway.identity.scim.store,
     gateway.identity.store,
     gateway.chat.store,
+    gateway.holds,
+    gateway.subjects,
     retrieval.tables,
 )
 """Imported so that their classes are known."""

@@ -183,7 +183,7 @@ async def test_operators_see_the_sources(client: httpx.AsyncClient, world: World
 async def test_auditors_read_the_trail_and_are_recorded_themselves(client: httpx.AsyncClient, world: World) -> None:
     await search(client, world, "bob", "allowance")
     await search(client, world, "alice", "budget")
-    response = await client.get("/api/v1/audit", params={"principal": "bob"}, headers=world.headers("audra"))
+    response = await client.get("/api/v1/audit", params={"principal": "bob"}, headers=world.investigating())
     entries = response.json()["entries"]
     asked = next(entry for entry in entries if entry["kind"] == "search:asked")
     assert asked["event"]["principal"] == "bob"
@@ -192,6 +192,7 @@ async def test_auditors_read_the_trail_and_are_recorded_themselves(client: httpx
     assert "alice" not in response.text
     (read,) = recorded(world, "trail:read")
     assert (read["by"], read["operation"], read["entries"]) == ("audra", "list", len(entries))
+    assert (read["user"], read["filters"]) == ("bob", [])
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ async def test_the_trail_is_filtered(
     client: httpx.AsyncClient, world: World, params: dict[str, str], found: int
 ) -> None:
     await search(client, world, "bob", "allowance")
-    response = await client.get("/api/v1/audit", params=params, headers=world.headers("audra"))
+    response = await client.get("/api/v1/audit", params=params, headers=world.investigating())
     assert len(response.json()["entries"]) == found
 
 
@@ -224,12 +225,21 @@ async def test_the_trail_is_filtered(
         {"since": "2026-01-01T00:00:00"},
         {"since": "0001-01-01T00:00:00+14:00"},
         {"until": "9999-12-31T23:59:59-10:00"},
+        {"kind": "Ada Brandt asked"},
+        {"label": "finance"},
+        {"outcome": "well"},
+        {"before": "0"},
+        {"before": "9" * 30},
+        {"after": "-1"},
+        {"rule": "what, not how"},
+        {"type": "Ada"},
+        {"principal": "no user's name"},
     ],
 )
 async def test_filters_that_make_no_sense_are_refused(
     client: httpx.AsyncClient, world: World, params: dict[str, str]
 ) -> None:
-    response = await client.get("/api/v1/audit", params=params, headers=world.headers("audra"))
+    response = await client.get("/api/v1/audit", params=params, headers=world.investigating())
     assert (response.status_code, error_of(response)["code"]) == (400, "bad_request")
 
 

@@ -58,6 +58,10 @@ def test_every_route_names_an_action(app: Litestar) -> None:
     assert len(operations(app)) > 10
 
 
+AUDIT = {
+    "/api/v1/audit",
+    *(f"/api/v1/audit/{name}" for name in ("candidates", "investigations", "shown", "stale", "timeline")),
+}
 SCIM = {
     f"/scim/v2/{name}"
     for name in (
@@ -113,7 +117,7 @@ async def test_an_anonymous_caller_reaches_nothing_but_the_probes(app: Litestar)
     ("user", "allowed"),
     [
         ("bob", {"/api/v1/conversations", "/api/v1/search", "/schema", "/v1/chat/completions", "/v1/models"}),
-        ("audra", {"/api/v1/audit", "/api/v1/policy/explain", "/api/v1/policy/oversharing"}),
+        ("audra", {*AUDIT, "/api/v1/policy/explain", "/api/v1/policy/oversharing"}),
         ("mona", {"/metrics"}),
         (
             "olga",
@@ -136,7 +140,7 @@ async def test_each_role_reaches_what_is_its_own(app: Litestar, world: World, us
             path
             for method, path, _ in operations(app)
             if "{" not in path
-            and (await client.request(method, path, json={}, headers=world.headers(user))).status_code
+            and (await client.request(method, path, json={}, headers=world.investigating(user))).status_code
             != (404 if path == LIKE_ABSENT else 403)
         }
     assert reached - {"/schema/openapi.json"} == allowed | OPEN | OWN

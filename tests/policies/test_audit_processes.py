@@ -4,20 +4,20 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from concurrent.futures import Future
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from policies.audit import store
 from policies.audit.events import Event, QuestionAsked
+from policies.audit.places import TrailPlace
 from policies.audit.store import EntryRef, Trail
 from policies.audit.verifier import verify
 from policies.keys import Keys, create_keys, open_keys
+from tests.policies.trails import rows, told
 
 WAIT_SECONDS = 30.0
 ROOT = Path(store.__file__).parents[2]
@@ -25,8 +25,8 @@ PROCESS = Path(__file__).parent / "trail_process.py"
 ASKED = QuestionAsked("r1", "ada", "test", "0" * 64, "model", "1" * 64)
 
 
-def start(trail_file: Path, folder: Path, events: int, threads: int) -> subprocess.Popen[str]:
-    arguments = [sys.executable, str(PROCESS), str(trail_file), str(folder), str(events), str(threads)]
+def start(place: TrailPlace, folder: Path, events: int, threads: int) -> subprocess.Popen[str]:
+    arguments = [sys.executable, str(PROCESS), told(place), str(folder), str(events), str(threads)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -37,9 +37,8 @@ def acknowledged(output: str) -> set[tuple[str, int, str]]:
     return {(writer_id, int(seq), hash_) for writer_id, seq, hash_ in found}
 
 
-def stored(trail_file: Path) -> set[tuple[object, ...]]:
-    with closing(sqlite3.connect(trail_file)) as connection:
-        return set(connection.execute("SELECT writer, seq, lower(hex(hash)) FROM entries"))
+def stored(place: TrailPlace) -> set[tuple[object, ...]]:
+    return set(rows(place, "SELECT writer, seq, lower(hex(hash)) FROM entries"))
 
 
 @pytest.fixture
@@ -48,49 +47,48 @@ def keys_folder(tmp_path: Path) -> Path:
     return tmp_path / "keys"
 
 
-def test_processes_write_beside_each_other(trail_file: Path, keys_folder: Path) -> None:
-    processes = [start(trail_file, keys_folder, 39, 3) for _ in range(2)]
+def test_processes_write_beside_each_other(place: TrailPlace, keys_folder: Path) -> None:
+    processes = [start(place, keys_folder, 39, 3) for _ in range(2)]
     said: set[tuple[str, int, str]] = set()
     for process in processes:
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         said |= acknowledged(output)
-    assert said == stored(trail_file)
-    report = verify(trail_file, open_keys(keys_folder).public_key_pem())
+    assert said == stored(place)
+    report = verify(place, open_keys(keys_folder).public_key_pem())
     assert report.ok, report.findings
     assert (report.entries, report.writers, report.sealed) == (234, 2, 234)
 
 
-def lost_after_kill(trail_file: Path, keys_folder: Path, count: int) -> tuple[int, int]:
+def lost_after_kill(place: TrailPlace, keys_folder: Path, count: int) -> tuple[int, int]:
     """How many acknowledged entries a killed process left, and how many of them are gone."""
-    process = start(trail_file, keys_folder, 1_000_000, 4)
+    process = start(place, keys_folder, 1_000_000, 4)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(count)]
     os.kill(process.pid, signal.SIGKILL)
     rest, _ = process.communicate(timeout=60)
     said = acknowledged("".join(lines) + rest)
-    return len(said), len(said - stored(trail_file))
+    return len(said), len(said - stored(place))
 
 
 @pytest.mark.parametrize("kills", [50, pytest.param(1_000, marks=pytest.mark.deep)])
-def test_a_killed_process_loses_nothing_that_was_acknowledged(trail_file: Path, keys_folder: Path, kills: int) -> None:
+def test_a_killed_process_loses_nothing_that_was_acknowledged(place: TrailPlace, keys_folder: Path, kills: int) -> None:
     for number in range(kills):
-        said, lost = lost_after_kill(trail_file, keys_folder, 5 + 7 * number % 60)
+        said, lost = lost_after_kill(place, keys_folder, 5 + 7 * number % 60)
         assert said >= 5
         assert lost == 0
-    with Trail.open(trail_file, open_keys(keys_folder)) as trail:
+    with Trail.open(place, open_keys(keys_folder)) as trail:
         trail.record(ASKED, WAIT_SECONDS)
-    report = verify(trail_file, open_keys(keys_folder).public_key_pem())
+    report = verify(place, open_keys(keys_folder).public_key_pem())
     assert report.ok, report.findings
-    assert questions_without_an_end(trail_file) == {"r1"}, "those of killed processes have one"
+    assert questions_without_an_end(place) == {"r1"}, "those of killed processes have one"
     assert report.writers == kills + 1
     assert report.sealed == report.entries, "what the killed processes left unsigned is signed by the next"
 
 
-def questions_without_an_end(trail_file: Path) -> set[object]:
-    with closing(sqlite3.connect(trail_file)) as connection:
-        asked = connection.execute("SELECT request FROM entries WHERE kind = 'question:asked'").fetchall()
-        ended = connection.execute("SELECT request FROM entries WHERE kind LIKE 'answer:%'").fetchall()
+def questions_without_an_end(place: TrailPlace) -> set[object]:
+    asked = rows(place, "SELECT request FROM entries WHERE kind = 'question:asked'")
+    ended = rows(place, "SELECT request FROM entries WHERE kind LIKE 'answer:%'")
     return {request for (request,) in asked} - {request for (request,) in ended}
 
 
@@ -104,10 +102,10 @@ class HastyTrail(Trail):
         return future
 
 
-def test_the_check_for_loss_notices_who_acknowledges_too_early(trail_file: Path, keys: Keys) -> None:
-    with HastyTrail.open(trail_file, keys) as trail:
+def test_the_check_for_loss_notices_who_acknowledges_too_early(place: TrailPlace, keys: Keys) -> None:
+    with HastyTrail.open(place, keys) as trail:
         said = {("writer", trail.record(ASKED, WAIT_SECONDS).seq, "0" * 64)}
-        assert said - stored(trail_file)
+        assert said - stored(place)
 
 
 @pytest.mark.parametrize("tracer", [shutil.which("strace")])

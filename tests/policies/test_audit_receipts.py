@@ -24,6 +24,7 @@ from policies.keys import Keys
 RECEIPT = Receipt(
     request="r1",
     principal="ada",
+    subject="ada",
     at="2026-11-24T09:05:07.000123Z",
     policy_revision="1" * 64,
     revision="8" * 64,
@@ -113,7 +114,7 @@ def test_a_key_that_is_none_is_an_error_and_not_a_forgery(signed: SignedReceipt)
 def test_no_signature_serves_two_purposes(keys: Keys) -> None:
     """A checkpoint's signature over the very bytes of a receipt does not make it one, nor the reverse."""
     receipt = sign_receipt(RECEIPT, keys)
-    checkpoint = sign_checkpoint(Checkpoint("a" * 16, 1, 1, 3, "0" * 64, RECEIPT.at, "", keys.key_id()), keys)
+    checkpoint = sign_checkpoint(Checkpoint("a" * 16, 1, 1, 3, "0" * 64, RECEIPT.at, "", keys.key_id()), keys.signing)
     body = json.loads(checkpoint.body)
     stolen = SignedReceipt(body, "", keys.key_id()).to_dict() | {
         "signature": json.loads(checkpoint.line())["signature"]

@@ -12,18 +12,22 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import psycopg
 import pytest
 
 from policies.audit.chain import encode
 from policies.audit.checkpoints import Checkpoint, CheckpointFile, last_exported, sign_checkpoint
 from policies.audit.events import SearchAsked, UserAdded
+from policies.audit.places import TrailPlace
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.store import EntryRef, Trail
 from policies.audit.verifier import verify
 from policies.audit.writer import ChainWriter
 from policies.errors import TrailUnavailableError, TrailUnreadableError
 from policies.keys import Keys, create_keys
+from tests.policies.trails import administrating, rows
 
 WAIT_SECONDS = 20.0
 
@@ -32,21 +36,22 @@ def asked(number: int = 0, principal: str = "ada") -> SearchAsked:
     return SearchAsked(f"r{number}", principal, "test", "0" * 64, "1" * 64)
 
 
-def rows(file: Path, query: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(file)) as connection:
-        return connection.execute(query).fetchall()
+@pytest.fixture
+def trail(place: TrailPlace, keys: Keys) -> Iterator[Trail]:
+    with Trail.open(place, keys) as opened:
+        yield opened
 
 
 @pytest.fixture
-def trail(trail_file: Path, keys: Keys) -> Iterator[Trail]:
+def file_trail(trail_file: Path, keys: Keys) -> Iterator[Trail]:
     with Trail.open(trail_file, keys) as opened:
         yield opened
 
 
-def test_an_entry_is_on_disk_when_it_is_acknowledged(trail: Trail, trail_file: Path) -> None:
+def test_an_entry_is_on_disk_when_it_is_acknowledged(trail: Trail, place: TrailPlace) -> None:
     entry = trail.record(asked(), WAIT_SECONDS)
     assert (entry.seq, re.fullmatch("[0-9a-f]{64}", entry.hash) is not None) == (1, True)
-    stored = rows(trail_file, "SELECT writer, seq, hex(hash) FROM entries")
+    stored = rows(place, "SELECT writer, seq, hex(hash) FROM entries")
     assert stored == [(entry.writer, 1, entry.hash.upper())]
 
 
@@ -55,7 +60,7 @@ def test_entries_are_numbered_in_the_order_they_were_handed_over(trail: Trail) -
     assert [future.result(WAIT_SECONDS).seq for future in futures] == list(range(1, 501))
 
 
-def test_who_waits_together_shares_a_commit(trail_file: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_together_shares_a_commit(place: TrailPlace, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     groups: list[int] = []
     append = ChainWriter.append
 
@@ -64,13 +69,13 @@ def test_who_waits_together_shares_a_commit(trail_file: Path, keys: Keys, monkey
         return append(self, bodies)
 
     monkeypatch.setattr(ChainWriter, "append", counting)
-    with Trail.open(trail_file, keys) as trail:
+    with Trail.open(place, keys) as trail:
         wait_for([trail.submit(asked(number)) for number in range(300)], WAIT_SECONDS)
     assert sum(groups) == 300
     assert len(groups) < 30
 
 
-def test_many_threads_write_one_chain(trail: Trail, trail_file: Path, keys: Keys) -> None:
+def test_many_threads_write_one_chain(trail: Trail, place: TrailPlace, keys: Keys) -> None:
     entries: list[EntryRef] = []
 
     def work(name: str) -> None:
@@ -82,74 +87,75 @@ def test_many_threads_write_one_chain(trail: Trail, trail_file: Path, keys: Keys
     for thread in threads:
         thread.join()
     assert sorted(entry.seq for entry in entries) == list(range(1, 201))
-    assert verify(trail_file, keys.public_key_pem()).ok
+    assert verify(place, keys.public_key_pem()).ok
 
 
-def test_closing_writes_what_waits_and_signs_it(trail_file: Path, keys: Keys) -> None:
-    trail = Trail.open(trail_file, keys)
+def test_closing_writes_what_waits_and_signs_it(place: TrailPlace, keys: Keys) -> None:
+    trail = Trail.open(place, keys)
     futures = [trail.submit(asked(number)) for number in range(100)]
     trail.close()
     trail.close()
     assert all(future.done() and future.result().seq for future in futures)
-    report = verify(trail_file, keys.public_key_pem())
+    report = verify(place, keys.public_key_pem())
     assert (report.ok, report.entries, report.sealed) == (True, 100, 100)
 
 
-def test_entries_are_signed_within_about_a_second(trail: Trail, trail_file: Path, keys: Keys) -> None:
+def test_entries_are_signed_within_about_a_second(trail: Trail, place: TrailPlace, keys: Keys) -> None:
     trail.record(asked(), WAIT_SECONDS)
     deadline = time.monotonic() + WAIT_SECONDS
-    while not verify(trail_file, keys.public_key_pem()).sealed and time.monotonic() < deadline:
+    while not verify(place, keys.public_key_pem()).sealed and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert verify(trail_file, keys.public_key_pem()).sealed == 1
+    assert verify(place, keys.public_key_pem()).sealed == 1
 
 
-def test_many_entries_are_signed_with_their_commit(trail_file: Path, keys: Keys) -> None:
+def test_many_entries_are_signed_with_their_commit(place: TrailPlace, keys: Keys) -> None:
     """What 64 entries and more are worth is signed at once, whoever of the writers wrote them."""
-    one, other = ChainWriter(trail_file, keys), ChainWriter(trail_file, keys)
+    one, other = ChainWriter(place, keys), ChainWriter(place, keys)
     body = encode(asked(), datetime.now(UTC))
     one.append([body] * 63)
-    assert rows(trail_file, "SELECT count(*) FROM checkpoints") == [(0,)]
+    assert rows(place, "SELECT count(*) FROM checkpoints") == [(0,)]
     other.append([body])
     one.append([body] * 63)
     other.append([body] * 200)
-    counts = rows(trail_file, "SELECT number, json_extract(body, '$.count') FROM checkpoints")
+    counts = rows(place, "SELECT number, json_extract(body, '$.count') FROM checkpoints")
     assert counts == [(1, 64), (2, 327)]
     one.close()
     other.close()
-    assert verify(trail_file, keys.public_key_pem()).sealed == 327
+    assert verify(place, keys.public_key_pem()).sealed == 327
 
 
-def test_a_failed_commit_leaves_no_signature(trail_file: Path, keys: Keys) -> None:
-    chain = ChainWriter(trail_file, keys)
+def test_a_failed_commit_leaves_no_signature(place: TrailPlace, keys: Keys) -> None:
+    chain = ChainWriter(place, keys)
     body = encode(asked(), datetime.now(UTC))
     sound = chain._storage._connection  # type: ignore[attr-defined]
-    fail_to_sync(SimpleNamespace(_writer=chain), trail_file)  # type: ignore[arg-type]
+    fail_to_sync(SimpleNamespace(_writer=chain), Path())  # type: ignore[arg-type]
     with pytest.raises(TrailUnavailableError):
         chain.append([body] * 64)
     sound.close()
     chain.append([body] * 64)
     chain.close()
-    assert verify(trail_file, keys.public_key_pem()).sealed == 64
-    assert rows(trail_file, "SELECT count(*) FROM checkpoints") == [(1,)]
+    assert verify(place, keys.public_key_pem()).sealed == 64
+    assert rows(place, "SELECT count(*) FROM checkpoints") == [(1,)]
 
 
-def test_a_quiet_trail_says_that_nothing_happened(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+def test_a_quiet_trail_says_that_nothing_happened(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.jsonl"
-    with Trail(ChainWriter(trail_file, keys, CheckpointFile(copy)), quiet_seconds=0.05) as trail:
-        until(lambda: rows(trail_file, "SELECT count(*) FROM checkpoints") >= [(2,)])
+    with Trail(ChainWriter(place, keys, CheckpointFile(copy)), quiet_seconds=0.05) as trail:
+        until(lambda: rows(place, "SELECT count(*) FROM checkpoints") >= [(2,)])
         trail.record(asked(), WAIT_SECONDS)
-        until(lambda: rows(trail_file, "SELECT max(json_extract(body, '$.count')) FROM checkpoints") == [(1,)])
-        signed = rows(trail_file, "SELECT count(*) FROM checkpoints")
-        until(lambda: rows(trail_file, "SELECT count(*) FROM checkpoints") > signed)
-    report = verify(trail_file, keys.public_key_pem(), last_exported(copy))
+        newest = "SELECT json_extract(body, '$.count') FROM checkpoints ORDER BY number DESC LIMIT 1"
+        until(lambda: rows(place, newest) == [(1,)])
+        signed = rows(place, "SELECT count(*) FROM checkpoints")
+        until(lambda: rows(place, "SELECT count(*) FROM checkpoints") > signed)
+    report = verify(place, keys.public_key_pem(), last_exported(copy))
     assert (report.ok, report.entries, report.sealed) == (True, 1, 1)
     assert report.checkpoints >= 4
 
 
-def test_checkpoints_are_copied_elsewhere(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+def test_checkpoints_are_copied_elsewhere(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.jsonl"
     for _ in range(2):
-        with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
+        with Trail.open(place, keys, CheckpointFile(copy)) as trail:
             trail.record(asked(), WAIT_SECONDS)
     copied = [json.loads(line)["checkpoint"]["count"] for line in copy.read_text(encoding="utf-8").splitlines()]
     assert copied == [1, 2]
@@ -158,42 +164,43 @@ def test_checkpoints_are_copied_elsewhere(trail_file: Path, keys: Keys, tmp_path
     last = last_exported(copy)
     assert last is not None
     assert last.checkpoint.count == 2
-    assert verify(trail_file, keys.public_key_pem(), last).ok
+    assert verify(place, keys.public_key_pem(), last).ok
 
 
-def test_a_copy_is_made_up_for_where_it_is_missing(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+def test_a_copy_is_made_up_for_where_it_is_missing(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
     """At opening where that works, else as soon as it does; nothing new needs to be recorded for it."""
-    with Trail.open(trail_file, keys) as trail:
+    with Trail.open(place, keys) as trail:
         trail.record(asked(), WAIT_SECONDS)
     copy, unmounted = tmp_path / "later.jsonl", tmp_path / "unmounted" / "kept.jsonl"
-    Trail.open(trail_file, keys, CheckpointFile(copy)).close()
-    Trail.open(trail_file, keys, CheckpointFile(copy)).close()
+    Trail.open(place, keys, CheckpointFile(copy)).close()
+    Trail.open(place, keys, CheckpointFile(copy)).close()
     assert len(copy.read_text(encoding="utf-8").splitlines()) == 1
-    with Trail.open(trail_file, keys, CheckpointFile(unmounted)) as trail:
+    with Trail.open(place, keys, CheckpointFile(unmounted)) as trail:
         until(lambda: "kept.jsonl" in trail.health.detail)
         unmounted.parent.mkdir()
         until(unmounted.exists)
     assert unmounted.read_bytes() == copy.read_bytes()
 
 
-def test_a_copy_that_knows_more_is_left_as_it_is(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+def test_a_copy_that_knows_more_is_left_as_it_is(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
     """Negative control: an older checkpoint after a newer one would hide that the trail was rolled back."""
     copy = tmp_path / "elsewhere.jsonl"
-    with Trail.open(trail_file, keys) as trail:
+    with Trail.open(place, keys) as trail:
         trail.record(asked(), WAIT_SECONDS)
-    older = trail_file.read_bytes()
-    with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
+    with Trail.open(place, keys, CheckpointFile(copy)) as trail:
         trail.record(asked(), WAIT_SECONDS)
-    trail_file.write_bytes(older)
+    with administrating(place) as connection:
+        for table, counted in (("entries", "id"), ("checkpoints", "number")):
+            connection.execute(f"DELETE FROM {table} WHERE {counted} > 1")
     before = copy.read_bytes()
-    Trail.open(trail_file, keys, CheckpointFile(copy)).close()
+    Trail.open(place, keys, CheckpointFile(copy)).close()
     assert copy.read_bytes() == before
-    assert not verify(trail_file, keys.public_key_pem(), last_exported(copy)).ok
+    assert not verify(place, keys.public_key_pem(), last_exported(copy)).ok
 
 
-def test_a_copy_that_cannot_be_written_is_said_and_made_later(trail_file: Path, keys: Keys, tmp_path: Path) -> None:
+def test_a_copy_that_cannot_be_written_is_said_and_made_later(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "unmounted" / "checkpoints.jsonl"
-    with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
+    with Trail.open(place, keys, CheckpointFile(copy)) as trail:
         trail.record(asked(), WAIT_SECONDS)
         until(lambda: "checkpoints.jsonl" in trail.health.detail)
         assert trail.health.ready, "entries are still durable"
@@ -202,8 +209,8 @@ def test_a_copy_that_cannot_be_written_is_said_and_made_later(trail_file: Path, 
         until(lambda: trail.health.detail == "")
 
 
-def test_the_trail_is_its_owners_alone(trail: Trail, trail_file: Path) -> None:
-    trail.record(asked(), WAIT_SECONDS)
+def test_the_trail_is_its_owners_alone(file_trail: Trail, trail_file: Path) -> None:
+    file_trail.record(asked(), WAIT_SECONDS)
     modes = {(file.is_dir(), file.stat().st_mode & 0o777) for file in trail_file.parent.rglob("*")}
     assert modes == {(False, 0o600), (True, 0o700)}
 
@@ -216,56 +223,58 @@ def test_rows_are_not_changed_by_accident(trail_file: Path, keys: Keys, statemen
         connection.execute(statement)
 
 
-def put_in_a_checkpoint(file: Path, keys: Keys, other_keys: Keys, forgery: str) -> None:
+def as_bytes(place: TrailPlace, content: bytes) -> str:
+    return f"x'{content.hex()}'" if isinstance(place, Path) else f"'\\x{content.hex()}'"
+
+
+def put_in_a_checkpoint(place: TrailPlace, keys: Keys, other_keys: Keys, forgery: str) -> None:
     """A newest checkpoint far ahead of the entries: noise, one of another key, or our own under another count."""
-    ours = rows(file, "SELECT body, signature FROM checkpoints")[0]
-    log = str(rows(file, "SELECT id FROM log")[0][0])
-    forged = sign_checkpoint(Checkpoint(log, 10**12, 1, 10**12, "0" * 64, "", "", ""), other_keys)
-    foreign = sign_checkpoint(Checkpoint("another", 10**12, 1, 10**12, "0" * 64, "", "", ""), keys)
+    ours = rows(place, "SELECT body, signature FROM checkpoints")[0]
+    log = str(rows(place, "SELECT id FROM log")[0][0])
+    forged = sign_checkpoint(Checkpoint(log, 10**12, 1, 10**12, "0" * 64, "", "", ""), other_keys.signing)
+    foreign = sign_checkpoint(Checkpoint("another", 10**12, 1, 10**12, "0" * 64, "", "", ""), keys.signing)
     made = {
         "noise": ("x", b""),
         "other key": (forged.body, forged.signature),
         "other trail": (foreign.body, foreign.signature),
         "other count": ours,
     }
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", (10**12, *made[forgery]))
-        connection.commit()
+    body, signature = made[forgery]
+    with administrating(place) as connection:
+        connection.execute(f"INSERT INTO checkpoints VALUES ({10**12}, '{body}', {as_bytes(place, signature)})")
 
 
 @pytest.mark.parametrize("forgery", ["noise", "other key", "other trail", "other count"])
 @pytest.mark.parametrize("running", [True, False])
 def test_a_newest_checkpoint_that_is_not_ours_is_said(
-    trail_file: Path, keys: Keys, other_keys: Keys, tmp_path: Path, forgery: str, *, running: bool
+    place: TrailPlace, keys: Keys, other_keys: Keys, tmp_path: Path, forgery: str, *, running: bool
 ) -> None:
     """Were it trusted, nothing would be signed or copied any more, and entries cut after it would not be missed."""
     copy = tmp_path / "elsewhere.jsonl"
-    with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
+    with Trail.open(place, keys, CheckpointFile(copy)) as trail:
         trail.record(asked(1), WAIT_SECONDS)
         until(copy.exists)
         if running:
-            put_in_a_checkpoint(trail_file, keys, other_keys, forgery)
+            put_in_a_checkpoint(place, keys, other_keys, forgery)
             trail.record(asked(2), WAIT_SECONDS)
             until(lambda: "audit verify" in trail.health.detail)
             assert trail.health.ready, "entries are still durable"
     if not running:
-        put_in_a_checkpoint(trail_file, keys, other_keys, forgery)
-        with Trail.open(trail_file, keys, CheckpointFile(copy)) as trail:
+        put_in_a_checkpoint(place, keys, other_keys, forgery)
+        with Trail.open(place, keys, CheckpointFile(copy)) as trail:
             trail.record(asked(2), WAIT_SECONDS)
             until(lambda: "did not sign" in trail.health.detail)
-    assert rows(trail_file, "SELECT count(*) FROM checkpoints") == [(2,)], "nothing is signed after it"
+    assert rows(place, "SELECT count(*) FROM checkpoints") == [(2,)], "nothing is signed after it"
 
 
-def test_signed_entries_that_are_gone_are_said(trail_file: Path, keys: Keys) -> None:
-    with Trail.open(trail_file, keys) as trail:
+def test_signed_entries_that_are_gone_are_said(place: TrailPlace, keys: Keys) -> None:
+    with Trail.open(place, keys) as trail:
         trail.record(asked(1), WAIT_SECONDS)
         trail.record(asked(2), WAIT_SECONDS)
         trail.record(asked(3), WAIT_SECONDS)
-    with closing(sqlite3.connect(trail_file)) as connection:
-        connection.execute("DROP TRIGGER entries_no_delete")
+    with administrating(place) as connection:
         connection.execute("DELETE FROM entries WHERE id > 1")
-        connection.commit()
-    with Trail.open(trail_file, keys) as trail:
+    with Trail.open(place, keys) as trail:
         trail.record(asked(4), WAIT_SECONDS)
         until(lambda: "lacks entries 3 to 3" in trail.health.detail)
 
@@ -333,19 +342,27 @@ def close_the_connection(trail: Trail, _: Path) -> Callable[[], None]:
     return lambda: None
 
 
+def io_error(connection: object) -> Exception:
+    kind = sqlite3.OperationalError if isinstance(connection, sqlite3.Connection) else psycopg.OperationalError
+    return kind("disk I/O error")
+
+
+def connection_like(sound: Any, execute: Callable[..., object], *, in_transaction: bool) -> Any:
+    """A connection that executes statements otherwise."""
+    executemany = getattr(sound, "executemany", None)
+    return SimpleNamespace(execute=execute, executemany=executemany, close=sound.close, in_transaction=in_transaction)
+
+
 def fail_to_sync(trail: Trail, _: Path) -> Callable[[], None]:
     """The statement that makes entries durable fails, as it does when the disk reports an error."""
     sound = trail._writer._storage._connection
 
-    def execute(statement: str, *values: object) -> object:
+    def execute(statement: str, *values: object, **named: object) -> object:
         if statement == "COMMIT":
-            message = "disk I/O error"
-            raise sqlite3.OperationalError(message)
-        return sound.execute(statement, *values)
+            raise io_error(sound)
+        return sound.execute(statement, *values, **named)
 
-    trail._writer._storage._connection = SimpleNamespace(  # type: ignore[assignment]
-        execute=execute, executemany=sound.executemany, close=sound.close, in_transaction=True
-    )
+    trail._writer._storage._connection = connection_like(sound, execute, in_transaction=True)
     return lambda: None
 
 
@@ -383,7 +400,8 @@ def test_a_fault_reaches_every_waiter_and_ends_with_its_cause(
     assert report.entries == after.seq
 
 
-def test_a_fault_that_goes_on_keeps_the_door_closed(trail: Trail, trail_file: Path) -> None:
+def test_a_fault_that_goes_on_keeps_the_door_closed(file_trail: Trail, trail_file: Path) -> None:
+    trail = file_trail
     trail.record(asked(1), WAIT_SECONDS)
     replace_it(trail, trail_file)
     for number in range(2, 5):
@@ -393,45 +411,41 @@ def test_a_fault_that_goes_on_keeps_the_door_closed(trail: Trail, trail_file: Pa
     assert rows(trail_file, "SELECT count(*) FROM entries") == [(0,)], "nothing is written into a foreign file"
 
 
-def test_acknowledged_entries_that_vanish_close_the_door(trail: Trail, trail_file: Path) -> None:
-    """Somebody puts an earlier state of the file back while the service runs."""
+def test_acknowledged_entries_that_vanish_close_the_door(trail: Trail, place: TrailPlace) -> None:
+    """Somebody puts an earlier state of the trail back while the service runs."""
     trail.record(asked(1), WAIT_SECONDS)
     trail.record(asked(2), WAIT_SECONDS)
-    with closing(sqlite3.connect(trail_file)) as connection:
-        connection.execute("DROP TRIGGER entries_no_delete")
+    with administrating(place) as connection:
         connection.execute("DELETE FROM entries WHERE seq = 2")
-        connection.commit()
-    close_the_connection(trail, trail_file)
+    close_the_connection(trail, Path())
     for _ in range(2):
         with pytest.raises(TrailUnavailableError):
             trail.record(asked(3), WAIT_SECONDS)
     assert not trail.health.ready
 
 
-def test_a_commit_that_only_seemed_to_fail_does_not_break_the_chain(trail_file: Path, keys: Keys) -> None:
-    chain = ChainWriter(trail_file, keys)
+def test_a_commit_that_only_seemed_to_fail_does_not_break_the_chain(place: TrailPlace, keys: Keys) -> None:
+    chain = ChainWriter(place, keys)
     sound = chain._storage._connection
 
-    def execute(statement: str, *values: object) -> object:
-        result = sound.execute(statement, *values)
+    def execute(statement: str, *values: object, **named: object) -> object:
+        result = sound.execute(statement, *values, **named)
         if statement == "COMMIT":
-            message = "disk I/O error, said after the fact"
-            raise sqlite3.OperationalError(message)
+            raise io_error(sound)
         return result
 
-    chain._storage._connection = SimpleNamespace(  # type: ignore[assignment]
-        execute=execute, executemany=sound.executemany, close=sound.close, in_transaction=False
-    )
+    chain._storage._connection = connection_like(sound, execute, in_transaction=False)
     with pytest.raises(TrailUnavailableError):
         chain.append(['{"n":1}'])
     assert [entry.seq for entry in chain.append(['{"n":2}'])] == [2]
     chain.close()
-    assert verify(trail_file, keys.public_key_pem()).ok
+    assert verify(place, keys.public_key_pem()).ok
 
 
 def test_a_fault_is_logged_once_and_its_end_once(
-    trail: Trail, trail_file: Path, caplog: pytest.LogCaptureFixture
+    file_trail: Trail, trail_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    trail = file_trail
     caplog.set_level("INFO", logger="policies.audit.store")
     trail.record(asked(1), WAIT_SECONDS)
     bring_back = move_it_away(trail, trail_file)
@@ -444,8 +458,8 @@ def test_a_fault_is_logged_once_and_its_end_once(
     assert [message.split()[0] for message in caplog.messages] == ["audit_entries_refused", "audit_entries_accepted"]
 
 
-def test_a_closed_trail_takes_nothing(trail_file: Path, keys: Keys) -> None:
-    trail = Trail.open(trail_file, keys)
+def test_a_closed_trail_takes_nothing(place: TrailPlace, keys: Keys) -> None:
+    trail = Trail.open(place, keys)
     trail.close()
     with pytest.raises(TrailUnavailableError, match="closed"):
         trail.submit(asked())

@@ -175,3 +175,34 @@ def test_access_filters_are_made_in_one_place() -> None:
     }
     assert makers == {"policies/filters.py"}
     assert makers_of_filters("import policies.filters as f\nf.AccessFilter(1, 2)"), "the control must be noticed"
+
+
+def test_each_label_is_told_with_its_decision_and_rules(authorizer: Authorizer) -> None:
+    labels = {
+        1: Label.for_groups("staff"),
+        2: Label.private(),
+        3: Label(allow_groups=frozenset({"staff"}), deny_users=frozenset({"ada"})),
+        4: Label(allow_groups=frozenset({"staff"}), source="old"),
+    }
+    principal = ADA
+    access = AccessFilters(authorizer).filter_for(principal, labels, 1, CONTEXT, frozenset({"old"}))
+    told = dict(zip(access.decided.labels, access.decided.decisions, strict=True))
+    assert [told[label.digest] for label in labels.values()] == [
+        "allowed label-allows-group",
+        "denied",
+        "denied label-denies",
+        "denied stale",
+    ]
+    assert list(access.decided.labels) == sorted(access.decided.labels)
+
+
+def test_who_gets_the_same_decisions_has_the_same_digest(authorizer: Authorizer) -> None:
+    labels = {1: Label.for_groups("staff"), 2: Label.for_groups("finance")}
+    filters = AccessFilters(authorizer)
+
+    def digest(*groups: str, epoch: int = 1) -> str:
+        principal = Principal("-".join(groups), groups=frozenset(groups))
+        return filters.filter_for(principal, labels, epoch, CONTEXT).decided.sha256
+
+    assert digest("staff") == digest("staff", "cooks") == digest("staff", epoch=2)
+    assert digest("staff") != digest("finance") != digest("staff", "finance")

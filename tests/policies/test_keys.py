@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from policies.errors import KeysUnusableError
-from policies.keys import Keys, create_keys, key_id, open_keys, read_public_key
+from policies.keys import Keys, create_keys, key_id, open_keys, read_public_keys
 
 
 def test_keys_open_as_they_were_created(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_keys_do_not_show_themselves(keys: Keys) -> None:
 
 
 def test_the_public_key_names_the_private_one(keys: Keys, other_keys: Keys) -> None:
-    assert key_id(read_public_key(keys.public_key_pem())) == keys.key_id()
+    assert key_id(*read_public_keys(keys.public_key_pem())) == keys.key_id()
     assert keys.key_id() != other_keys.key_id()
 
 
@@ -74,7 +74,7 @@ def test_a_key_of_another_kind_verifies_nothing() -> None:
     pem = public.public_bytes(serialization.Encoding.PEM, form).decode()
     for text in (pem, "", "no key"):
         with pytest.raises(KeysUnusableError):
-            read_public_key(text)
+            read_public_keys(text)
 
 
 def test_a_folder_in_which_others_can_replace_keys_is_refused(tmp_path: Path) -> None:

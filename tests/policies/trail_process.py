@@ -1,14 +1,16 @@
 """A process that writes to a trail until it is stopped, and says on its output what was acknowledged.
 
 Run as `python trail_process.py TRAIL KEYS EVENTS THREADS`: each thread writes EVENTS events, one after the other; the
-first of each three is a question, and the last its end.
+first of each three is a question, and the last its end. TRAIL is a file, or the fields of a `PostgresPlace` as JSON.
 """
 
+import json
 import sys
 import threading
 from pathlib import Path
 
 from policies.audit.events import AnswerFailed, Event, QuestionAsked, SearchAsked
+from policies.audit.places import PostgresPlace
 from policies.audit.store import Trail
 from policies.keys import open_keys
 
@@ -31,11 +33,12 @@ def write(trail: Trail, name: str, events: int, lock: threading.Lock) -> None:
             sys.stdout.flush()
 
 
-def main(trail_file: str, keys_folder: str, events: str, threads: str) -> None:
+def main(trail: str, keys_folder: str, events: str, threads: str) -> None:
     lock = threading.Lock()
-    with Trail.open(Path(trail_file), open_keys(Path(keys_folder))) as trail:
+    place = PostgresPlace(**json.loads(trail)) if trail.startswith("{") else Path(trail)
+    with Trail.open(place, open_keys(Path(keys_folder))) as opened:
         names = [str(number) for number in range(int(threads))]
-        running = [threading.Thread(target=write, args=(trail, name, int(events), lock)) for name in names]
+        running = [threading.Thread(target=write, args=(opened, name, int(events), lock)) for name in names]
         for thread in running:
             thread.start()
         for thread in running:

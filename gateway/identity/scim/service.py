@@ -93,6 +93,7 @@ class ScimUsers:
         """
         _require_usable(wanted)
         now = self._clock()
+        self._recorder.introduce([wanted.user_name])  # Not below: the write lock is held there.
         with _changing(self._database, self._recorder) as (session, events):
             row = self._row_for(session, wanted, by, events)
             row.external_id, row.display_name = wanted.external_id, wanted.display_name

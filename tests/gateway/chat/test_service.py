@@ -336,7 +336,7 @@ def test_intent_precedes_everything_and_the_outcome_follows(world: World) -> Non
     assert "Norway" not in str((intent, shown, outcome))
     assert verify_receipt(answer.receipt, world.services.keys.public_key_pem())
     receipt, trail = answer.receipt["receipt"], world.services.home.trail
-    [entry] = read_entries(trail, EntryQuery(hash=receipt["intent"]["hash"]))
+    [entry] = read_entries(trail, EntryQuery(hash=receipt["intent"]["hash"]), world.services.subjects)
     assert (entry.kind, entry.event["request"]) == ("question:asked", receipt["request"])
     key = revision_key(world.services.keys)
     assert receipt["revision"] == opaque_revision(key, shown["request"], shown["epoch"]), "an auditor can tell it"

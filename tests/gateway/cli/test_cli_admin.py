@@ -278,7 +278,7 @@ def alter(commands: Commands, statement: str) -> None:
 
 
 def test_an_altered_trail_is_told_and_located(commands: Commands) -> None:
-    alter(commands, "UPDATE entries SET body = replace(body, 'alice', 'mallory') WHERE id = 2")
+    alter(commands, 'UPDATE entries SET body = replace(body, \'"user":"p\', \'"user":"q\') WHERE id = 2')
     result = commands("audit", "verify", "--json")
     assert result.exit_code == 1
     report = json.loads(result.stdout)

@@ -120,7 +120,8 @@ def test_every_default_stands_in_the_settings_as_a_comment() -> None:
     assert msgspec.toml.decode(switched_on, type=Config) == Config()
     for section in (field for field in msgspec.structs.fields(Config) if field.name != "networks"):
         for setting in msgspec.structs.fields(type(section.default)):
-            assert f"# {setting.name} = " in template
+            part = isinstance(setting.default, msgspec.Struct)
+            assert (f"[{section.name}.{setting.name}]" if part else f"# {setting.name} = ") in template
 
 
 @pytest.mark.parametrize(

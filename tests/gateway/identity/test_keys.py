@@ -52,6 +52,7 @@ async def test_without_the_check_a_key_does_all_its_user_may(
 @pytest.mark.parametrize("scope", sorted(SCOPES))
 async def test_each_scope_alone_opens_only_its_own_routes(browser: Browser, world: World, scope: Action) -> None:
     user = "audra" if scope is Action.AUDIT_READ else "olga"
+    investigation = {"Muniment-Investigation": world.investigating(user)["Muniment-Investigation"]}
     _, key = world.services.users.create_key(user, "test", [scope])
     reached = {
         action
@@ -63,7 +64,7 @@ async def test_each_scope_alone_opens_only_its_own_routes(browser: Browser, worl
             Action.SESSION_READ: "/auth/session",
             Action.SOURCES_READ: "/api/v1/sources",
         }.items()
-        if (await browser.get(path, headers=bearer(key))).status_code == 200
+        if (await browser.get(path, headers=bearer(key) | investigation)).status_code == 200
     }
     assert reached <= {scope}
 

@@ -105,11 +105,32 @@ async def documents_and_policies(journey: Journey) -> None:
     asked = {"user": "bob", "document": "finance/budget.md"}
     await journey.sent("POST /api/v1/policy/explain", "/api/v1/policy/explain", "audra", asked)
     await journey.sent("GET /api/v1/policy/oversharing", "/api/v1/policy/oversharing", "audra")
-    await journey.sent("GET /api/v1/audit", "/api/v1/audit", "audra")
+    await investigations(journey)
     owners = {"groups": [], "users": ["olga"]}
     await journey.sent("PUT /api/v1/sources/{source}/owners", "/api/v1/sources/company/owners", "olga", owners)
     sync = "/api/v1/sources/company/sync"
     await journey.sent("POST /api/v1/sources/{source}/sync", sync, "olga", until="sync:finished", status=202)
+
+
+async def investigations(journey: Journey) -> None:
+    ours = "/api/v1/audit/investigations"
+    wanted = {"reason": "Somebody complained about an answer."}
+    begun = await journey.sent(f"POST {ours}", ours, "audra", wanted, status=201)
+    await journey.sent(f"GET {ours}", ours, "audra")
+    within = journey.world.headers("audra") | {"Muniment-Investigation": begun["id"]}
+    for method, path, asked in (
+        ("GET", "/api/v1/audit", {}),
+        ("GET", "/api/v1/audit/shown", {"principal": "bob"}),
+        ("GET", "/api/v1/audit/stale", {"document": "finance/budget.md"}),
+        ("GET", "/api/v1/audit/timeline", {"principal": "bob"}),
+        ("POST", "/api/v1/audit/candidates", {"value": "Norway"}),
+    ):
+        body: dict[str, Any] = {"params": asked} if method == "GET" else {"json": asked}
+        sending = journey.client.request(method, path, headers=within, **body)
+        response = await journey.step(f"{method} {path}", sending)
+        assert response.status_code == 200, response.text
+        assert journey.left[f"{method} {path}"] == {"trail:read"}
+    await journey.sent(f"POST {ours}/{{investigation}}/close", f"{ours}/{begun['id']}/close", "audra")
 
 
 async def sessions(journey: Journey) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connectors.contract import Part
+from gateway.audit.access import Looking
 from gateway.contexts import local_context
 from gateway.policy.readers import alike, contexts_that_differ
 from gateway.policy.reports import simulate_bundle
@@ -42,7 +43,7 @@ SEND = '@id("send") permit (principal in Role::"employee", action == Action::"mo
 def simulate(world: World, text: str, since: datetime | None = None) -> Simulation:
     steps: list[tuple[str, int, int]] = []
     simulation = simulate_bundle(
-        world.services, Bundle.of({"a.cedar": text}), since, "olga", lambda *step: steps.append(step)
+        world.services, Bundle.of({"a.cedar": text}), since, Looking("olga"), lambda *step: steps.append(step)
     )
     assert steps[-1][1] == steps[-1][2]
     return simulation

@@ -1,0 +1,100 @@
+"""Each kind of entry as a sentence, for whoever reads a timeline. `muniment audit show` has the whole of an entry."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from policies.audit.reader import Entry
+
+_MOST_NAMED = 3
+_SHORT = 12
+_DIGEST_CHARACTERS = 64
+SENTENCES: Mapping[str, str] = {
+    "access:denied": "{principal} was refused {action}: {reason}",
+    "answer:failed": "there was no answer ({error})",
+    "answer:given": "the answer left; it cites {cited}; hidden from the model: {redactions}",
+    "answer:unknown": "how the question of {principal} ended is unknown: its process was gone",
+    "conversation:read": "{principal} read conversation {conversation} again, {messages} messages",
+    "directory:failed": "the directory {origin} could not be read ({reason})",
+    "directory:read": "the directory {origin} was read: {created} created, {enabled} let in, {disabled} disabled",
+    "group:nested": "{by} put group {group} into {parent}",
+    "group:unnested": "{by} took group {group} out of {parent}",
+    "hold:ended": "{by} ended hold {hold} on {covers} {target}",
+    "hold:placed": "{by} placed hold {hold} on {covers} {target}",
+    "home:created": "{by} made this installation with version {version}",
+    "home:parts-made": "{by} made {parts} anew, empty",
+    "investigation:closed": "{by} closed investigation {investigation}",
+    "investigation:opened": "{by} began investigation {investigation}, until {ends}",
+    "key:created": "{by} gave {user} the key {key_id}",
+    "key:revoked": "{by} revoked key {key_id} of {user}",
+    "labels:decided": "it was decided on {labels} by policies {policy_revision}",
+    "model:pulled": "{by} fetched model {model}",
+    "model:selected": "{by} chose model {model} instead of {previous}",
+    "oversharing:listed": "{by} was shown which sensitive documents many may read: {documents}",
+    "passages:retrieved": "found under {policies}: passages of {documents}; {labels_denied} labels were denied",
+    "password:changed": "{by} gave {user} another password",
+    "personal-data:revealed": "{principal} is shown {revealed} under label {label} by {policies}",
+    "policy:changed": "{by} changed the rules: {added} added, {removed} removed, {changed} changed",
+    "policy:explained": "{by} asked whether {user} may read {document}: {allowed}",
+    "policy:refused": "{by} put rules forward that were refused for {problems} problems",
+    "quarantine:changed": "{by} changed whether {document} is kept in quarantine; released: {released}",
+    "question:asked": "{principal} asked a question over {channel}, to model {model}",
+    "search:asked": "{principal} searched over {channel}",
+    "session:begun": "{principal} signed in by {method}",
+    "session:ended": "{by} ended a session of {user} ({reason})",
+    "sign-in:failed": "credentials of {user} were not accepted over {channel} ({reason})",
+    "sign-in:locked": "sign-ins of {user} were locked after {failures} failures",
+    "source:added": "{by} added source {source}, a {type}",
+    "source:owners-changed": "{by} changed the owners of {source}: {added} added, {removed} removed",
+    "source:removed": "{by} removed source {source}",
+    "sync:failed": "reading source {source} broke off ({error})",
+    "sync:finished": "source {source} was read: {upserted} new or changed, {relabelled} relabelled, {deleted} deleted",
+    "sync:started": "{by} had source {source} read",
+    "trail:read": "{by} read the trail ({operation}) about {user}, {entries} entries, in investigation {investigation}",
+    "user:added": "{by} gave {user} groups {groups} and roles {roles}",
+    "user:disabled": "{by} disabled {user}",
+    "user:enabled": "{by} let {user} in again",
+    "user:groups-changed": "{by} changed the groups of {user}: {added} added, {removed} removed",
+    "user:linked": "{by} let {user} sign in by {issuer}",
+    "user:unlocked": "{by} unlocked {user}",
+}
+"""What is said of each kind, with its fields in braces."""
+
+
+def sentence(entry: Entry, paths: Mapping[str, str]) -> str:
+    """What an entry says, in words; `paths` are those of documents that are known by their ids."""
+    fields = {name: _told(value, paths) for name, value in entry.event.items()}
+    return SENTENCES.get(entry.kind, entry.kind).format_map(_Fields(fields))
+
+
+class _Fields(dict[str, str]):
+    """An entry of before a field was there lacks it."""
+
+    def __missing__(self, _name: str) -> str:
+        return "-"
+
+
+def _told(value: Any, paths: Mapping[str, str]) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return _named(value, paths) or "-"
+        case Mapping():
+            return ", ".join(f"{count} {name}" for name, count in value.items()) or "nothing"
+        case Sequence():
+            return _listed(value, paths)
+        case _:
+            return str(value)
+
+
+def _listed(values: Sequence[Any], paths: Mapping[str, str]) -> str:
+    """The first few, each once."""
+    names = list(dict.fromkeys(_named(str(value), paths) for value in values))
+    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return ", ".join(names[:_MOST_NAMED] + more) or "nothing"
+
+
+def _named(value: str, paths: Mapping[str, str]) -> str:
+    """A path for a document's id; a digest by its beginning."""
+    is_digest = len(value) == _DIGEST_CHARACTERS and set(value) <= set("0123456789abcdef")
+    return paths.get(value, f"{value[:_SHORT]}.." if is_digest else value)

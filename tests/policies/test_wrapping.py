@@ -1,0 +1,53 @@
+"""Wrapped keys open with what wrapped them, for what they are about, and say which master key that was."""
+
+from pathlib import Path
+
+import pytest
+
+from policies.errors import VaultUnreadableError
+from policies.keys import Keys, create_keys
+from policies.wrapping import master_id, new_key, open_with, seal_with, unwrap, wrap, wrapped_by
+
+ABOUT = "key of subject p1"
+
+
+def test_what_is_wrapped_opens_and_names_its_master(keys: Keys) -> None:
+    key = new_key()
+    wrapped = wrap(keys, ABOUT, key)
+    assert unwrap(keys, ABOUT, wrapped) == key
+    assert wrapped_by(wrapped) == master_id(keys)
+    assert keys.master not in wrapped
+    assert key not in wrapped
+    assert master_id(keys) not in keys.master
+
+
+def test_another_master_has_another_id_and_does_not_open_it(keys: Keys, tmp_path: Path) -> None:
+    other = create_keys(tmp_path / "keys")
+    assert master_id(other) != master_id(keys)
+    with pytest.raises(VaultUnreadableError, match=ABOUT):
+        unwrap(other, ABOUT, wrap(keys, ABOUT, new_key()))
+
+
+def test_it_opens_only_for_what_it_is_about(keys: Keys) -> None:
+    key = new_key()
+    with pytest.raises(VaultUnreadableError):
+        unwrap(keys, "key of subject p2", wrap(keys, ABOUT, key))
+    with pytest.raises(VaultUnreadableError):
+        open_with(key, "name of subject p2", seal_with(key, "name of subject p1", b"ada"))
+    with pytest.raises(VaultUnreadableError):
+        open_with(new_key(), ABOUT, seal_with(key, ABOUT, b"ada"))
+
+
+def test_no_byte_can_be_altered_or_left_out(keys: Keys) -> None:
+    key = new_key()
+    wrapped, sealed = wrap(keys, ABOUT, key), seal_with(key, ABOUT, b"ada")
+    for at in range(len(wrapped)):
+        with pytest.raises(VaultUnreadableError):
+            unwrap(keys, ABOUT, wrapped[:at] + bytes([wrapped[at] ^ 1]) + wrapped[at + 1 :])
+        with pytest.raises(VaultUnreadableError):
+            unwrap(keys, ABOUT, wrapped[:at])
+    for at in range(len(sealed)):
+        with pytest.raises(VaultUnreadableError):
+            open_with(key, ABOUT, sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :])
+        with pytest.raises(VaultUnreadableError):
+            open_with(key, ABOUT, sealed[:at])
