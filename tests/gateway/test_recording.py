@@ -1,5 +1,6 @@
 """What the trail is told of a retrieval: each label that was allowed or denied, and by which rule, once and bounded."""
 
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import gateway.recording
 from gateway.recording import Recorder, labels_decided, passages_retrieved
 from policies.audit.events import LabelsDecided, PassagesRetrieved
+from policies.audit.store import EntryRef
 from policies.context import RequestContext
 from policies.errors import TrailUnavailableError
 from policies.filters import AccessFilters
@@ -56,11 +58,13 @@ async def test_it_is_told_again_after_a_day_and_by_another_process(
 async def test_what_was_not_durable_was_not_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, found = world.services.recorder, found_by(world, "bob")
 
-    async def full(_: Any) -> None:
-        raise TrailUnavailableError
+    def full(_: Any, patience_seconds: float) -> "Future[EntryRef]":
+        failed: Future[EntryRef] = Future()
+        failed.set_exception(TrailUnavailableError(f"full for {patience_seconds} s"))
+        return failed
 
     with monkeypatch.context() as broken:
-        broken.setattr(recorder, "record_all", full)
+        broken.setattr(world.services.trail, "submit", full)
         with pytest.raises(TrailUnavailableError):
             await recorder.record_retrieval("r1", found)
     await recorder.record_retrieval("r2", found)
