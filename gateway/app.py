@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -89,6 +90,10 @@ DIRECTORY_LOOK_SECONDS = 20.0
 """How often to look whether the directory should be read again."""
 RETENTION_FIRST_SECONDS, RETENTION_LOOK_SECONDS = 600.0, 24 * 3600.0
 """How long after the start, and how often then, entries are removed from the trail whose time is over."""
+_ERASED_LOOK_SECONDS = 0.5
+"""How often to look whether somebody was erased; it is also looked at before anything remembered is used."""
+_PURGE_SECONDS = 3600.0
+"""How often kept texts are looked through; they are kept for days."""
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
@@ -146,6 +151,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             lambda _app: _running(readiness, workers, provider_workers),
             lambda _app: _reading_directory(services),
             lambda _app: _reducing_trail(services),
+            lambda _app: _letting_go(services),
         ],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -217,6 +223,33 @@ async def _reading_directory(services: Services) -> AsyncIterator[None]:
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reading
+
+
+@contextlib.asynccontextmanager
+async def _letting_go(services: Services) -> AsyncIterator[None]:
+    """Forget whom another process erased, and remove texts that were kept for their time."""
+    looking = asyncio.create_task(_let_go_again(services))
+    try:
+        yield
+    finally:
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
+
+
+async def _let_go_again(services: Services) -> None:
+    purged_at = float("-inf")
+    while True:
+        try:
+            services.forget_erased()
+            if time.monotonic() - purged_at >= _PURGE_SECONDS:
+                purged_at = time.monotonic()
+                await asyncio.to_thread(services.purge_kept_texts)
+        except (GatewayError, PoliciesError) as error:
+            _log.warning("kept_texts_not_purged reason=%s", error)  # Ours, without names; tried again in an hour.
+        except Exception:  # noqa: BLE001 - a defect must not end the looking
+            _log.exception("letting_go_defect")
+        await asyncio.sleep(_ERASED_LOOK_SECONDS)
 
 
 async def _read_directory_again(directories: Directories) -> None:

@@ -22,6 +22,10 @@ _BUSY_SECONDS = 15.0
 """How long a writer waits for another process's transaction; the longest of ours is one checkpoint of an ingestion."""
 
 
+_FIRST_TO_OVERWRITE = "0009"
+"""The revision since which every connection overwrites what it deletes."""
+
+
 def open_database(path: Path) -> Engine:
     """Open the database, creating or migrating it as needed.
 
@@ -39,6 +43,7 @@ def open_database(path: Path) -> Engine:
         )
         event.listen(engine, "connect", _prepare_connection)
         event.listen(engine, "begin", _begin)
+        _overwrite_free_pages(engine)
         _migrate(engine, path)
         # Before the transaction: a read within it would fix what it sees, and a write after that may not wait its turn.
         event.listen(engine, "begin", _SchemaGuard(path), insert=True)
@@ -63,7 +68,8 @@ def open_database(path: Path) -> Engine:
 def _prepare_connection(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN itself, so that reads of one session see one state.
     write_ahead(connection, _BUSY_SECONDS)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+    # What is deleted is overwritten, so that erasing somebody leaves nothing of them in free pages.
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -128,6 +134,16 @@ def _alembic(connection: Any = None) -> AlembicConfig:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     return config
+
+
+def _overwrite_free_pages(engine: Engine) -> None:
+    """Write the whole file anew where it is of a version that left in free pages what was deleted."""
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current < _FIRST_TO_OVERWRITE:
+        with engine.connect() as connection:
+            raw: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+            raw.execute("VACUUM")
 
 
 def _migrate(engine: Engine, path: Path) -> None:

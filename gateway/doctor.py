@@ -21,8 +21,11 @@ import msgspec
 from gateway.audit.places import copied_to_files, newest_kept
 from gateway.config import Config, is_loopback
 from gateway.errors import DatabaseUnusableError, translate
+from gateway.ledger import Step
 from gateway.services import Services, require_part
 from models.errors import ModelsError
+from policies.audit.events import SubjectErased
+from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.sinks.options import FileSink, HttpSink, Sink
 from policies.audit.verifier import verify
 from policies.egress import host_of, is_never_connected
@@ -287,6 +290,22 @@ def _trail(services: Services) -> Finding:
     return _ok(f"{report.entries} entries, all as written up to the checkpoint of {kept.checkpoint.at}")
 
 
+def _erasures(services: Services) -> Iterator[Finding]:
+    """Whether everybody who was to be erased is gone."""
+    unfinished, lines = services.ledger.unfinished(), services.ledger.lines()
+    newest = read_entries(services.trail_place, EntryQuery(kind=SubjectErased.kind, limit=1))
+    if newest and newest[0].event["ledger"] > len(lines):
+        detail = f"The trail tells of erasure {newest[0].event['ledger']}, and the ledger ends at {len(lines)}"
+        yield Level.FAIL, detail, f"Restore {services.home.erasures}: without it the erased come back with a backup."
+    elif unfinished:
+        tokens = ", ".join(line.token for line in unfinished)
+        detail = f"{len(unfinished)} erasures were begun and not completed: {tokens}"
+        yield Level.FAIL, detail, "muniment erase --resume"
+    else:
+        done = sum(line.step is Step.DONE for line in lines)
+        yield _ok(f"{done} erasures in the ledger, all of them completed")
+
+
 def _copies(services: Services) -> Iterator[Finding]:
     """Which places have the newest checkpoint; each is given it now, if it lacks it."""
     _ = services.trail
@@ -379,6 +398,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("policies", _policies),
     ("trail", _trail),
     ("copies", _copies),
+    ("erasures", _erasures),
     ("models", _models),
     ("index", _index),
     ("sources", _sources),

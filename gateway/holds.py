@@ -152,6 +152,15 @@ class Holds:
         """Whether something must be kept now; people are given by their tokens. For many questions: `covered`."""
         return self.covered().covers(subject, conversation, request)
 
+    def explain(self, held: Collection[tuple[HoldKind, str]]) -> str:
+        """Why something is kept that is under these holds, for whoever wanted it gone."""
+        wanted = {(kind.value, target) for kind, target in held}
+        with Session(self._database) as session:
+            rows = session.exec(select(HoldRow).where(col(HoldRow.ended_at).is_(None)).order_by(col(HoldRow.at)))
+            views = [self._view(row) for row in rows if (row.kind, row.target) in wanted]
+        told = "; ".join(f"hold {one.id} of {one.by} since {one.at:%Y-%m-%d}: {one.reason}" for one in views)
+        return f"A legal hold keeps it: {told}. Nothing was erased; `muniment hold end HOLD` ends one."
+
     def _row(self, id_: str) -> HoldRow:
         with Session(self._database) as session:
             row = session.get(HoldRow, id_)

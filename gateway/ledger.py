@@ -62,7 +62,7 @@ class Ledger:
 
     def __init__(self, path: Path, keys: Keys) -> None:
         self._path = path
-        self._key = keys.derive("erasure-ledger")
+        self._key = keys.lasting("erasure-ledger")
         self._read: tuple[Stamp, tuple[LedgerLine, ...]] = (None, ())
 
     @property
@@ -111,9 +111,31 @@ class Ledger:
                     raise LedgerUnusableError(message)
                 os.fsync(file)
         except OSError as error:
-            message = f"The ledger of erasures {self._path} cannot be written: {error.strerror}. Nothing was erased."
+            so = "Nothing was erased." if step is Step.BEGUN else "Mend that, then run `muniment erase --resume`."
+            message = f"The ledger of erasures {self._path} cannot be written: {error.strerror}. {so}"
             raise LedgerUnusableError(message) from error
         return made
+
+    def adopt(self, other: Path) -> int:
+        """Take over a ledger of this installation that knows more, kept apart from a backup; returns how many lines.
+
+        Raises:
+            LedgerUnusableError: It was altered, is another installation's, or went another way than this one.
+        """
+        try:
+            content = other.read_bytes()
+            lines, sound = self._checked(content)
+            ours = self.lines()
+            if lines[: len(ours)] != ours:
+                message = f"{other} does not begin with the ledger that is here, {self._path}. Nothing was changed."
+                raise LedgerUnusableError(message)
+            with self._locked() as file:
+                os.pwrite(file, content[:sound], 0)
+                os.fsync(file)
+        except OSError as error:
+            message = f"The ledger {other} cannot be taken over: {error.strerror}."
+            raise LedgerUnusableError(message) from error
+        return len(lines)
 
     def _line(
         self,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextvars import ContextVar
 
-from gateway.subjects import Subjects
+from gateway.subjects import Since, Subjects
 from policies.audit.events import (
     ConversationRead,
     Event,
@@ -85,6 +85,10 @@ class Recorder:
             TrailUnavailableError: The database cannot be read or written.
         """
         return self._subjects.tokens([name])[name]
+
+    def erasures_so_far(self) -> Since:
+        """How far erasures have come: what is answered from now on is kept only if nobody is erased meanwhile."""
+        return self._subjects.since()
 
     def nobody(self, name: str) -> str:
         """What entries hold of a name that is no user's: a keyed digest, since anybody may have typed anything."""

@@ -24,6 +24,7 @@ from gateway.chat.store import Conversations
 from gateway.config import Config, Home, load_config, site_redaction
 from gateway.contexts import Networks
 from gateway.database import open_database
+from gateway.erasure import Erasures, ForgottenPeople
 from gateway.errors import DatabaseUnusableError
 from gateway.holds import Holds
 from gateway.identity.callers import Callers
@@ -60,7 +61,7 @@ from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.events import PolicyRefused
 from policies.audit.places import TrailPlace
-from policies.audit.reader import Entry
+from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
 from policies.audit.store import Trail
@@ -420,7 +421,10 @@ class Services:
         key = self.keys.lasting("document-identity")
         read_with = [self.config.models.embedder, *self.config.models.recognisers, self.site_redaction.digest]
         models = "/".join(filter(None, read_with))
-        return Ingestion(self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models)
+        forgotten = ForgottenPeople(lambda: self.database, self.ledger, self.subjects, self.keys)
+        return Ingestion(
+            self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models, forgotten
+        )
 
     @cached_property
     def sources(self) -> Sources:
@@ -471,6 +475,46 @@ class Services:
         )
 
     @cached_property
+    def remembering_engine(self) -> RememberingEngine:
+        """Forgets when somebody is erased."""
+        seconds = self.config.answers.remembered_seconds
+        return RememberingEngine(self.engine, seconds, since=lambda: self.ledger.stamp)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        return Erasures(
+            database=self.database,
+            recorder=self.recorder,
+            subjects=self.subjects,
+            holds=self.holds,
+            conversations=self.conversations,
+            kept=self.kept_texts,
+            ledger=self.ledger,
+            keys=self.keys,
+            index_files=self.index_files,
+            failures_under=self.password_sign_in.name_digest,
+            asker_of=self._asker_of,
+            settings=lambda: self.home.config_file.read_text(encoding="utf-8"),
+        )
+
+    def forget_erased(self) -> None:
+        """Let go of everything in memory of whoever was erased since the last time; costs a look at a file."""
+        self.subjects.forget_if_due()
+        if "remembering_engine" in self.__dict__:
+            self.remembering_engine.forget_if_due()
+
+    def purge_kept_texts(self) -> int:
+        """Remove the texts that were kept for their time; returns how many."""
+        return self.kept_texts.purge(self.config.audit.texts_kept_days, self.clock.now())
+
+    def _asker_of(self, request: str) -> str:
+        """Who made a request, by what the trail calls them; empty where it holds no such request."""
+        found = (
+            entry.event.get("principal", "") for entry in read_entries(self.trail_place, EntryQuery(request=request))
+        )
+        return next((str(token) for token in found if token), "")
+
+    @cached_property
     def conversations(self) -> Conversations:
         return Conversations(self.database, self.keys, self.subjects)
 
@@ -485,7 +529,7 @@ class Services:
             retriever=self.retriever,
             redactor=self.redactor,
             authorizer=self.authorizer,
-            engine=RememberingEngine(self.engine, self.config.answers.remembered_seconds),
+            engine=self.remembering_engine,
             recorder=self.recorder,
             conversations=self.conversations,
             kept=self.kept_texts if self.config.audit.texts_kept_days else None,

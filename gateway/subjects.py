@@ -10,12 +10,14 @@ import hmac
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Column, Engine, LargeBinary
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from gateway.errors import DatabaseBusyError, DatabaseUnusableError, LedgerUnusableError
+from gateway.errors import ConflictError, DatabaseBusyError, DatabaseUnusableError, LedgerUnusableError
 from gateway.identity.store import UserRow
 from gateway.ledger import ErasedKind, Ledger, Stamp
 from policies.audit.people import is_token
@@ -28,6 +30,11 @@ _TOKEN_BYTES = 8
 _UNUSABLE = (DatabaseBusyError, DatabaseUnusableError, LedgerUnusableError, SQLAlchemyError)
 
 
+def new_token() -> str:
+    """What stands for somebody new: random, so that it tells nothing of them."""
+    return f"p{secrets.token_hex(_TOKEN_BYTES)}"
+
+
 class SubjectRow(SQLModel, table=True):
     """A person: their token, a keyed digest to find their name by, their wrapped data key, their sealed name."""
 
@@ -36,6 +43,13 @@ class SubjectRow(SQLModel, table=True):
     name_hmac: str = Field(unique=True)
     key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     name: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """How far erasures had come when somebody began to answer."""
+
+    stamp: Stamp
 
 
 class Subjects:
@@ -53,6 +67,10 @@ class Subjects:
         self._stamp: Stamp = None
         self._token_of: dict[str, str] = {}
         self._name_of: dict[str, str] = {}
+
+    @cached_property
+    def _name_key(self) -> bytes:
+        return self._keys().lasting("subject-names")
 
     def tokens(self, names: Collection[str]) -> Mapping[str, str]:
         """See `Names`. Somebody erased keeps the token they had, as long as nobody makes them a user again.
@@ -94,6 +112,32 @@ class Subjects:
         except (*_UNUSABLE, TrailUnavailableError):
             return {}
 
+    def forget_if_due(self) -> None:
+        """Forget what is remembered where somebody was erased since.
+
+        Raises:
+            TrailUnavailableError: The ledger cannot be looked at.
+        """
+        self._known(())
+
+    def since(self) -> Since:
+        """How far erasures have come now; asked before anything is read that is stored later."""
+        return Since(self._ledger().stamp)
+
+    def require_unchanged(self, since: Since | None) -> None:
+        """See that nobody was erased since then: what was read before may name them, or be theirs.
+
+        Raises:
+            ConflictError: Somebody was.
+        """
+        if since is not None and since != self.since():
+            message = "Somebody was erased while this question was answered, and it may concern them. Ask again."
+            raise ConflictError(message)
+
+    def known(self, session: Session, name: str) -> str | None:
+        """The token of a name, as the session sees it."""
+        return session.exec(select(SubjectRow.token).where(SubjectRow.name_hmac == self.name_hmac(name))).first()
+
     def key(self, session: Session, token: str) -> bytes | None:
         """The data key of a subject, as the session sees it; none where they were erased.
 
@@ -105,8 +149,7 @@ class Subjects:
 
     def name_hmac(self, name: str) -> str:
         """The keyed digest that a name is found by."""
-        key = self._keys().derive("subject-names")
-        return hmac.digest(key, name.encode(errors="surrogatepass"), hashlib.sha256).hex()
+        return hmac.digest(self._name_key, name.encode(errors="surrogatepass"), hashlib.sha256).hex()
 
     def _known(self, names: Iterable[str]) -> dict[str, str]:
         """The tokens of these that are remembered; none when somebody was erased since."""
@@ -156,7 +199,7 @@ class Subjects:
             for digest, name in names.items():
                 if name in found:
                     continue
-                token, key = f"p{secrets.token_hex(_TOKEN_BYTES)}", new_key()
+                token, key = new_token(), new_key()
                 sealed = seal_with(key, _about_name(token), name.encode(errors="surrogatepass"))
                 wrapped = wrap(self._keys(), _about_key(token), key)
                 session.add(SubjectRow(token=token, name_hmac=digest, key=wrapped, name=sealed))

@@ -28,10 +28,19 @@ class RememberingEngine:
         engine: Asked where nothing is remembered.
         seconds: How long a reply is remembered; 0 remembers nothing.
         clock: Seconds that only grow.
+        since: Something that changes when all that is remembered must be forgotten.
     """
 
-    def __init__(self, engine: Engine, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        since: Callable[[], object] = lambda: None,
+    ) -> None:
         self._engine = engine
+        self._since = since
+        self._seen = since()
         self._seconds = seconds
         self._clock = clock
         self._lock = threading.Lock()
@@ -79,9 +88,18 @@ class RememberingEngine:
         """See `models.engine.Engine`."""
         return await self._engine.health()
 
+    def forget_if_due(self) -> None:
+        """Forget everything where something changed since the last time."""
+        now = self._since()
+        with self._lock:
+            if now != self._seen:
+                self._seen = now
+                self._remembered.clear()
+
     def _recall(self, key: bytes | None) -> _Said | None:
         if key is None or not self._seconds:
             return None
+        self.forget_if_due()
         with self._lock:
             at, said = self._remembered.get(key, (float("-inf"), None))
             if self._clock() - at > self._seconds:
@@ -92,6 +110,7 @@ class RememberingEngine:
     def _remember(self, key: bytes | None, said: _Said) -> None:
         if key is None or not self._seconds:
             return
+        self.forget_if_due()
         with self._lock:
             self._remembered[key] = (self._clock(), said)
             self._remembered.move_to_end(key)

@@ -17,6 +17,10 @@ class EgressRefusedError(PoliciesError):
     """A connection leads where nothing may connect: the operator corrects the host that is named; it was not made."""
 
 
+class ErasedValueError(PoliciesError):
+    """A value of somebody to be erased cannot be looked for: the operator writes more of it; nothing was erased."""
+
+
 class KeysUnusableError(PoliciesError):
     """The installation's keys are missing, exposed or damaged: the operator restores them; nothing runs without."""
 

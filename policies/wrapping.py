@@ -13,6 +13,7 @@ from policies.errors import VaultUnreadableError
 from policies.keys import Keys
 
 _WRAPPED, _SEALED = b"\x01", b"\x01"
+_PURPOSE = "data-keys"
 _MASTER_ID_BYTES = 8
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -23,32 +24,37 @@ def new_key() -> bytes:
     return os.urandom(_KEY_BYTES)
 
 
-def master_id(keys: Keys) -> bytes:
-    """Which master key this is: derived from it, so it tells nothing of it."""
-    return keys.derive("master-id", _MASTER_ID_BYTES)
-
-
 def wrap(keys: Keys, about: str, data: bytes) -> bytes:
     """Encrypt under the installation's master key: a version, which master key, a nonce, ciphertext and tag."""
-    head = _WRAPPED + master_id(keys)
-    return head + _encrypted(_wrapping_key(keys), head + about.encode(), data)
+    head = _WRAPPED + bytes.fromhex(keys.master_id)
+    return head + _encrypted(keys.derive(_PURPOSE), head + about.encode(), data)
 
 
 def unwrap(keys: Keys, about: str, wrapped: bytes) -> bytes:
-    """What `wrap` encrypted.
+    """What `wrap` encrypted, under whichever of the masters that are here.
 
     Raises:
-        VaultUnreadableError: It is damaged, about something else, or of another installation or master key.
+        VaultUnreadableError: It is damaged, about something else, or of another installation or a master that is gone.
     """
     head, rest = wrapped[: 1 + _MASTER_ID_BYTES], wrapped[1 + _MASTER_ID_BYTES :]
-    if head[:1] != _WRAPPED:
+    if head[:1] != _WRAPPED or wrapped_by(wrapped) not in keys.masters:
         raise _unreadable(about)
-    return _decrypted(_wrapping_key(keys), head + about.encode(), rest, about)
+    key = keys.derive(_PURPOSE, master=wrapped_by(wrapped))
+    return _decrypted(key, head + about.encode(), rest, about)
 
 
-def wrapped_by(wrapped: bytes) -> bytes:
-    """The `master_id` of the key that wrapped this."""
-    return wrapped[1 : 1 + _MASTER_ID_BYTES]
+def rewrap(keys: Keys, about: str, wrapped: bytes) -> bytes:
+    """The same under the master that wraps now; as it is where that wrapped it.
+
+    Raises:
+        VaultUnreadableError: As in `unwrap`.
+    """
+    return wrapped if wrapped_by(wrapped) == keys.master_id else wrap(keys, about, unwrap(keys, about, wrapped))
+
+
+def wrapped_by(wrapped: bytes) -> str:
+    """The id of the master that wrapped this, as `Keys.master_id` gives it."""
+    return wrapped[1 : 1 + _MASTER_ID_BYTES].hex()
 
 
 def seal_with(key: bytes, about: str, data: bytes) -> bytes:
@@ -65,10 +71,6 @@ def open_with(key: bytes, about: str, sealed: bytes) -> bytes:
     if sealed[:1] != _SEALED:
         raise _unreadable(about)
     return _decrypted(key, _SEALED + about.encode(), sealed[1:], about)
-
-
-def _wrapping_key(keys: Keys) -> bytes:
-    return keys.derive("data-keys")
 
 
 def _encrypted(key: bytes, bound_to: bytes, data: bytes) -> bytes:

@@ -23,7 +23,7 @@ from retrieval.labels import CorpusState, corpus_state
 from retrieval.layers import Layer, whole
 from retrieval.quarantine import Quarantine
 from retrieval.ranking import Candidate, rank
-from retrieval.segment_files import IndexFiles
+from retrieval.segment_files import IndexFiles, PurgedError
 from retrieval.segments import Rows, Vectors
 from retrieval.sessions import batched
 from retrieval.tables import DocumentRow, PassageRow
@@ -79,6 +79,7 @@ class PassageIndex:
         self._merging = threading.Lock()  # Held while layers are merged, which takes long.
         self._merged: frozenset[int] = frozenset()  # Identities of the segments that are being merged.
         self._not_before = 0.0
+        self._generation = self._files_generation()
 
     def search(
         self, question: str, vector: Vectors, label_ids: Collection[int], among: Collection[str] | None = None
@@ -102,10 +103,17 @@ class PassageIndex:
         """
         state = self._changes.marks().corpus
         epoch = state.epoch if state == self._snapshot.state else self._take_in()
-        if _is_due(self._snapshot.layers) and time.monotonic() >= self._not_before:
+        if self._wants_merge() and time.monotonic() >= self._not_before:
             self._not_before = time.monotonic() + 1
             threading.Thread(target=self._merge_quietly, name="index-merge", daemon=True).start()
         return epoch
+
+    def _wants_merge(self) -> bool:
+        """Whether merging pays, or must be because what is dead is to be nowhere any more."""
+        return _is_due(self._snapshot.layers) or self._files_generation() != self._generation
+
+    def _files_generation(self) -> str:
+        return self._files.generation if self._files else ""
 
     def _take_in(self) -> int:
         # The session begins once it is our turn: what others took in meanwhile must not look undone.
@@ -141,25 +149,31 @@ class PassageIndex:
             self._merge_all()
 
     def _merge_all(self) -> None:
+        generation = self._files_generation()
+        if generation != self._generation:
+            self._take_in()  # What was purged is dead from now on, and so in nothing that is merged.
         try:
             with self._changing:
                 layers = self._snapshot.layers
                 self._merged = frozenset(id(layer.segment) for layer in layers)
             if layers:
-                self._put_in_place(layers, *self._merge(layers))
+                self._put_in_place(layers, *self._merge(layers, generation), generation)
+            else:
+                self._generation = generation
         finally:
             self._merged = frozenset()
 
-    def _merge(self, layers: Sequence[Layer]) -> tuple[Layer, Merged]:
+    def _merge(self, layers: Sequence[Layer], generation: str) -> tuple[Layer, Merged]:
         if self._files is None:
             merged = merge(layers, self._dimensions)
             return whole(merged.segment), merged
-        with self._files.new_segment() as new:
+        with self._files.current(generation), self._files.new_segment() as new:
             merged = merge(layers, self._dimensions, new.allocate)
             return whole(self._files.finish(new, merged.segment.shape)), merged
 
-    def _put_in_place(self, before: Sequence[Layer], layer: Layer, merged: Merged) -> None:
+    def _put_in_place(self, before: Sequence[Layer], layer: Layer, merged: Merged, generation: str) -> None:
         with self._changing:
+            self._generation = generation
             state, now = self._snapshot
             left = {id(layer.segment): layer for layer in now}
             for old, new_rows in zip(before, merged.new_rows, strict=True):
@@ -173,7 +187,7 @@ class PassageIndex:
         state, layers = self._snapshot
         with Session(self._database) as session:
             if self._files is not None and corpus_state(session) == state:
-                self._files.write(state, self._made_with, self._dimensions, layers)
+                self._files.write(state, self._made_with, self._dimensions, layers, self._generation)
 
     def _merge_quietly(self) -> None:
         """In the background: what fails is tried again later, and costs only room and time meanwhile."""
@@ -181,6 +195,8 @@ class PassageIndex:
             return
         try:
             self._merge_all()
+        except PurgedError:
+            _log.info("index_purged; it is merged again")
         except (OSError, MemoryError) as error:
             self._not_before = time.monotonic() + _RETRY_SECONDS
             _log.warning("index_merge_failed reason=%s", error)
@@ -193,7 +209,7 @@ class PassageIndex:
         Raises:
             OSError: There is no room for it; the one kept before is left.
         """
-        if _is_due(self._snapshot.layers):
+        if self._wants_merge():
             self.merge()
         else:
             self._write()
@@ -203,7 +219,9 @@ class PassageIndex:
 
         It may also be of `ancestor`, a state that this process has seen the database in; `refresh` takes in the rest.
         """
+        generation = self._files_generation()
         with self._changing, Session(self._database) as session:
+            self._generation = generation
             states = {corpus_state(session)} | ({ancestor} if ancestor else set())
             kept = self._files.read(states, self._made_with, self._dimensions) if self._files else None
             self._snapshot = _Snapshot(_NOTHING, ()) if kept is None else _Snapshot(kept[0], tuple(kept[1]))
@@ -211,8 +229,9 @@ class PassageIndex:
 
     def rebuild(self) -> int:
         """Forget everything and read the database anew; returns the number of passages."""
+        generation = self._files_generation()
         with self._changing:
-            self._snapshot = _Snapshot(_NOTHING, ())
+            self._snapshot, self._generation = _Snapshot(_NOTHING, ()), generation
             self._take_in()
             return len(self)
 

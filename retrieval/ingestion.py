@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Ups
 from connectors.errors import ConnectorError
 from models.embedder import Embedder
 from policies.errors import RedactionFailedError, TextTooLongError
+from policies.redaction.erased import Erased
 from policies.redaction.finder import Finder
 from retrieval.chunks import Chunk, chunk, index_text
 from retrieval.documents import (
@@ -34,6 +36,7 @@ from retrieval.documents import (
     remove_document,
     write_document,
 )
+from retrieval.erasure import NOBODY, Forgotten, left_out, masked_upsert, reported, without_people
 from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
 from retrieval.flags import RULES, Flag, passage_flags
@@ -95,9 +98,10 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What all steps of a run share."""
+    """What all steps of a run share; `left_out` are documents whose own names name somebody who was erased."""
 
     parser: Parser
+    left_out: set[str]
     report: SyncReport
     on_progress: Callable[[SyncReport], None]
 
@@ -119,10 +123,10 @@ class Ingestion:
     """Reads sources into the database. One run per source at a time, whatever the process.
 
     `new_parser` gives what one run parses documents with; `models` names those that documents are read with: after a
-    change, the next run reads everything anew.
+    change, the next run reads everything anew. `forgotten` says who was erased, and must not come back from a source.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what it works with, wired in one place
         self,
         database: Engine,
         embedder: Embedder,
@@ -131,6 +135,7 @@ class Ingestion:
         locks: Path,
         new_parser: Callable[[], AbstractContextManager[Parser]],
         models: str = "",
+        forgotten: Forgotten | None = None,
     ) -> None:
         self._database = database
         self._embedder = embedder
@@ -139,6 +144,7 @@ class Ingestion:
         self._locks = locks
         self._new_parser = new_parser
         self._read_with = f"{_PIPELINE}/{RULES}/{models}"
+        self._forgotten = forgotten or NOBODY
 
     def sync(
         self, source: str, connector: Connector, on_progress: Callable[[SyncReport], None] = lambda _: None
@@ -150,10 +156,10 @@ class Ingestion:
             SyncFailedError: The source cannot be read, or personal data cannot be looked for at all; what was committed
                 before stands.
         """
-        started, began = time.monotonic(), utc_now()
+        started, began, since = time.monotonic(), utc_now(), self._forgotten.stamp()
         report = SyncReport(source)
         with exclusive(self._locks / f"{source}.lock", what=f"source {source}"), self._new_parser() as parser:
-            run = _Run(parser, report, on_progress)
+            run = _Run(parser, set(), report, on_progress)
             cursor = self._begin(source)
             batch = _Batch()
             named: set[str] = set()
@@ -163,12 +169,12 @@ class Ingestion:
                     batch = _Batch()
                 else:
                     batch.take(change)
-                    named.add(change.id)
+                    named |= {change.id, self._id(source, change.id)}
                     report.seen += 1
                     run.progress(getattr(change, "path", ""))
             if cursor is None:
                 self._remove_all_but(source, named, report)
-            self._note_end(source, began, report)
+            self._note_end(source, began, whole=not report.again and self._forgotten.stamp() == since)
         report.took_seconds = time.monotonic() - started
         return report
 
@@ -176,6 +182,8 @@ class Ingestion:
         source, report = run.report.source, run.report
         if batch.upserts:
             self._load_models(source)
+        since, erased = self._forgotten.stamp(), self._forgotten.values()
+        self._leave_out(run, batch, erased)
         known = self._known_digests(source, batch.upserts)
         relabelled: list[Upsert] = []
         parsed: list[ReadDocument] = []
@@ -186,12 +194,15 @@ class Ingestion:
                 continue
             run.progress(upsert.path)
             try:
-                parsed.append(self._parse(run.parser, source, upsert, digest))
+                parsed.append(self._parse(run.parser, source, upsert, digest, erased))
             except UnparsableError as error:
                 batch.skips[upsert.id] = Skip(upsert.id, upsert.path, str(error))
                 report.again += isinstance(error, UnparsableNowError)
         prepared = self._prepare(run, parsed, batch)
         with writing(self._database) as session:
+            if self._forgotten.stamp() != since:
+                message = f"Somebody was erased while source {source} was read. Read it again, so that it is masked."
+                raise SyncFailedError(message)
             if prepared or relabelled or batch.deletes or batch.skips:
                 report.epoch = next_epoch(session)
             for item in prepared:
@@ -200,9 +211,12 @@ class Ingestion:
                 relabel_document(session, self._id(source, upsert.id), source, upsert, report.epoch)
             gone = sorted(batch.deletes | batch.skips.keys())
             report.deleted += sum([remove_document(session, self._id(source, id_), report.epoch) for id_ in gone])
-            note_skips(session, source, [*batch.upserts, *batch.deletes], list(batch.skips.values()))
+            handled = [*batch.upserts, *batch.deletes, *batch.skips]
+            handled += [self._id(source, external) for external in handled]
+            note_skips(session, source, handled, list(batch.skips.values()))
             row = session.get_one(SourceRow, source)
-            row.cursor, row.synced_at = cursor, utc_now()
+            # A cursor may hold names of documents, in a form of its own; without one the next run looks at all of them.
+            row.cursor, row.synced_at = None if run.left_out else cursor, utc_now()
             session.add(row)
             session.commit()
         report.upserted += len(prepared)
@@ -212,6 +226,22 @@ class Ingestion:
         report.flags.update(flag for item in prepared for flags in item.read.flags for flag in flags)
         report.done = report.seen
         run.on_progress(report)
+
+    def _leave_out(self, run: _Run, batch: _Batch, erased: Erased) -> None:
+        """Take out of a batch what cannot be read without naming somebody who was erased, and mask the rest."""
+        source = run.report.source
+        gone = cache(self._forgotten.is_gone)
+        for external, upsert in list(batch.upserts.items()):
+            batch.upserts[external] = masked_upsert(upsert, erased, gone)
+            if skip := left_out(upsert, erased, self._id(source, external)):
+                batch.take(Skip(external, skip.path, skip.reason))
+                run.left_out.add(external)
+        if not erased:
+            return
+        for external, skip in batch.skips.items():
+            batch.skips[external] = reported(skip, erased, self._id(source, external))
+            if batch.skips[external] != skip:
+                run.left_out.add(external)
 
     def _begin(self, source: str) -> str | None:
         """Where to go on; none to read everything.
@@ -256,12 +286,15 @@ class Ingestion:
                     session.delete(row)
             session.commit()
 
-    def _note_end(self, source: str, began: datetime, report: SyncReport) -> None:
-        """A run came to its end: every permission is at least as new as its beginning."""
+    def _note_end(self, source: str, began: datetime, *, whole: bool) -> None:
+        """A run came to its end: every permission is at least as new as its beginning.
+
+        Unless it was whole, with nothing to try again and nobody erased meanwhile, the next one reads everything.
+        """
         with writing(self._database) as session:
             row = session.get_one(SourceRow, source)
             row.access_read_at = began
-            row.read_with = "" if report.again else self._read_with
+            row.read_with = self._read_with if whole else ""
             session.add(row)
             session.commit()
 
@@ -279,8 +312,10 @@ class Ingestion:
         about = f"{self._read_with}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}\0{cuts}"
         return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
 
-    def _parse(self, parser: Parser, source: str, upsert: Upsert, digest: str) -> ReadDocument:
+    def _parse(self, parser: Parser, source: str, upsert: Upsert, digest: str, erased: Erased) -> ReadDocument:
         document = parser.parse(upsert.content, upsert.media_type, upsert.path)
+        if erased:
+            document = without_people(document, erased)
         title = upsert.title or document.title
         chunks: list[Chunk] = []
         parts: list[Matched] = []

@@ -7,6 +7,7 @@ A new state is written beside the old one and put in its place by renaming the m
 any point leaves the old one in use. Processes that still have an old segment mapped keep it until they let go.
 """
 
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -39,6 +40,16 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 _SUFFIX = ".segment"
 _ABANDONED_SECONDS = 3600.0
 """A file no manifest names may be one that another process is still writing; after so long it is a crash's."""
+
+
+_GENERATION, _PURGE_LOCK = "generation", "purge.lock"
+
+
+class PurgedError(OSError):
+    """What was to be written was made before the files were purged: it is made again from the database of now."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ESTALE, "The index was purged; it is made anew from the database")
 
 
 class _Stored(msgspec.Struct, array_like=True, frozen=True):
@@ -104,20 +115,72 @@ class IndexFiles:
         """How much room all files take."""
         return sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())
 
-    def write(self, state: CorpusState, embedder: str, dimensions: int, layers: Sequence[Layer]) -> None:
+    def write(
+        self,
+        state: CorpusState,
+        embedder: str,
+        dimensions: int,
+        layers: Sequence[Layer],
+        generation: str | None = None,
+    ) -> None:
         """Put these layers in place of what was there; segments that are on disk already are not written again.
 
         Raises:
+            PurgedError: They were made of a database of another generation than this one.
             OSError: They could not be written; what was there before is still in use.
         """
-        while True:
-            for layer in layers:
-                self._keep(layer.segment)
-            with self._locked():
-                uses = [_Use(self._stored[layer.segment], _bits(layer)) for layer in layers]
-                if all((self._folder / use.stored.name).exists() for use in uses):
-                    self._swap(_Manifest(state, embedder, dimensions, uses))
-                    return
+        with self.current(self.generation if generation is None else generation):
+            while True:
+                for layer in layers:
+                    self._keep(layer.segment)
+                with self._locked():
+                    uses = [_Use(self._stored[layer.segment], _bits(layer)) for layer in layers]
+                    if all((self._folder / use.stored.name).exists() for use in uses):
+                        self._swap(_Manifest(state, embedder, dimensions, uses))
+                        return
+
+    @property
+    def generation(self) -> str:
+        """Changes when everything here was purged; read before the database is, it tells what may be written here."""
+        try:
+            return (self._folder / _GENERATION).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
+    def purge(self) -> None:
+        """Take every file away, for good: words and vectors of passages stand in them that must be nowhere.
+
+        Nothing that was made of a database of before can be written from now on, by whatever process: see `generation`.
+
+        Raises:
+            OSError: A file could not be removed; purging again may.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._purging(fcntl.LOCK_EX), self._locked():
+            write_atomically(self._folder / _GENERATION, secrets.token_hex(8).encode())
+            for path in self._folder.iterdir():
+                if path.name not in {_GENERATION, _PURGE_LOCK, "lock"}:
+                    path.unlink()
+            flush_folder(self._folder)
+
+    @contextmanager
+    def current(self, generation: str) -> Iterator[None]:
+        """While files are written that were made of a database of this generation; nothing is purged meanwhile.
+
+        Raises:
+            PurgedError: It was purged since.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._purging(fcntl.LOCK_SH):
+            if self.generation != generation:
+                raise PurgedError
+            yield
+
+    @contextmanager
+    def _purging(self, how: int) -> Iterator[None]:
+        with (self._folder / _PURGE_LOCK).open("w") as file:
+            fcntl.flock(file, how)
+            yield
 
     def remove(self) -> None:
         """Take the manifest away, so that the next start makes the index anew."""

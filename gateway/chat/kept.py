@@ -14,9 +14,10 @@ from sqlmodel import Field, Session, SQLModel, col, delete, select
 from gateway.chat.keys import ConversationKeyRow, ConversationKeys
 from gateway.errors import NotFoundError
 from gateway.holds import covered
-from gateway.subjects import Subjects
+from gateway.subjects import Since, Subjects
 from policies.clock import zoned
 from policies.errors import VaultUnreadableError
+from policies.redaction.erased import Erased
 from policies.redaction.vault import Place, seal, unseal
 from retrieval.sessions import batched, writing
 from retrieval.tables import utc_now
@@ -62,15 +63,16 @@ class KeptTexts:
         self._subjects = subjects
         self._keys = ConversationKeys(subjects)
 
-    def store(self, user_id: str, conversation_id: str, request: str, texts: Texts) -> None:
+    def store(self, user_id: str, conversation_id: str, request: str, texts: Texts, since: Since | None = None) -> None:
         """Keep the texts of a request.
 
         Raises:
-            ConflictError: The asker was erased meanwhile.
+            ConflictError: Somebody was erased since then: the asker, or somebody whom the texts may name.
             TrailUnavailableError: What stands for the asker cannot be looked up.
         """
         token = self._subjects.tokens([user_id])[user_id]
         with writing(self._database) as session:
+            self._subjects.require_unchanged(since)
             found = self._keys.read(session, conversation_id)
             key = found[1] if found else self._keys.make(session, token, conversation_id)
             session.add(kept_row(key, token, conversation_id, request, texts))
@@ -102,6 +104,28 @@ class KeptTexts:
         with Session(self._database) as session:
             query = select(KeptTextRow.request).where(KeptTextRow.token == token)
             return list(session.exec(query.order_by(col(KeptTextRow.at), KeptTextRow.request)))
+
+    def forget(self, erased: Erased) -> int:
+        """Put `[erased]` in the place of values in every text that no legal hold covers; returns in how many."""
+        with Session(self._database) as session:
+            requests = list(session.exec(select(KeptTextRow.request)))
+        return sum(self._forget_in(request, erased) for request in requests)
+
+    def _forget_in(self, request: str, erased: Erased) -> bool:
+        with writing(self._database) as session:
+            row = session.get(KeptTextRow, request)
+            found = self._keys.read(session, row.conversation_id) if row else None
+            if row is None or found is None or covered(session).covers(row.token, row.conversation_id, request):
+                return False
+            place = Place(row.token, row.conversation_id, _record(request))
+            texts = msgspec.json.decode(unseal(found[1], place, row.sealed), type=Texts)
+            masked = Texts(erased.masked(texts.question), erased.masked(texts.answer))
+            if masked == texts:
+                return False
+            row.sealed = seal(found[1], place, msgspec.json.encode(masked))
+            session.add(row)
+            session.commit()
+        return True
 
     def purge(self, days: int, now: datetime) -> int:
         """Remove what was kept for longer than so many days, apart from what a legal hold covers; returns how many."""

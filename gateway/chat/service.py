@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from gateway.chat import evidence, prompt
@@ -30,6 +31,7 @@ from gateway.config import AnswerOptions
 from gateway.errors import ConflictError
 from gateway.reading import Reader, Revealed
 from gateway.recording import Recorder, decisions_digest, new_request_id
+from gateway.subjects import Since
 from gateway.texts import require_text
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
@@ -92,6 +94,7 @@ class _Run:
     id: str
     conversation: Conversation
     length: Length
+    since: Since
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
     redactions: Counter[str] = field(default_factory=Counter)
@@ -170,8 +173,9 @@ class Chats:
             return await self._ask(question)
 
     async def _ask(self, question: Question) -> Answer:
+        since = self._recorder.erasures_so_far()
         conversation = await self._conversation(question)
-        run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options))
+        run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options), since)
         intent = self._recorder.submit(self._intent(run))
         try:
             return await self._answer(run, intent)
@@ -366,9 +370,10 @@ class Chats:
             await recorded
             said = Message(Speaker.USER, asked), Message(Speaker.ASSISTANT, text)
             kept = (run.id, texts) if self._kept else None
-            await asyncio.to_thread(self._conversations.append, user, run.conversation, *said, kept=kept)
+            append = partial(self._conversations.append, kept=kept, since=run.since)
+            await asyncio.to_thread(append, user, run.conversation, *said)
         elif self._kept:
-            keeping = asyncio.to_thread(self._kept.store, user, run.conversation.id, run.id, texts)
+            keeping = asyncio.to_thread(self._kept.store, user, run.conversation.id, run.id, texts, run.since)
             await asyncio.gather(recorded, keeping)
         else:
             await recorded

@@ -16,9 +16,11 @@ from sqlmodel import Field, Session, SQLModel, col, func, select
 from gateway.chat.kept import Texts, kept_row
 from gateway.chat.keys import ConversationKeys
 from gateway.errors import ConflictError, NotFoundError
-from gateway.subjects import Subjects
+from gateway.holds import covered
+from gateway.subjects import Since, Subjects
 from models.engine import Speaker
 from policies.keys import Keys
+from policies.redaction.erased import Erased, forget_values
 from policies.redaction.placeholders import Pseudonyms
 from policies.redaction.vault import Place, seal, unseal, unseal_before
 from retrieval.sessions import writing
@@ -101,17 +103,23 @@ class Conversations:
             ]
 
     def append(
-        self, user_id: str, conversation: Conversation, *added: Message, kept: tuple[str, Texts] | None = None
+        self,
+        user_id: str,
+        conversation: Conversation,
+        *added: Message,
+        kept: tuple[str, Texts] | None = None,
+        since: Since | None = None,
     ) -> None:
         """Store new turns, and the conversation itself with its first ones; `kept` is a request and its texts.
 
         Raises:
-            ConflictError: It went on since it was read, in another process, and nothing is stored over that; or the
-                user was erased.
+            ConflictError: It went on since it was read, in another process, and nothing is stored over that; or
+                somebody was erased since then, who may be named in it, or whose it is.
             TrailUnavailableError: What stands for the user cannot be looked up.
         """
         token = self._subjects.tokens([user_id])[user_id]
         with writing(self._database) as session:
+            self._subjects.require_unchanged(since)
             row = session.get(ConversationRow, conversation.id)
             key = self._key(session, token, conversation.id, row)
             place = Place(token, conversation.id, _VAULT)
@@ -135,6 +143,41 @@ class Conversations:
             if kept is not None:
                 session.add(kept_row(key, token, conversation.id, *kept))
             session.commit()
+
+    def forget(self, erased: Erased) -> int:
+        """Put `[erased]` in the place of values in every conversation that no legal hold covers; returns in how many.
+
+        Each is opened, masked and sealed again in a transaction of its own.
+        """
+        with Session(self._database) as session:
+            ids = list(session.exec(select(ConversationRow.id)))
+        return sum(self._forget_in(id_, erased) for id_ in ids)
+
+    def _forget_in(self, conversation_id: str, erased: Erased) -> bool:
+        with writing(self._database) as session:
+            row = session.get(ConversationRow, conversation_id)
+            if row is None:
+                return False
+            found = self._conversation_keys.read(session, row.id)
+            token = found[0] if found else self._subjects.known(session, row.user_id)
+            if token is None or covered(session).covers(subject=token, conversation=row.id):
+                return False
+            opened, rows = self._opener(session, row), _messages(session, row.id)
+            texts = [msgspec.json.decode(opened(str(one.ordinal), one.sealed), type=Message) for one in rows]
+            vault = msgspec.json.decode(opened(_VAULT, row.vault))
+            masked, forgot = [erased.masked(text.text) for text in texts], forget_values(vault, erased)
+            if not forgot and masked == [text.text for text in texts]:
+                return False
+            key = found[1] if found else self._conversation_keys.make(session, token, row.id)
+            place = Place(token, row.id, _VAULT)
+            row.vault = seal(key, place, msgspec.json.encode(vault))
+            session.add(row)
+            for one, text, clean in zip(rows, texts, masked, strict=True):
+                at = replace(place, record=str(one.ordinal))
+                one.sealed = seal(key, at, msgspec.json.encode(Message(text.speaker, clean)))
+                session.add(one)
+            session.commit()
+        return True
 
     def _key(self, session: Session, token: str, conversation_id: str, row: ConversationRow | None) -> bytes:
         """The conversation's key; one of before there were keys gets its own, and is sealed under it from now on."""

@@ -17,11 +17,13 @@ from gateway.audit.schemas import Investigation as Investigation
 from gateway.audit.schemas import InvestigationList as InvestigationList
 from gateway.chat.service import Question as Question
 from gateway.doctor import examine as examine
+from gateway.erasure import Erasure as Erasure
 from gateway.evaluation.access import read_access as read_access
 from gateway.evaluation.questions import load_questions as load_questions
 from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
 from gateway.holds import HoldKind as HoldKind
+from gateway.identity_file import read_identity as read_identity
 from gateway.installation import accept_loss as accept_loss
 from gateway.installation import create_home as create_home
 from gateway.installation import make_missing_parts as make_missing_parts

@@ -165,7 +165,7 @@ class PasswordSignIn:
         self.throttle.give_back(address)
 
     def _count(self, name: str) -> _Attempt:
-        now, digest = self.clock(), self._name_digest(name)
+        now, digest = self.clock(), self.name_digest(name)
         with writing(self._database) as session:
             principal = read_principal(session, name, self._freshness)
             stored = session.get(PasswordRow, name)
@@ -230,9 +230,10 @@ class PasswordSignIn:
         return row
 
     def _forget_failures(self, session: Session, name: str) -> None:
-        session.exec(delete(FailureRow).where(col(FailureRow.name_hmac) == self._name_digest(name)))
+        session.exec(delete(FailureRow).where(col(FailureRow.name_hmac) == self.name_digest(name)))
 
-    def _name_digest(self, name: str) -> str:
+    def name_digest(self, name: str) -> str:
+        """What failures under a name are counted under."""
         return hmac.digest(self._name_key, name.encode(errors="surrogatepass"), hashlib.sha256).hex()
 
 

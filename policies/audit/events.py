@@ -673,6 +673,36 @@ class MasterKeyRotated:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureBegun:
+    """Somebody is about to be erased: `subject` stands for them, `of` is `user` or `person` (whom documents name).
+
+    Without `subject:erased` behind it, it was broken off; `muniment erase --resume` completes it. `reason` is what the
+    operator gave, without names.
+    """
+
+    kind: ClassVar[str] = "erasure:begun"
+    by: Person
+    subject: str
+    of: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectErased:
+    """Nothing is left of somebody but what the trail calls them by.
+
+    `ledger` is their number in the ledger of erasures; `counts` says how much of what was taken out.
+    """
+
+    kind: ClassVar[str] = "subject:erased"
+    by: Person
+    subject: str
+    of: str
+    ledger: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail, and was shown so many `entries`.
 
@@ -742,6 +772,8 @@ Event = (
     | ClockBehind
     | TrailLossAccepted
     | SigningKeyRotated
+    | ErasureBegun
+    | SubjectErased
     | TrailRead
     | TrailReduced
 )

@@ -60,6 +60,7 @@ _BY_VERB = {
     "disabled": _Activity.UPDATE,
     "enabled": _Activity.UPDATE,
     "ended": _Activity.DELETE,
+    "erased": _Activity.DELETE,
     "explained": _Activity.READ,
     "given": _Activity.READ,
     "linked": _Activity.UPDATE,

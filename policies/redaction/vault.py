@@ -7,6 +7,7 @@ the database does not open. Where records and keys are kept is the caller's busi
 Records of before conversations had keys (version 2) are under keys derived from the installation's master key.
 """
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -56,7 +57,11 @@ def unseal_before(keys: Keys, place: Place, sealed: bytes) -> bytes:
     Raises:
         VaultUnreadableError: The record is damaged, of another place or subject, or of another installation.
     """
-    return _unsealed(keys.derive(place.encoded().decode()), place, sealed, _VERSION_BEFORE)
+    for master in keys.masters:  # These records do not say which it was.
+        with contextlib.suppress(VaultUnreadableError):
+            key = keys.derive(place.encoded().decode(), master=master)
+            return _unsealed(key, place, sealed, _VERSION_BEFORE)
+    raise VaultUnreadableError(_message(place))
 
 
 def is_of_before(sealed: bytes) -> bool:

@@ -63,6 +63,9 @@ class QuietRecorder:
     def record_now(self, _event: object) -> None:
         """Nothing is kept."""
 
+    def introduce(self, _names: object) -> None:
+        """Nobody is called anything."""
+
 
 @dataclass
 class Corpus:

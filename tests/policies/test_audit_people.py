@@ -25,9 +25,9 @@ SOMEBODY = "ada.brandt"
 NAME_NOBODY = {
     "action", "address_hmac", "channel", "cited", "conversation", "covers", "decisions_sha256", "document", "documents",
     "error", "expires", "group", "groups", "hold", "issuer", "key_id", "kind", "label", "labels", "method", "model",
-    "model_sha256", "network", "operation", "origin", "output_sha256", "parent", "parts", "passages", "policies",
+    "model_sha256", "network", "of", "operation", "origin", "output_sha256", "parent", "parts", "passages", "policies",
     "policy_revision", "previous", "purpose", "query_hmac", "question_hmac", "reason", "receipt_sha256", "request",
-    "roles", "scopes", "session", "source", "subject_hmac", "target", "type", "version",
+    "roles", "scopes", "session", "source", "subject", "subject_hmac", "target", "type", "version",
 }  # fmt: skip
 """Fields of text that never hold a person's name. A new field is put here, or given the type `Person` or `Owners`."""
 NAME_NOBODY_IN = {

@@ -41,7 +41,7 @@ _LET_THROUGH = "[retrieval]\nquarantine = []\n"
 _WORDS = "amaranth basalt cinnabar dolerite epidote fluorite garnet hornblende".split()
 _TEXT_CHARACTERS = 1500
 _ASKED_CHARACTERS = 6000
-_MAY_CHANGE = {"conversation", "message", "sqlite_sequence"}
+_MAY_CHANGE = {"conversation", "conversation_key", "kept_text", "message", "sqlite_sequence"}
 _MAY_MOVE = {"last_used_at"}
 """When a key was last used."""
 _MAY_BE_RECORDED = {"question:asked", "passages:retrieved", "personal-data:revealed", "answer:given"}
