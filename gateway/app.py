@@ -16,6 +16,7 @@ from litestar.types import Message, Scope
 from gateway.admission import Places
 from gateway.audit.retention import Retention
 from gateway.audit.routes import AUDIT_ROUTES, entry_query, looking
+from gateway.audit.places import export_states
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
@@ -89,6 +90,8 @@ DIRECTORY_LOOK_SECONDS = 20.0
 """How often to look whether the directory should be read again."""
 RETENTION_FIRST_SECONDS, RETENTION_LOOK_SECONDS = 600.0, 24 * 3600.0
 """How long after the start, and how often then, entries are removed from the trail whose time is over."""
+_SENDING_ENDS_SECONDS = 5.0
+"""How long a batch that is under way may take when the service stops; it is sent again at the next start."""
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
@@ -111,6 +114,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
     metrics.watch_copies(lambda: services.copies.health)
+    metrics.watch_exports(lambda: export_states(services.config.audit, services.home))
     metrics.watch_policies(lambda: services.authorizer.health)
     if services.config.ldap.urls:
         metrics.watch_directory(services.directories.state)
@@ -146,6 +150,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             lambda _app: _running(readiness, workers, provider_workers),
             lambda _app: _reading_directory(services),
             lambda _app: _reducing_trail(services),
+            lambda _app: _sending(services),
         ],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -202,6 +207,16 @@ async def _running(readiness: Readiness, *workers: Workers) -> AsyncIterator[Non
         await readiness.stop()
         for threads in workers:
             threads.close()
+
+
+@contextlib.asynccontextmanager
+async def _sending(services: Services) -> AsyncIterator[None]:
+    """Send entries of the trail to other systems, where some are set up."""
+    services.exporters.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(services.exporters.close, _SENDING_ENDS_SECONDS)
 
 
 @contextlib.asynccontextmanager
