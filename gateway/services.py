@@ -226,7 +226,7 @@ class Services:
     @cached_property
     def exporters(self) -> Exporters:
         """No thread runs yet; `serve` alone sends."""
-        return open_exporters(self.config.audit, self.home, self.recorder)
+        return open_exporters(self.config.audit, self.home, self.recorder, self.subjects)
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:

@@ -8,6 +8,7 @@ from gateway.audit.schemas import ExportState
 from gateway.config import AuditOptions, Home
 from gateway.recording import Recorder
 from policies.audit.checkpoints import SignedCheckpoint, last_exported
+from policies.audit.people import Names
 from policies.audit.sinks.copies import Copies, Keeper
 from policies.audit.sinks.exports import Exporter, Exporters
 from policies.audit.sinks.following import last_number
@@ -25,7 +26,7 @@ def open_copies(options: AuditOptions, home: Home) -> Copies:
     return Copies(keepers, options.require_copy_seconds)
 
 
-def open_exporters(options: AuditOptions, home: Home, recorder: Recorder) -> Exporters:
+def open_exporters(options: AuditOptions, home: Home, recorder: Recorder, names: Names) -> Exporters:
     """All places that entries are sent to. Nothing is sent before `start`."""
     return Exporters(
         [
@@ -35,6 +36,7 @@ def open_exporters(options: AuditOptions, home: Home, recorder: Recorder) -> Exp
                 PositionFile(home.exports, export.name),
                 home.trail,
                 recorder.record_now,
+                names,
             )
             for export in options.exports
         ]

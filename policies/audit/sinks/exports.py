@@ -17,6 +17,7 @@ import msgspec
 from policies.audit.chain import timestamp
 from policies.audit.events import Event, ExportSent
 from policies.audit.formats import is_failure, record
+from policies.audit.people import Names
 from policies.audit.places import TrailPlace
 from policies.audit.reader import Entry
 from policies.audit.sinks.backoff import Backoff
@@ -40,9 +41,6 @@ _TURN_SECONDS = 5.0
 """How often to look whether the process that sends has gone."""
 _TOLD_EVERY = timedelta(days=1)
 
-Shown = Callable[[Entry], Entry]
-"""How an entry is shown to another system: with names in place of what the trail holds for them, for one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -63,7 +61,7 @@ class Exporter:
         position: PositionFile,
         trail: TrailPlace,
         tell: Callable[[Event], object],
-        shown: Shown = lambda entry: entry,
+        names: Names | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self.name = export.name
@@ -72,7 +70,7 @@ class Exporter:
         self._position_file = position
         self._trail = trail
         self._tell = tell
-        self._shown = shown
+        self._names = names if export.names else None
         self._backoff = backoff or Backoff()
         self._closing = threading.Event()
         self._failing = False
@@ -161,7 +159,7 @@ class Exporter:
             TrailContradictsError: The trail is not what was sent from.
         """
         most = position.sending - position.at if position.sending else _MOST_TOGETHER
-        stretch = read_after(self._trail, position, most)
+        stretch = read_after(self._trail, position, most, self._names)
         if position.sending and (not stretch.rows or stretch.rows[-1].id != position.sending):
             raise TrailContradictsError(contradiction(f"entry {position.sending}, which was being sent, is gone"))
         return self._batch(position, stretch) if stretch.rows else None
@@ -187,7 +185,7 @@ class Exporter:
     def _line(self, entry: Entry, log: str) -> Line:
         most = self._export.most_bytes - _HEAD_BYTES if isinstance(self._export, SyslogExport) else None
         severity = Severity.WARNING if is_failure(entry.kind) else Severity.NOTICE
-        return Line(record(self._shown(entry), log, self._export.format, most), entry.at, entry.kind, severity)
+        return Line(record(entry, log, self._export.format, most), entry.at, entry.kind, severity)
 
     def _daily(self, position: Position) -> Position:
         due = datetime.now(UTC) - self._told_at > _TOLD_EVERY

@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import dataclass
 
+from policies.audit.people import Names
 from policies.audit.places import TrailPlace, open_to_read, unreadable
 from policies.audit.reader import Entry, read_on
 from policies.audit.sinks.positions import Position
@@ -27,8 +28,8 @@ class Stretch:
     entries: list[Entry]
 
 
-def read_after(place: TrailPlace, position: Position, limit: int) -> Stretch:
-    """At most `limit` entries after a position, oldest first and without a gap.
+def read_after(place: TrailPlace, position: Position, limit: int, names: Names | None = None) -> Stretch:
+    """At most `limit` entries after a position, oldest first and without a gap; people are called by `names`.
 
     Raises:
         TrailContradictsError: What stands at the position is not what stood there, or entries are missing.
@@ -44,7 +45,7 @@ def read_after(place: TrailPlace, position: Position, limit: int) -> Stretch:
         raise TrailContradictsError(contradiction(f"entry {gap} of it is missing"))
     if not following:
         return Stretch(log, [], [])
-    _, entries = read_on(place, position.at, len(following))
+    _, entries = read_on(place, position.at, len(following), names)
     return Stretch(log, following, [entry for entry in entries if entry.id <= following[-1].id])
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -344,6 +344,34 @@ def test_records_for_syslog_keep_within_its_length(trail: Trail, trail_file: Pat
     assert len(long.text) < 2048 - 512
     assert format_ is Format.CEF or "truncated" in long.text, "CEF has limits of its own"
     assert "truncated" not in short.text
+
+
+class Known:
+    """Knows one person."""
+
+    def tokens(self, names: Collection[str]) -> Mapping[str, str]:
+        return dict.fromkeys(names, "p" + "0" * 16)
+
+    def find(self, name: str) -> str | None:
+        return None
+
+    def names(self, tokens: Collection[str]) -> Mapping[str, str]:
+        return dict.fromkeys(tokens, "ada")
+
+
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_names_are_sent_only_where_they_are_asked_for(trail_file: Path, keys: Keys, *, asked_for: bool) -> None:
+    place, known = Place(), Known()
+    with Trail.open(trail_file, keys, names=known) as trail:
+        write(trail, 1)
+        position = PositionFile(trail_file.parent / "exports", "siem")
+        made = Exporter(web(names=asked_for), place, position, trail_file, lambda _: None, known)
+        made.start()
+        until(lambda: position.read().at == 1)
+        made.stop()
+        made.join(WAIT_SECONDS)
+    [[line]] = place.batches
+    assert json.loads(line.text)["event"]["principal"] == ("ada" if asked_for else "p" + "0" * 16)
 
 
 def test_positions_are_kept_as_they_were(tmp_path: Path) -> None:
