@@ -15,6 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
 from gateway.admission import Places
+from gateway.audit.places import export_states
 from gateway.audit.retention import Retention
 from gateway.audit.routes import AUDIT_ROUTES, entry_query, looking
 from gateway.chat.admission import Admission
@@ -94,6 +95,8 @@ _ERASED_LOOK_SECONDS = 0.5
 """How often to look whether somebody was erased; it is also looked at before anything remembered is used."""
 _PURGE_SECONDS = 3600.0
 """How often kept texts are looked through; they are kept for days."""
+_SENDING_ENDS_SECONDS = 5.0
+"""How long a batch that is under way may take when the service stops; it is sent again at the next start."""
 _SHUTDOWN_SECONDS = 20
 """How long running answers may take to end when the service stops."""
 
@@ -116,6 +119,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     provider_workers = Workers()
     metrics.watch_sources(services.sources.listed)
     metrics.watch_copies(lambda: services.copies.health)
+    metrics.watch_exports(lambda: export_states(services.config.audit, services.home))
     metrics.watch_policies(lambda: services.authorizer.health)
     if services.config.ldap.urls:
         metrics.watch_directory(services.directories.state)
@@ -152,6 +156,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             lambda _app: _reading_directory(services),
             lambda _app: _reducing_trail(services),
             lambda _app: _letting_go(services),
+            lambda _app: _sending(services),
         ],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -208,6 +213,16 @@ async def _running(readiness: Readiness, *workers: Workers) -> AsyncIterator[Non
         await readiness.stop()
         for threads in workers:
             threads.close()
+
+
+@contextlib.asynccontextmanager
+async def _sending(services: Services) -> AsyncIterator[None]:
+    """Send entries of the trail to other systems, where some are set up."""
+    services.exporters.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(services.exporters.close, _SENDING_ENDS_SECONDS)
 
 
 @contextlib.asynccontextmanager

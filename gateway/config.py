@@ -16,7 +16,7 @@ import platformdirs
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
 from policies.audit.classes import FEWEST_DAYS, EntryClass
-from policies.audit.sinks.options import FileSink, Sink
+from policies.audit.sinks.options import Export, FileSink, Sink
 from policies.errors import RedactionSettingsError
 from policies.redaction.options import RedactionOptions
 from policies.redaction.site import SiteRedaction, read_site
@@ -126,7 +126,8 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `checkpoint_file` is one such place, `copies` are further ones, each written as a section [[audit.copies]] with
     `name` and `kind` ("file", "syslog", "http"). Nothing is answered once none of them has taken a checkpoint for
-    `require_copy_seconds` (0: that does not matter).
+    `require_copy_seconds` (0: that does not matter). `exports` are places that entries are sent to while `serve` runs,
+    sections [[audit.exports]] written likewise, with `format` ("json", "cef" or "ocsf").
     What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
 
     An auditor's investigation lasts `investigation_hours` at most. With `reason_at_command_line`, commands that read
@@ -153,10 +154,12 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     texts_kept_days: Annotated[int, msgspec.Meta(ge=0)] = 30
     investigation_hours: _Positive = 24
     reason_at_command_line: bool = False
+    exports: tuple[Export, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
         _require_own_names("copies", [sink.name for sink in self.all_copies])
+        _require_own_names("exports", [export.name for export in self.exports])
         if self.require_copy_seconds and not self.all_copies:
             message = "require_copy_seconds needs a place that checkpoints are copied to"
             raise ValueError(message)
@@ -208,6 +211,7 @@ class Home:
         self.erasures = folder / "data" / "erasures.jsonl"
         self.copies = folder / "data" / "copies"
         self.trail_seen = folder / "trail.seen"
+        self.exports = folder / "data" / "exports"
         self.index = folder / "index"
         self.locks = folder / "locks"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.audit.places import copied_to_files, newest_kept
+from gateway.audit.places import copied_to_files, export_states, newest_kept
 from gateway.config import Config, is_loopback
 from gateway.errors import DatabaseUnusableError, translate
 from gateway.ledger import Step
@@ -26,7 +26,7 @@ from gateway.services import Services, require_part
 from models.errors import ModelsError
 from policies.audit.events import SubjectErased
 from policies.audit.reader import EntryQuery, read_entries
-from policies.audit.sinks.options import FileSink, HttpSink, Sink
+from policies.audit.sinks.options import Export, FileSink, HttpSink, Sink
 from policies.audit.verifier import verify
 from policies.egress import host_of, is_never_connected
 from policies.principals import SEPARATE_ROLES
@@ -41,6 +41,8 @@ _NO_DISK_BYTES = 200 * 10**6
 _KEEP_CHECKPOINTS = "Set audit.checkpoint_file to a file on another machine or volume, so that a cut trail is noticed."
 _HELD_ELSEWHERE = "whoever keeps its checkpoints can check its end with --checkpoint"
 _COPIES_SECONDS = 15.0
+_MANY_BEHIND = 1000
+"""Entries that another system may lack without a word: they are sent when the service runs again."""
 
 
 class Level(StrEnum):
@@ -320,6 +322,19 @@ def _copies(services: Services) -> Iterator[Finding]:
             yield _ok(f"{health.name} has the newest checkpoint")
 
 
+def _exports(services: Services) -> Iterator[Finding]:
+    """How far other systems have entries; they are sent while the service runs."""
+    for state in export_states(services.config.audit, services.home):
+        if state.error:
+            detail = f"{state.name} lacks {state.behind} entries since {state.failing_since:%Y-%m-%d %H:%M:%S} UTC: "
+            yield Level.FAIL, detail + state.error, "Mend the cause; what it lacks is sent again by itself."
+        elif state.behind > _MANY_BEHIND:
+            last = f"was last sent some at {state.sent_at:%Y-%m-%d %H:%M:%S} UTC" if state.sent_at else "was sent none"
+            yield Level.WARN, f"{state.name} lacks {state.behind} entries and {last}", "See that `muniment serve` runs."
+        else:
+            yield _ok(f"{state.name} has the entries up to {state.entry}")
+
+
 def _without_a_copy(entries: int, kept_in: Sequence[Path], *, elsewhere: bool) -> Finding:
     """A sound trail whose end nothing here vouches for: no place for that was named, or it holds nothing yet."""
     if elsewhere:
@@ -357,9 +372,11 @@ def _destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
         yield "The audit trail", [config.audit.database]
     if copies := _addresses(config.audit.copies):
         yield "Copying checkpoints", copies
+    if exports := _addresses(config.audit.exports):
+        yield "Sending entries of the trail", exports
 
 
-def _addresses(places: Sequence[Sink]) -> list[str]:
+def _addresses(places: Sequence[Sink | Export]) -> list[str]:
     """Where places of the trail are, those on this machine aside."""
     found = [
         place.url if isinstance(place, HttpSink) else place.host for place in places if not isinstance(place, FileSink)
@@ -399,6 +416,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("trail", _trail),
     ("copies", _copies),
     ("erasures", _erasures),
+    ("exports", _exports),
     ("models", _models),
     ("index", _index),
     ("sources", _sources),

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.audit.schemas import ExportState
 from gateway.chat.schemas import Answer
 from gateway.identity.directories import DirectoryState
 from gateway.policy.current import PolicyHealth
@@ -92,6 +93,10 @@ class Metrics:
         """Tell about the places that checkpoints are copied to."""
         self.registry.register(_CopyCollector(health))
 
+    def watch_exports(self, states: Callable[[], list[ExportState]]) -> None:
+        """Tell about the systems that entries are sent to, read at each collection: another process may send."""
+        self.registry.register(_ExportCollector(states))
+
     def watch_sources(self, listed: Callable[[], list[Source]]) -> None:
         """Tell about the sources, read at each collection: runs happen in other processes too."""
         self.registry.register(_SourceCollector(listed))
@@ -152,6 +157,31 @@ class _CopyCollector(Collector):
             behind.add_metric([health.name], health.behind_since.timestamp() if health.behind_since else 0)
             failing.add_metric([health.name], int(bool(health.detail)))
         yield from (behind, failing)
+
+
+class _ExportCollector(Collector):
+    def __init__(self, states: Callable[[], list[ExportState]]) -> None:
+        self._states = states
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first collection."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """How far each place was sent to, how much waits, and whether it refuses."""
+        sent = GaugeMetricFamily("muniment_export_entry", "The last entry that a place has.", labels=["place"])
+        behind = GaugeMetricFamily("muniment_export_behind", "Entries that a place lacks.", labels=["place"])
+        failing = GaugeMetricFamily("muniment_export_failing", "Whether a place refuses entries.", labels=["place"])
+        try:
+            states = self._states()
+        except Exception as error:  # noqa: BLE001 - a trail that is away must not hide the other measurements.
+            _log.warning("export_metrics_unavailable error=%s", type(error).__name__)
+            return
+        for state in states:
+            sent.add_metric([state.name], state.entry)
+            behind.add_metric([state.name], state.behind)
+            failing.add_metric([state.name], int(bool(state.error)))
+        yield from (sent, behind, failing)
 
 
 class _SourceCollector(Collector):

@@ -15,7 +15,7 @@ from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
 from gateway.audit.investigations import Investigations
-from gateway.audit.places import open_copies
+from gateway.audit.places import open_copies, open_exporters
 from gateway.audit.questions import Questions
 from gateway.audit.retention import Retention
 from gateway.chat.kept import KeptTexts
@@ -64,6 +64,7 @@ from policies.audit.places import TrailPlace
 from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
+from policies.audit.sinks.exports import Exporters
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -230,6 +231,11 @@ class Services:
     def exported_up_to(self) -> int | None:
         """The last entry that every configured export has taken; None where there is none."""
         return None
+
+    @cached_property
+    def exporters(self) -> Exporters:
+        """No thread runs yet; `serve` alone sends."""
+        return open_exporters(self.config.audit, self.home, self.recorder, self.subjects)
 
     @cached_property
     def authorizer(self) -> CurrentPolicies:

@@ -45,6 +45,10 @@ class RedactionSettingsError(PoliciesError):
     """What a site's settings say of redaction cannot be used: the operator corrects it; nothing starts before."""
 
 
+class StampRefusedError(PoliciesError):
+    """A time stamp was not given, or does not hold: it is asked for again later, or not relied on."""
+
+
 class TextTooLongError(RedactionFailedError):
     """A text is longer than is ever searched for personal data: it is split or left out; trying again is of no use."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.audit.exchanges import Exchange
 from gateway.audit.timeline import Group
+from policies.audit.formats import Format
 from policies.audit.reader import Entry
 
 
@@ -26,6 +27,19 @@ class AuditEntry(msgspec.Struct, frozen=True):
     def of(cls, entry: Entry) -> Self:
         """The entry as it stands in the trail."""
         return cls(entry.id, entry.at, entry.kind, entry.event, entry.writer, entry.seq, entry.hash)
+
+
+class ExportState(msgspec.Struct, frozen=True):
+    """How a place that entries are sent to does: the last entry it acknowledged, and how many there are after it."""
+
+    name: str
+    kind: str
+    format: Format
+    entry: int
+    behind: int
+    sent_at: datetime | None
+    failing_since: datetime | None
+    error: str
 
 
 class AuditEntries(msgspec.Struct, frozen=True):

@@ -180,6 +180,41 @@ def verify(
         raise typer.Exit(FINDINGS)
 
 
+@group.command()
+def exports(
+    context: typer.Context,
+    *,
+    restart: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Send to this place again, from the beginning or behind --after.")
+    ] = None,
+    after: Annotated[int, typer.Option(min=0, help="With --restart: the entry to go on behind.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show the systems that entries are sent to, and how far."""
+    with opened(context) as services:
+        if restart is not None:
+            _restart(services, restart, after)
+        states = product.export_states(services.config.audit, services.home)
+    if as_json:
+        show_json(states)
+        return
+    columns = ("name", "kind", "format", "at entry", "behind", "sent (UTC)", "failing since", "last error")
+    rows = [
+        (one.name, one.kind, one.format.value, one.entry, one.behind, one.sent_at, one.failing_since, one.error or None)
+        for one in states
+    ]
+    show_table(columns, rows, empty="Entries are sent nowhere. The settings name places as [[audit.exports]].")
+
+
+def _restart(services: "product.Services", name: str, after: int) -> None:
+    """Whichever process sends does it, within a second or when it starts."""
+    if name not in {export.name for export in services.config.audit.exports}:
+        message = f"The settings name no export {name}. `muniment audit exports` lists them."
+        raise NotFoundError(message)
+    services.recorder.record_now(product.ExportRestarted(operating_system_user(), name, after))
+    product.PositionFile(services.home.exports, name).ask_restart(after)
+
+
 def _record_verifying(context: typer.Context, report: "VerificationReport", reason: str | None) -> None:
     """Record that the trail was verified, in the installation's own; none is needed to verify a copy elsewhere.
 

@@ -9,6 +9,7 @@ from gateway.app import create_app as create_app
 from gateway.app import server_config as server_config
 from gateway.audit.access import Looking as Looking
 from gateway.audit.places import copied_to_files as copied_to_files
+from gateway.audit.places import export_states as export_states
 from gateway.audit.places import newest_kept as newest_kept
 from gateway.audit.schemas import AuditEntries as AuditEntries
 from gateway.audit.schemas import AuditEntry as AuditEntry
@@ -35,6 +36,7 @@ from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.copying import copy_trail as copy_trail
+from policies.audit.events import ExportRestarted as ExportRestarted
 from policies.audit.events import MasterKeyRotated as MasterKeyRotated
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.formats import record as record
@@ -45,6 +47,7 @@ from policies.audit.reader import EntryQuery as EntryQuery
 from policies.audit.reader import read_entries as read_entries
 from policies.audit.reader import read_on as read_on
 from policies.audit.rotation import rotate_signing_key as rotate_signing_key
+from policies.audit.sinks.positions import PositionFile as PositionFile
 from policies.audit.verifier import VerificationReport as VerificationReport
 from policies.audit.verifier import verify as verify
 from policies.keys import public_keys as public_keys

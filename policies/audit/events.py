@@ -555,6 +555,26 @@ class PolicyRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportRestarted:
+    """Somebody had entries sent to another system again; it begins behind entry `after`."""
+
+    kind: ClassVar[str] = "export:restarted"
+    by: Person
+    sink: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSent:
+    """The entries from `first` to `last` were sent to another system since this was last said; once a day or a run."""
+
+    kind: ClassVar[str] = "export:sent"
+    sink: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class HoldPlaced:
     """Something must be kept from now on; why, is sealed beside it.
 
@@ -765,6 +785,8 @@ Event = (
     | PolicyChanged
     | PolicyExplained
     | PolicyRefused
+    | ExportRestarted
+    | ExportSent
     | HoldPlaced
     | HoldEnded
     | InvestigationOpened

@@ -213,12 +213,12 @@ KINDS = {
         8: "model:selected policy:changed",
     },
     Class.API: {
-        1: "key:created session:begun source:added user:added",
-        2: "answer:given directory:read oversharing:listed personal-data:revealed policy:explained question:asked "
-        "search:asked trail:read",
-        3: "group:nested group:unnested password:changed quarantine:changed source:owners-changed user:disabled "
-        "user:enabled user:groups-changed user:linked user:unlocked",
-        4: "key:revoked session:ended source:removed",
+        1: "hold:placed key:created session:begun source:added user:added",
+        2: "answer:given directory:read export:sent oversharing:listed personal-data:revealed policy:explained "
+        "question:asked search:asked trail:read",
+        3: "export:restarted group:nested group:unnested password:changed quarantine:changed source:owners-changed "
+        "user:disabled user:enabled user:groups-changed user:linked user:unlocked",
+        4: "hold:ended key:revoked session:ended source:removed",
         99: "access:denied sign-in:failed sign-in:locked sync:finished sync:started",
     },
     Class.APPLICATION_ERROR: {

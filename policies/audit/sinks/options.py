@@ -1,6 +1,7 @@
 """The settings of places that the trail and its checkpoints are sent to.
 
-`name` says which place it is in logs, metrics and files; `deadline_seconds` is for one delivery as a whole.
+`name` says which place it is in logs, metrics and files; `deadline_seconds` is for one delivery as a whole. With
+`names` people are called by their names in what is sent, which nobody can erase there; else by the trail's tokens.
 """
 
 from typing import Annotated
@@ -65,18 +66,21 @@ class FileExport(FileSink, frozen=True, kw_only=True, tag="file"):
     """Entries go to a file."""
 
     format: Format = Format.JSON
+    names: bool = False
 
 
 class SyslogExport(SyslogSink, frozen=True, kw_only=True, tag="syslog"):
     """Entries go to a syslog server."""
 
     format: Format = Format.JSON
+    names: bool = False
 
 
 class HttpExport(HttpSink, frozen=True, kw_only=True, tag="http"):
     """Entries go to an address."""
 
     format: Format = Format.JSON
+    names: bool = False
 
 
 Export = FileExport | SyslogExport | HttpExport

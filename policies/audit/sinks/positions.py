@@ -48,6 +48,7 @@ class PositionFile:
         self._folder = folder
         self._path = folder / f"{name}.json"
         self._lock = folder / f"{name}.lock"
+        self._restart = folder / f"{name}.restart"
 
     def read(self) -> Position:
         """What was written last; the beginning where nothing was.
@@ -84,6 +85,36 @@ class PositionFile:
                 os.close(folder)
         except OSError as error:
             raise _unusable(self._path, error) from error
+
+    @property
+    def restart_asked(self) -> int | None:
+        """After which entry somebody asked sending to begin again; none where nobody did.
+
+        Raises:
+            PositionUnreadableError: The request cannot be read.
+        """
+        try:
+            return int(self._restart.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise _unusable(self._restart, error) from error
+
+    def ask_restart(self, after: int) -> None:
+        """Have whichever process sends, now or later, begin again behind an entry.
+
+        Raises:
+            PositionUnreadableError: That cannot be written down.
+        """
+        try:
+            self._make_folder()
+            self._restart.write_text(str(after), encoding="ascii")
+        except OSError as error:
+            raise _unusable(self._restart, error) from error
+
+    def forget_restart(self) -> None:
+        """It was done."""
+        self._restart.unlink(missing_ok=True)
 
     @contextmanager
     def held(self) -> Iterator[bool]:
