@@ -18,6 +18,7 @@ from gateway.audit.investigations import Investigations
 from gateway.audit.places import open_copies
 from gateway.audit.questions import Questions
 from gateway.audit.retention import Retention
+from gateway.audit.reveals import RevealOptions, Reveals
 from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -322,6 +323,24 @@ class Services:
     def investigations(self) -> Investigations:
         most = self.config.audit.investigation_hours
         return Investigations(self.database, self.recorder, self.keys, most, self.clock.now)
+
+    @cached_property
+    def reveals(self) -> Reveals:
+        options = self.config.audit
+        return Reveals(
+            database=self.database,
+            recorder=self.recorder,
+            keys=self.keys,
+            trail=self.home.trail,
+            names=self.subjects,
+            kept=self.kept_texts,
+            principal_of=self.users.principal,
+            authorizer=self.authorizer,
+            options=RevealOptions(
+                timedelta(hours=options.reveal_wait_hours), timedelta(minutes=options.reveal_minutes)
+            ),
+            clock=self.clock.now,
+        )
 
     @cached_property
     def questions(self) -> Questions:

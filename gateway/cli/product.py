@@ -10,11 +10,14 @@ from gateway.app import server_config as server_config
 from gateway.audit.access import Looking as Looking
 from gateway.audit.places import copied_to_files as copied_to_files
 from gateway.audit.places import newest_kept as newest_kept
+from gateway.audit.reveals import Decided as Decided
 from gateway.audit.schemas import AuditEntries as AuditEntries
 from gateway.audit.schemas import AuditEntry as AuditEntry
 from gateway.audit.schemas import ExchangePage as ExchangePage
 from gateway.audit.schemas import Investigation as Investigation
 from gateway.audit.schemas import InvestigationList as InvestigationList
+from gateway.audit.schemas import Reveal as Reveal
+from gateway.audit.schemas import RevealList as RevealList
 from gateway.chat.service import Question as Question
 from gateway.doctor import examine as examine
 from gateway.evaluation.access import read_access as read_access

@@ -673,6 +673,65 @@ class MasterKeyRotated:
 
 
 @dataclass(frozen=True, slots=True)
+class RevealAsked:
+    """An auditor asks to see the text of a question and its answer; `user` is whose it is, `request` which.
+
+    `reason_hmac` is the keyed digest of the reason, which is kept sealed; nobody may decide after `expires`.
+    """
+
+    kind: ClassVar[str] = "reveal:asked"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    reason_hmac: str
+    expires: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevealApproved:
+    """Another auditor lets the text be seen by whoever asked, until `open_until`; other fields as in `RevealAsked`."""
+
+    kind: ClassVar[str] = "reveal:approved"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    open_until: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevealRefused:
+    """Another auditor does not let the text be seen; fields as in `RevealAsked`."""
+
+    kind: ClassVar[str] = "reveal:refused"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevealOpened:
+    """Whoever asked is about to see the text; `as_recorded` says whether it is what the trail's digests are of."""
+
+    kind: ClassVar[str] = "reveal:opened"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    as_recorded: bool
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail, and was shown so many `entries`.
 
@@ -742,6 +801,10 @@ Event = (
     | ClockBehind
     | TrailLossAccepted
     | SigningKeyRotated
+    | RevealAsked
+    | RevealApproved
+    | RevealRefused
+    | RevealOpened
     | TrailRead
     | TrailReduced
 )

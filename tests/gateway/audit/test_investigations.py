@@ -24,8 +24,12 @@ from tests.gateway.conftest import World, error_of, recorded
 
 REASON = "Somebody complained that a budget leaked."
 OURS = "/api/v1/audit/investigations"
-FREE = {f"GET {OURS}", f"POST {OURS}", f"POST {OURS}/{{investigation}}/close"}
-"""What an auditor may do without an open investigation: begin, list and end them."""
+REVEALS = "/api/v1/audit/reveals"
+FREE = {
+    *(f"GET {OURS}", f"POST {OURS}", f"POST {OURS}/{{investigation}}/close"),
+    *(f"GET {REVEALS}", f"POST {REVEALS}/{{reveal}}/approve", f"POST {REVEALS}/{{reveal}}/refuse"),
+}
+"""What an auditor may do without an open investigation: begin, list and end them, and decide on what others ask."""
 
 
 class Clock:
@@ -110,7 +114,7 @@ async def test_every_route_wants_the_role_and_an_open_investigation_of_ones_own(
     client: httpx.AsyncClient, app: Litestar, world: World, clock: Clock
 ) -> None:
     found = await outcomes(client, app, Auditors(world, clock))
-    assert len(found) >= 4 * 5 * 7
+    assert len(found) == 13 * 5 * 7
     assert {key: said for key, said in found.items() if said != expected(*key)} == {}
 
 
