@@ -331,7 +331,7 @@ class Services:
             database=self.database,
             recorder=self.recorder,
             keys=self.keys,
-            trail=self.home.trail,
+            trail=self.trail_place,
             names=self.subjects,
             kept=self.kept_texts,
             principal_of=self.users.principal,

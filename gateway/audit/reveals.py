@@ -88,7 +88,7 @@ class Reveals:
     ) -> None:
         self._database = database
         self._recorder = recorder
-        self._reasons = Reasons.of(keys)
+        self._reasons = Reasons(keys)
         self._trail = trail
         self._names = names
         self._kept = kept

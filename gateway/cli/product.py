@@ -36,8 +36,12 @@ from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.copying import copy_trail as copy_trail
+from policies.audit.events import IndexRebuilt as IndexRebuilt
 from policies.audit.events import MasterKeyRotated as MasterKeyRotated
 from policies.audit.events import ModelPulled as ModelPulled
+from policies.audit.events import ModelVerified as ModelVerified
+from policies.audit.events import ServiceStarted as ServiceStarted
+from policies.audit.events import ServiceStopped as ServiceStopped
 from policies.audit.formats import record as record
 from policies.audit.places import prepare as prepare
 from policies.audit.proofs import evidence as evidence

@@ -504,6 +504,42 @@ class ModelSelected:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelVerified:
+    """Somebody had every byte of a model checked; without `as_published` it is not what its publisher made."""
+
+    kind: ClassVar[str] = "model:verified"
+    by: Person
+    model: str
+    as_published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRebuilt:
+    """The search index was made anew from the database, of so many passages."""
+
+    kind: ClassVar[str] = "index:rebuilt"
+    by: Person
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStarted:
+    """Somebody started the service, of this version of the product."""
+
+    kind: ClassVar[str] = "service:started"
+    by: Person
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopped:
+    """The service stopped by itself or by being told so; one that was killed leaves no such entry."""
+
+    kind: ClassVar[str] = "service:stopped"
+    by: Person
+
+
+@dataclass(frozen=True, slots=True)
 class OversharingListed:
     """Somebody was shown which sensitive documents many may read; `source` is empty when all were meant."""
 
@@ -790,6 +826,10 @@ Event = (
     | MasterKeyRotated
     | ModelPulled
     | ModelSelected
+    | ModelVerified
+    | IndexRebuilt
+    | ServiceStarted
+    | ServiceStopped
     | OversharingListed
     | PolicyChanged
     | PolicyExplained
