@@ -131,7 +131,9 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
 
     An auditor's investigation lasts `investigation_hours` at most. With `reason_at_command_line`, commands that read
-    the trail take `--reason` or do nothing.
+    the trail take `--reason` or do nothing. Asking to see a text waits `reveal_wait_hours` for another auditor, who
+    opens it for `reveal_minutes`.
+
     `database` names a PostgreSQL database for the trail, as postgresql://user@host/database; empty: a file in the home.
     Its password is in `database_password_file`: a name in `keys/` or a whole path, readable by its owner alone; empty:
     there is none. Over a network the server's certificate must be signed by one of `database_certificates`, a file in
@@ -155,6 +157,8 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     investigation_hours: _Positive = 24
     reason_at_command_line: bool = False
     exports: tuple[Export, ...] = ()
+    reveal_wait_hours: _Positive = 24
+    reveal_minutes: _Positive = 60
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""

@@ -24,6 +24,7 @@ _BUILT_IN: tuple[tuple[_Block, str], ...] = (
 )
 _PURPOSES = {
     Action.AUDIT_READ: Purpose.INVESTIGATION,
+    Action.AUDIT_REVEAL: Purpose.INVESTIGATION,
     Action.CHAT_ASK: Purpose.ANSWER,
     Action.LABELS_READ: Purpose.INVESTIGATION,
     Action.OVERSHARING_READ: Purpose.INVESTIGATION,

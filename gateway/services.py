@@ -18,6 +18,7 @@ from gateway.audit.investigations import Investigations
 from gateway.audit.places import open_copies, open_exporters
 from gateway.audit.questions import Questions
 from gateway.audit.retention import Retention
+from gateway.audit.reveals import RevealOptions, Reveals
 from gateway.chat.kept import KeptTexts
 from gateway.chat.service import Chats
 from gateway.chat.store import Conversations
@@ -329,6 +330,24 @@ class Services:
     def investigations(self) -> Investigations:
         most = self.config.audit.investigation_hours
         return Investigations(self.database, self.recorder, self.keys, most, self.clock.now)
+
+    @cached_property
+    def reveals(self) -> Reveals:
+        options = self.config.audit
+        return Reveals(
+            database=self.database,
+            recorder=self.recorder,
+            keys=self.keys,
+            trail=self.trail_place,
+            names=self.subjects,
+            kept=self.kept_texts,
+            principal_of=self.users.principal,
+            authorizer=self.authorizer,
+            options=RevealOptions(
+                timedelta(hours=options.reveal_wait_hours), timedelta(minutes=options.reveal_minutes)
+            ),
+            clock=self.clock.now,
+        )
 
     @cached_property
     def questions(self) -> Questions:

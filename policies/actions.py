@@ -7,6 +7,7 @@ class Action(StrEnum):
     """A permission, `resource:verb`, in alphabetical order; retired ones stay as comments."""
 
     AUDIT_READ = "audit:read"
+    AUDIT_REVEAL = "audit:reveal"
     CHAT_ASK = "chat:ask"
     CONVERSATIONS_READ = "conversations:read"
     DIRECTORY_MANAGE = "directory:manage"

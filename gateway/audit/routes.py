@@ -10,6 +10,7 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from gateway.audit.access import Looking, require_looking
 from gateway.audit.filters import MOST_ID
+from gateway.audit.reveals import Decided
 from gateway.audit.schemas import (
     AuditEntries,
     Candidate,
@@ -17,6 +18,10 @@ from gateway.audit.schemas import (
     Investigation,
     InvestigationList,
     InvestigationWanted,
+    Reveal,
+    RevealedText,
+    RevealList,
+    RevealWanted,
     TimelinePage,
 )
 from gateway.errors import BadRequestError
@@ -219,13 +224,85 @@ async def close_investigation(
     return await asyncio.to_thread(services.investigations.close, investigation, principal.id)
 
 
+@post("/api/v1/audit/reveals", opt={"action": Action.AUDIT_REVEAL}, tags=["audit"], responses=error_responses(404, 409))
+async def ask_reveal(
+    data: JSONBody[RevealWanted],
+    services: NamedDependency[Services],
+    principal: NamedDependency[Principal],
+    looking: NamedDependency[Looking],
+) -> Reveal:
+    """Ask to see the text of a question and its answer. Another auditor approves or refuses, in the time given."""
+    return await asyncio.to_thread(services.reveals.ask, principal, looking.investigation, data.request, data.reason)
+
+
+@get("/api/v1/audit/reveals", opt={"action": Action.AUDIT_REVEAL}, tags=["audit"], responses=error_responses())
+async def list_reveals(
+    services: NamedDependency[Services], principal: NamedDependency[Principal], limit: _Limit = 100
+) -> RevealList:
+    """List what auditors asked to see, newest first, with their reasons; that you looked is recorded."""
+    found = await asyncio.to_thread(services.reveals.listed, limit)
+    await services.recorder.record(Looking(principal.id).read("reveals", len(found)))
+    return RevealList(found)
+
+
+@post(
+    "/api/v1/audit/reveals/{reveal:str}/approve",
+    opt={"action": Action.AUDIT_REVEAL},
+    status_code=200,
+    tags=["audit"],
+    responses=error_responses(404, 409),
+    before_request=require_no_body,
+)
+async def approve_reveal(
+    services: NamedDependency[Services], principal: NamedDependency[Principal], reveal: FromPath[str]
+) -> Reveal:
+    """Let another auditor see what they asked for, for a short time. Never what is yours, or what you asked for."""
+    return await asyncio.to_thread(services.reveals.decide, reveal, principal, Decided.APPROVED)
+
+
+@post(
+    "/api/v1/audit/reveals/{reveal:str}/refuse",
+    opt={"action": Action.AUDIT_REVEAL},
+    status_code=200,
+    tags=["audit"],
+    responses=error_responses(404, 409),
+    before_request=require_no_body,
+)
+async def refuse_reveal(
+    services: NamedDependency[Services], principal: NamedDependency[Principal], reveal: FromPath[str]
+) -> Reveal:
+    """Refuse what another auditor asked to see. What was decided stays."""
+    return await asyncio.to_thread(services.reveals.decide, reveal, principal, Decided.REFUSED)
+
+
+@get(
+    "/api/v1/audit/reveals/{reveal:str}/text",
+    opt={"action": Action.AUDIT_REVEAL},
+    tags=["audit"],
+    responses=error_responses(404, 409),
+)
+async def read_revealed(
+    services: NamedDependency[Services],
+    principal: NamedDependency[Principal],
+    looking: NamedDependency[Looking],
+    reveal: FromPath[str],
+) -> RevealedText:
+    """Read the text that you asked for and another auditor approved; each reading is recorded."""
+    return await asyncio.to_thread(services.reveals.open, reveal, principal, looking.investigation)
+
+
 AUDIT_ROUTES = (
+    approve_reveal,
+    ask_reveal,
     begin_investigation,
     close_investigation,
     list_investigations,
+    list_reveals,
     list_shown,
     list_stale,
+    read_revealed,
     read_trail,
+    refuse_reveal,
     show_timeline,
     find_candidate,
 )

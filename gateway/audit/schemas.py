@@ -75,6 +75,48 @@ class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
 
 
+class RevealWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which request's texts are to be seen, and why."""
+
+    request: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
+    reason: str
+
+
+class Reveal(msgspec.Struct, frozen=True):
+    """What was asked to be revealed, and what became of it: `decision` is empty, `approved` or `refused`."""
+
+    id: str
+    investigation: str
+    request: str
+    reason: str
+    asked_by: str
+    asked_at: datetime
+    expires_at: datetime
+    decision: str
+    decided_by: str
+    decided_at: datetime | None
+    open_until: datetime | None
+
+
+class RevealList(msgspec.Struct, frozen=True):
+    """What was asked to be revealed, newest first."""
+
+    reveals: list[Reveal]
+
+
+class RevealedText(msgspec.Struct, frozen=True):
+    """The text of a question and of its answer, as they were sent, and whether they are what the trail recorded."""
+
+    reveal: str
+    request: str
+    user: str
+    question: str
+    answer: str
+    question_is_as_recorded: bool
+    answer_is_as_recorded: bool
+    open_until: datetime
+
+
 class InvestigationWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why the trail is to be read, and for how many hours; the operator sets the most."""
 

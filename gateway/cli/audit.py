@@ -18,7 +18,7 @@ from gateway.cli.looking import (
     tell_next,
     tell_unrecorded,
 )
-from gateway.cli.opening import home_of, opened, product
+from gateway.cli.opening import home_of, opened, operating_system_user, product
 from gateway.cli.options import Json
 from gateway.cli.output import escaped, messages, show, show_json, show_table, tell
 from gateway.cli.times import read_time

@@ -4,7 +4,7 @@ import time
 
 import typer
 
-from gateway.cli.opening import opened
+from gateway.cli.opening import opened, operating_system_user, product
 from gateway.cli.output import messages, show
 
 _group = typer.Typer(no_args_is_help=True, help="The search index.")
@@ -22,4 +22,5 @@ def rebuild(context: typer.Context) -> None:
     with opened(context) as services, messages().status("Rebuilding ..."):
         services.index_files.remove()
         passages = len(services.index)
+        services.recorder.record_now(product.IndexRebuilt(by=operating_system_user(), passages=passages))
     show(f"Indexed {passages} passages in {time.perf_counter() - started:.1f} s.")

@@ -1,4 +1,4 @@
-"""`audit shown`, `audit stale`, `audit timeline` and `audit investigation`: what investigators ask, and why."""
+"""What investigators ask, why, and texts that two of them open: `audit shown`, `stale`, `timeline` and so on."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +8,7 @@ from gateway.cli.audit import MOST_ID, group
 from gateway.cli.looking import Csv, Reason, looking_for, progress, record_reading, show_csv, tell_next, tell_unrecorded
 from gateway.cli.opening import acting_as, opened, operating_system_user, product
 from gateway.cli.options import Json
-from gateway.cli.output import show, show_json, show_table
+from gateway.cli.output import show, show_block, show_json, show_table
 from gateway.cli.times import read_time
 from gateway.contexts import local_context
 from gateway.errors import BadRequestError, NotAllowedError
@@ -17,10 +17,13 @@ from policies.context import Purpose
 
 if TYPE_CHECKING:
     from gateway.audit.exchanges import Exchange
-    from gateway.cli.product import ExchangePage, Investigation, Services
+    from gateway.cli.product import ExchangePage, Investigation, Reveal, Services
     from policies.principals import Principal
 
 _investigation = typer.Typer(no_args_is_help=True, help="Why auditors look into the trail.")
+_reveal = typer.Typer(no_args_is_help=True, help="The text of a question and its answer, for two auditors to open.")
+_Asked = Annotated[str, typer.Argument(metavar="ID", help="What was asked for, by its id.")]
+_Within = Annotated[str, typer.Option("--investigation", metavar="ID", help="The auditor's investigation.")]
 _Document = Annotated[str | None, typer.Option(metavar="ID|PATH", help="A document, by its id or path.")]
 _User = Annotated[str | None, typer.Option(metavar="USER", help="Somebody.")]
 _Since = Annotated[str | None, typer.Option(metavar="TIME", help="From 2026-11-24 or 2026-11-24T09:30 (UTC) on.")]
@@ -37,6 +40,7 @@ def register(_: typer.Typer) -> None:
     group.command()(stale)
     group.command()(timeline)
     group.add_typer(_investigation, name="investigation")
+    group.add_typer(_reveal, name="reveal")
 
 
 def shown(
@@ -185,7 +189,92 @@ def list_(context: typer.Context, *, limit: _Limit = 100, reason: Reason = None,
     show_table(columns, rows, empty="There are no investigations.")
 
 
-def auditing_as(services: "Services", auditor: str) -> "Principal":
+@_reveal.command()
+def ask(
+    context: typer.Context,
+    request: Annotated[str, typer.Argument(help="The question's request.")],
+    *,
+    auditor: _Auditor,
+    investigation: _Within,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why. It is kept sealed.")],
+    as_json: Json = False,
+) -> None:
+    """Ask to see the text of a question and its answer. Another auditor approves or refuses."""
+    with opened(context) as services:
+        principal = auditing_as(services, auditor, Action.AUDIT_REVEAL)
+        within = services.investigations.require_open(principal.id, investigation).id
+        asked = services.reveals.ask(principal, within, request, reason, operating_system_user())
+    _show_reveal(asked, as_json=as_json)
+
+
+@_reveal.command()
+def approve(context: typer.Context, id_: _Asked, *, auditor: _Auditor, as_json: Json = False) -> None:
+    """Let another auditor see what they asked for, for a short time."""
+    _decide(context, id_, auditor, "approved", as_json=as_json)
+
+
+@_reveal.command()
+def refuse(context: typer.Context, id_: _Asked, *, auditor: _Auditor, as_json: Json = False) -> None:
+    """Refuse what another auditor asked to see."""
+    _decide(context, id_, auditor, "refused", as_json=as_json)
+
+
+@_reveal.command("open")
+def open_text(
+    context: typer.Context, id_: _Asked, *, auditor: _Auditor, investigation: _Within, as_json: Json = False
+) -> None:
+    """Read the text that an auditor asked for and another approved."""
+    with opened(context) as services:
+        principal = auditing_as(services, auditor, Action.AUDIT_REVEAL)
+        within = services.investigations.require_open(principal.id, investigation).id
+        found = services.reveals.open(id_, principal, within, operating_system_user())
+    if as_json:
+        show_json(found)
+        return
+    for title, text, same in (
+        (f"{found.user} asked", found.question, found.question_is_as_recorded),
+        ("and was answered", found.answer, found.answer_is_as_recorded),
+    ):
+        show(title, "bold")
+        show_block(text, 3)
+        if not same:
+            show("This is not the text that the trail recorded: it was altered where it is kept.", "red")
+
+
+@_reveal.command("list")
+def list_reveals(context: typer.Context, *, limit: _Limit = 100, reason: Reason = None, as_json: Json = False) -> None:
+    """List what auditors asked to see, newest first, with their reasons."""
+    with opened(context) as services:
+        looking = looking_for(services, reason)
+        found = services.reveals.listed(limit)
+        record_reading(services, looking, "reveals", len(found))
+    if as_json:
+        show_json(product.RevealList(found))
+        return
+    rows = [
+        (one.id, one.request, one.asked_by, one.asked_at, one.decision, one.decided_by, one.reason) for one in found
+    ]
+    columns = ("id", "request", "asked by", "at (UTC)", "decided", "by", "reason")
+    show_table(columns, rows, empty="Nobody asked to see a text.")
+
+
+def _decide(context: typer.Context, id_: str, auditor: str, decision: str, *, as_json: bool) -> None:
+    with opened(context) as services:
+        principal = auditing_as(services, auditor, Action.AUDIT_REVEAL)
+        decided = services.reveals.decide(id_, principal, product.Decided(decision), operating_system_user())
+    _show_reveal(decided, as_json=as_json)
+
+
+def _show_reveal(one: "Reveal", *, as_json: bool) -> None:
+    if as_json:
+        show_json(one)
+        return
+    waits = f"waits for another auditor until {one.expires_at:%Y-%m-%d %H:%M} UTC"
+    reads = f"; {one.asked_by} may read it until {one.open_until:%Y-%m-%d %H:%M} UTC" if one.open_until else ""
+    show(f"{one.id}, the text of {one.request}, {f'is {one.decision}{reads}' if one.decision else waits}.")
+
+
+def auditing_as(services: "Services", auditor: str, action: Action = Action.AUDIT_READ) -> "Principal":
     """The auditor that a command is run for.
 
     Raises:
@@ -194,7 +283,7 @@ def auditing_as(services: "Services", auditor: str) -> "Principal":
         NotFoundError: There is none of this name.
     """
     principal = acting_as(services, auditor)
-    decision = services.authorizer.decide(principal, Action.AUDIT_READ, local_context(Purpose.INVESTIGATION))
+    decision = services.authorizer.decide(principal, action, local_context(Purpose.INVESTIGATION))
     if not decision.allowed:
         message = f"{auditor} may not read the trail: {decision.reason} Give the role auditor, to nobody who operates."
         raise NotAllowedError(message)

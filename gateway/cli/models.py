@@ -19,7 +19,7 @@ from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
 from gateway.config import Config, load_config
 from models.catalogue import Artefact, load_catalogue
-from models.errors import ModelMissingError
+from models.errors import ModelCorruptError, ModelMissingError
 from models.store import ModelStore
 
 _group = typer.Typer(no_args_is_help=True, help="The models that find, hide and answer.")
@@ -94,8 +94,13 @@ def verify(context: typer.Context, ids: _Ids = None) -> None:
         message = "There is no model on this machine. Run: muniment models pull"
         raise ModelMissingError(message)
     for id_ in chosen:
-        with messages().status(f"Reading {id_} ..."):
-            store.verify(id_)
+        try:
+            with messages().status(f"Reading {id_} ..."):
+                store.verify(id_)
+        except ModelCorruptError:
+            _record_verified(context, id_, as_published=False)
+            raise
+        _record_verified(context, id_, as_published=True)
         show(f"{id_} is as published.")
 
 
@@ -127,6 +132,14 @@ def _record_pulled(context: typer.Context, artefact: Artefact) -> None:
         pulled = product.ModelPulled(by=operating_system_user(), model=artefact.id, model_sha256=artefact.sha256)
         with opened(context) as services:
             services.recorder.record_now(pulled)
+
+
+def _record_verified(context: typer.Context, id_: str, *, as_published: bool) -> None:
+    """Into the trail of the installation, where there is one."""
+    if home_of(context).config_file.exists():
+        verified = product.ModelVerified(by=operating_system_user(), model=id_, as_published=as_published)
+        with opened(context) as services:
+            services.recorder.record_now(verified)
 
 
 def _progress() -> Progress:

@@ -11,11 +11,14 @@ from gateway.audit.access import Looking as Looking
 from gateway.audit.places import copied_to_files as copied_to_files
 from gateway.audit.places import export_states as export_states
 from gateway.audit.places import newest_kept as newest_kept
+from gateway.audit.reveals import Decided as Decided
 from gateway.audit.schemas import AuditEntries as AuditEntries
 from gateway.audit.schemas import AuditEntry as AuditEntry
 from gateway.audit.schemas import ExchangePage as ExchangePage
 from gateway.audit.schemas import Investigation as Investigation
 from gateway.audit.schemas import InvestigationList as InvestigationList
+from gateway.audit.schemas import Reveal as Reveal
+from gateway.audit.schemas import RevealList as RevealList
 from gateway.chat.service import Question as Question
 from gateway.doctor import examine as examine
 from gateway.erasure import Erasure as Erasure
@@ -37,8 +40,12 @@ from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.copying import copy_trail as copy_trail
 from policies.audit.events import ExportRestarted as ExportRestarted
+from policies.audit.events import IndexRebuilt as IndexRebuilt
 from policies.audit.events import MasterKeyRotated as MasterKeyRotated
 from policies.audit.events import ModelPulled as ModelPulled
+from policies.audit.events import ModelVerified as ModelVerified
+from policies.audit.events import ServiceStarted as ServiceStarted
+from policies.audit.events import ServiceStopped as ServiceStopped
 from policies.audit.formats import record as record
 from policies.audit.places import prepare as prepare
 from policies.audit.proofs import evidence as evidence

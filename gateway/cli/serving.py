@@ -3,15 +3,17 @@
 import signal
 import socket
 from contextlib import ExitStack, suppress
+from importlib.metadata import version
 from typing import Annotated
 
 import msgspec
 import typer
 
-from gateway.cli.opening import opened, product
+from gateway.cli.opening import opened, operating_system_user, product
 from gateway.cli.output import tell
 from gateway.config import is_loopback
 from gateway.errors import ConfigurationError
+from policies.errors import TrailUnavailableError
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +48,12 @@ def serve(
             tell(f"Muniment listens on {_address(listening)}. Stop it with Ctrl-C.")
             # After its own clean-up uvicorn sends the process the signal again; it has done its work by then.
             signal.signal(signal.SIGTERM, lambda *_: None)
+            by = operating_system_user()
+            services.recorder.record_now(product.ServiceStarted(by=by, version=version("muniment")))
             with suppress(KeyboardInterrupt):
                 product.Server(product.server_config(app, options)).run(sockets=[listening])
+            with suppress(TrailUnavailableError):  # It stops in any case.
+                services.recorder.record_now(product.ServiceStopped(by=by))
     tell("Stopped.")
 
 

@@ -504,6 +504,42 @@ class ModelSelected:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelVerified:
+    """Somebody had every byte of a model checked; without `as_published` it is not what its publisher made."""
+
+    kind: ClassVar[str] = "model:verified"
+    by: Person
+    model: str
+    as_published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRebuilt:
+    """The search index was made anew from the database, of so many passages."""
+
+    kind: ClassVar[str] = "index:rebuilt"
+    by: Person
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStarted:
+    """Somebody started the service, of this version of the product."""
+
+    kind: ClassVar[str] = "service:started"
+    by: Person
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopped:
+    """The service stopped by itself or by being told so; one that was killed leaves no such entry."""
+
+    kind: ClassVar[str] = "service:stopped"
+    by: Person
+
+
+@dataclass(frozen=True, slots=True)
 class OversharingListed:
     """Somebody was shown which sensitive documents many may read; `source` is empty when all were meant."""
 
@@ -723,6 +759,65 @@ class SubjectErased:
 
 
 @dataclass(frozen=True, slots=True)
+class RevealAsked:
+    """An auditor asks to see the text of a question and its answer; `user` is whose it is, `request` which.
+
+    `reason_hmac` is the keyed digest of the reason, which is kept sealed; nobody may decide after `expires`.
+    """
+
+    kind: ClassVar[str] = "reveal:asked"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    reason_hmac: str
+    expires: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevealApproved:
+    """Another auditor lets the text be seen by whoever asked, until `open_until`; other fields as in `RevealAsked`."""
+
+    kind: ClassVar[str] = "reveal:approved"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    open_until: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevealRefused:
+    """Another auditor does not let the text be seen; fields as in `RevealAsked`."""
+
+    kind: ClassVar[str] = "reveal:refused"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevealOpened:
+    """Whoever asked is about to see the text; `as_recorded` says whether it is what the trail's digests are of."""
+
+    kind: ClassVar[str] = "reveal:opened"
+    by: Person
+    user: Person
+    reveal: str
+    investigation: str
+    request: str
+    as_recorded: bool
+    os_user: Person = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail, and was shown so many `entries`.
 
@@ -781,6 +876,10 @@ Event = (
     | MasterKeyRotated
     | ModelPulled
     | ModelSelected
+    | ModelVerified
+    | IndexRebuilt
+    | ServiceStarted
+    | ServiceStopped
     | OversharingListed
     | PolicyChanged
     | PolicyExplained
@@ -796,6 +895,10 @@ Event = (
     | SigningKeyRotated
     | ErasureBegun
     | SubjectErased
+    | RevealAsked
+    | RevealApproved
+    | RevealRefused
+    | RevealOpened
     | TrailRead
     | TrailReduced
 )

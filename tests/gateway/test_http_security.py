@@ -60,7 +60,7 @@ def test_every_route_names_an_action(app: Litestar) -> None:
 
 AUDIT = {
     "/api/v1/audit",
-    *(f"/api/v1/audit/{name}" for name in ("candidates", "investigations", "shown", "stale", "timeline")),
+    *(f"/api/v1/audit/{name}" for name in ("candidates", "investigations", "reveals", "shown", "stale", "timeline")),
 }
 SCIM = {
     f"/scim/v2/{name}"

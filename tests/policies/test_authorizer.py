@@ -63,7 +63,7 @@ def revealed(authorizer: Authorizer, principal: Principal, label: Label) -> set[
 
 
 ROLE_ACTIONS = {
-    Role.AUDITOR: {Action.AUDIT_READ, Action.OVERSHARING_READ, Action.POLICY_EXPLAIN},
+    Role.AUDITOR: {Action.AUDIT_READ, Action.AUDIT_REVEAL, Action.OVERSHARING_READ, Action.POLICY_EXPLAIN},
     Role.EMPLOYEE: {
         Action.CHAT_ASK,
         Action.CONVERSATIONS_READ,

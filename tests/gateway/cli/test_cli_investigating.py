@@ -127,3 +127,28 @@ def test_what_is_harmless_stays() -> None:
         "a=b",
         "d-1",
     ]
+
+
+def test_one_auditor_asks_and_another_under_another_account_approves(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for auditor in ("audra", "aaron"):
+        commands.succeed("users", "add", auditor, "--role", "auditor")
+    answer = commands.json("ask", "What is the Kestrel budget for 2027?", "--as", "alice")
+    within = commands.json("audit", "investigation", "open", "--as", "audra", "--reason", REASON)["id"]
+    request = answer["receipt"]["receipt"]["request"]
+    mine = ("--as", "audra", "--investigation", within)
+    asked = commands.json("audit", "reveal", "ask", request, *mine, "--reason", REASON)["id"]
+    commands.fail("audit", "reveal", "open", asked, *mine, exit_code=6)
+    assert "same account" in commands.fail("audit", "reveal", "approve", asked, "--as", "aaron", exit_code=4)
+    monkeypatch.setattr("gateway.cli.investigating.operating_system_user", lambda: "aaron")
+    commands.fail("audit", "reveal", "approve", asked, "--as", "alice", exit_code=4)
+    assert "approved" in commands.succeed("audit", "reveal", "approve", asked, "--as", "aaron")
+    told = commands.succeed("audit", "reveal", "open", asked, *mine)
+    assert "What is the Kestrel budget for 2027?" in told
+    assert answer["answer"] in told
+    assert "altered" not in told
+    assert "approved" in commands.succeed("audit", "reveal", "list")
+    commands.fail("audit", "reveal", "refuse", asked, "--as", "aaron", exit_code=6)
+    (opened,) = commands.recorded("reveal:opened")
+    assert (opened["by"], opened["user"], opened["os_user"]) == ("audra", "alice", "aaron")

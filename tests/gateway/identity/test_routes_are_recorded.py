@@ -66,6 +66,7 @@ class Journey:
         self.world, self.app, self.client, self.browser = world, app, client, browser
         self._seen = self._last()
         self.left: dict[str, set[str]] = {}
+        self.question = ""
 
     def _last(self) -> int:
         _, entries = read_on(self.world.services.home.trail, 0, 100_000)
@@ -99,6 +100,7 @@ class Journey:
 async def documents_and_policies(journey: Journey) -> None:
     kept = question("What is the daily allowance for travel in Norway?", muniment={"keep": True})
     answer = await journey.sent("POST /v1/chat/completions", "/v1/chat/completions", "bob", kept)
+    journey.question = answer["muniment"]["receipt"]["receipt"]["request"]
     conversation = f"/api/v1/conversations/{answer['muniment']['conversation']}"
     await journey.sent("GET /api/v1/conversations/{conversation_id}", conversation, "bob")
     await journey.sent("POST /api/v1/search", "/api/v1/search", "bob", {"query": "Norway"})
@@ -130,7 +132,24 @@ async def investigations(journey: Journey) -> None:
         response = await journey.step(f"{method} {path}", sending)
         assert response.status_code == 200, response.text
         assert journey.left[f"{method} {path}"] == {"trail:read"}
+    await reveals(journey, within)
     await journey.sent(f"POST {ours}/{{investigation}}/close", f"{ours}/{begun['id']}/close", "audra")
+
+
+async def reveals(journey: Journey, within: dict[str, str]) -> None:
+    """What one auditor asks another approves or refuses, and the first one reads."""
+    ours, asked = "/api/v1/audit/reveals", []
+    wanted = {"request": journey.question, "reason": "Somebody complained about an answer."}
+    for _ in range(2):
+        response = await journey.step(f"POST {ours}", journey.client.post(ours, json=wanted, headers=within))
+        assert response.status_code == 201, response.text
+        asked.append(f"{ours}/{response.json()['id']}")
+    for verb, one in zip(("approve", "refuse"), asked, strict=True):
+        await journey.sent(f"POST {ours}/{{reveal}}/{verb}", f"{one}/{verb}", "aaron")
+    await journey.sent(f"GET {ours}", ours, "aaron")
+    text = f"{asked[0]}/text"
+    response = await journey.step(f"GET {ours}/{{reveal}}/text", journey.client.get(text, headers=within))
+    assert (response.status_code, journey.left[f"GET {ours}/{{reveal}}/text"]) == (200, {"reveal:opened"})
 
 
 async def sessions(journey: Journey) -> None:
@@ -183,8 +202,12 @@ def world(world: World) -> World:
     """With an identity provider that may send users."""
     services: Any = world.services
     services.config = structs.replace(services.config, scim=ScimOptions(enabled=True))
+    services.users.add({"aaron": frozenset()}, frozenset({Role.AUDITOR}), "test")
     services.users.add({"okta": frozenset()}, frozenset({Role.PROVISIONER}), "test", PrincipalKind.SERVICE)
-    return replace(world, keys={**world.keys, "okta": services.users.create_key("okta", by="test")[1]})
+    return replace(
+        world,
+        keys={**world.keys, **{user: services.users.create_key(user, by="test")[1] for user in ("aaron", "okta")}},
+    )
 
 
 @pytest.fixture
