@@ -62,7 +62,7 @@ class Ledger:
 
     def __init__(self, path: Path, keys: Keys) -> None:
         self._path = path
-        self._key = keys.derive("erasure-ledger")
+        self._key = keys.lasting("erasure-ledger")
         self._read: tuple[Stamp, tuple[LedgerLine, ...]] = (None, ())
 
     @property

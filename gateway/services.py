@@ -60,7 +60,6 @@ from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.events import PolicyRefused
 from policies.audit.places import TrailPlace
-from policies.audit.reader import Entry
 from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
 from policies.audit.store import Trail
@@ -210,13 +209,9 @@ class Services:
             self.keys,
             self.config.audit.retention,
             self.recorder,
-            self.held,
+            self.holds.covered,
             self.exported_up_to,
         )
-
-    def held(self, _: Entry) -> str | None:
-        """Why an entry must stay although its time is over."""
-        return None
 
     def exported_up_to(self) -> int | None:
         """The last entry that every configured export has taken; None where there is none."""

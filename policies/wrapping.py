@@ -14,6 +14,7 @@ from policies.keys import Keys
 
 _WRAPPED, _SEALED = b"\x01", b"\x01"
 _MASTER_ID_BYTES = 8
+_PURPOSE = "data-keys"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 
@@ -23,15 +24,14 @@ def new_key() -> bytes:
     return os.urandom(_KEY_BYTES)
 
 
-def master_id(keys: Keys) -> bytes:
-    """Which master key this is: derived from it, so it tells nothing of it."""
-    return keys.derive("master-id", _MASTER_ID_BYTES)
-
-
 def wrap(keys: Keys, about: str, data: bytes) -> bytes:
-    """Encrypt under the installation's master key: a version, which master key, a nonce, ciphertext and tag."""
-    head = _WRAPPED + master_id(keys)
-    return head + _encrypted(_wrapping_key(keys), head + about.encode(), data)
+    """Encrypt under the installation's master key: a version, which master key, a nonce, ciphertext and tag.
+
+    The key is the one that is in force now: it may have been rotated since this process opened its keys.
+    """
+    keys = keys.fresh()
+    head = _WRAPPED + bytes.fromhex(keys.master_id)
+    return head + _encrypted(keys.derive(_PURPOSE), head + about.encode(), data)
 
 
 def unwrap(keys: Keys, about: str, wrapped: bytes) -> bytes:
@@ -41,14 +41,16 @@ def unwrap(keys: Keys, about: str, wrapped: bytes) -> bytes:
         VaultUnreadableError: It is damaged, about something else, or of another installation or master key.
     """
     head, rest = wrapped[: 1 + _MASTER_ID_BYTES], wrapped[1 + _MASTER_ID_BYTES :]
-    if head[:1] != _WRAPPED:
+    master = wrapped_by(wrapped)
+    keys = keys if master in keys.masters else keys.fresh()
+    if head[:1] != _WRAPPED or master not in keys.masters:
         raise _unreadable(about)
-    return _decrypted(_wrapping_key(keys), head + about.encode(), rest, about)
+    return _decrypted(keys.derive(_PURPOSE, master=master), head + about.encode(), rest, about)
 
 
-def wrapped_by(wrapped: bytes) -> bytes:
-    """The `master_id` of the key that wrapped this."""
-    return wrapped[1 : 1 + _MASTER_ID_BYTES]
+def wrapped_by(wrapped: bytes) -> str:
+    """The id of the master key that wrapped this."""
+    return wrapped[1 : 1 + _MASTER_ID_BYTES].hex()
 
 
 def seal_with(key: bytes, about: str, data: bytes) -> bytes:
@@ -65,10 +67,6 @@ def open_with(key: bytes, about: str, sealed: bytes) -> bytes:
     if sealed[:1] != _SEALED:
         raise _unreadable(about)
     return _decrypted(key, _SEALED + about.encode(), sealed[1:], about)
-
-
-def _wrapping_key(keys: Keys) -> bytes:
-    return keys.derive("data-keys")
 
 
 def _encrypted(key: bytes, bound_to: bytes, data: bytes) -> bytes:

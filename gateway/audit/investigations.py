@@ -39,7 +39,7 @@ class Investigations:
     ) -> None:
         self._database = database
         self._recorder = recorder
-        self._reasons = Reasons.of(keys)
+        self._reasons = Reasons(keys)
         self._most_hours = most_hours
         self.clock = clock
 

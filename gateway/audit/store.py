@@ -1,19 +1,16 @@
 """Investigations and what is asked to be revealed in them, in storage. Reasons are sealed: they may name somebody."""
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, LargeBinary
 from sqlmodel import Field, SQLModel
 
+from policies.errors import VaultUnreadableError
 from policies.keys import Keys
+from policies.wrapping import unwrap, wrap
 
 UNREADABLE = "(This reason was altered, or was sealed with the keys of another installation.)"
-_NONCE_BYTES = 12
 
 
 class InvestigationRow(SQLModel, table=True):
@@ -53,24 +50,22 @@ class RevealRow(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Seals what people write as their reason, each text for the one row that it stands in (AES-256-GCM)."""
+    """Seals what people write as their reason, each text for the one row that it stands in, with the master key."""
 
-    key: bytes
-
-    @classmethod
-    def of(cls, keys: Keys) -> Self:
-        """With the installation's key for this."""
-        return cls(keys.derive("audit-reasons"))
+    keys: Keys
 
     def seal(self, row: str, reason: str) -> bytes:
         """Encrypt a reason for the row with this id."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + AESGCM(self.key).encrypt(nonce, reason.encode(), row.encode())
+        return wrap(self.keys, about_reason(row), reason.encode())
 
     def unseal(self, row: str, sealed: bytes) -> str:
         """The reason that was sealed for this row, or a sentence that says that it is not this one."""
-        nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
-            return AESGCM(self.key).decrypt(nonce, ciphertext, row.encode()).decode()
-        except (InvalidTag, ValueError):
+            return unwrap(self.keys, about_reason(row), sealed).decode()
+        except (VaultUnreadableError, UnicodeDecodeError):
             return UNREADABLE
+
+
+def about_reason(row: str) -> str:
+    """What a sealed reason is bound to."""
+    return f"reason of {row}"

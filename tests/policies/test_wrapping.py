@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from policies.errors import VaultUnreadableError
-from policies.keys import Keys, create_keys
-from policies.wrapping import master_id, new_key, open_with, seal_with, unwrap, wrap, wrapped_by
+from policies.keys import Keys, create_keys, open_keys, retire_masters, rotate_master
+from policies.wrapping import new_key, open_with, seal_with, unwrap, wrap, wrapped_by
 
 ABOUT = "key of subject p1"
 
@@ -15,15 +15,15 @@ def test_what_is_wrapped_opens_and_names_its_master(keys: Keys) -> None:
     key = new_key()
     wrapped = wrap(keys, ABOUT, key)
     assert unwrap(keys, ABOUT, wrapped) == key
-    assert wrapped_by(wrapped) == master_id(keys)
+    assert wrapped_by(wrapped) == keys.master_id
     assert keys.master not in wrapped
     assert key not in wrapped
-    assert master_id(keys) not in keys.master
+    assert keys.master_id not in keys.master.hex()
 
 
 def test_another_master_has_another_id_and_does_not_open_it(keys: Keys, tmp_path: Path) -> None:
     other = create_keys(tmp_path / "keys")
-    assert master_id(other) != master_id(keys)
+    assert other.master_id != keys.master_id
     with pytest.raises(VaultUnreadableError, match=ABOUT):
         unwrap(other, ABOUT, wrap(keys, ABOUT, new_key()))
 
@@ -51,3 +51,23 @@ def test_no_byte_can_be_altered_or_left_out(keys: Keys) -> None:
             open_with(key, ABOUT, sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :])
         with pytest.raises(VaultUnreadableError):
             open_with(key, ABOUT, sealed[:at])
+
+
+def test_after_a_rotation_new_and_old_are_read_and_the_new_master_wraps(tmp_path: Path) -> None:
+    """By the process that was running, too."""
+    folder = tmp_path / "keys"
+    running = create_keys(folder)
+    before = wrap(running, ABOUT, b"one")
+    assert wrapped_by(before) == running.master_id
+    new = rotate_master(folder)
+    after = wrap(running, ABOUT, b"two")
+    assert wrapped_by(after) == new
+    for keys in (running, open_keys(folder)):
+        assert (unwrap(keys, ABOUT, before), unwrap(keys, ABOUT, after)) == (b"one", b"two")
+    assert open_keys(folder).lasting("x") == running.lasting("x"), "identifiers stay"
+    assert open_keys(folder).derive("x") != running.derive("x")
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in folder.iterdir())
+    retire_masters(folder, [running.master_id])
+    with pytest.raises(VaultUnreadableError):
+        unwrap(open_keys(folder), ABOUT, before)
+    assert unwrap(open_keys(folder), ABOUT, after) == b"two"
