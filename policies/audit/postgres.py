@@ -296,8 +296,10 @@ def _told() -> Iterator[None]:
 
 
 def _first_line(error: psycopg.Error) -> str:
-    lines = (error.diag.message_primary or str(error)).strip().splitlines()
-    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+    said = error.diag.message_primary or str(error)
+    if "timeout expired" in said:
+        return "the server does not answer"
+    return said.strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def _select(connection: _Connection, query: str, values: Values | None) -> list[tuple[Any, ...]]:

@@ -172,8 +172,20 @@ class Trail:
         try:
             return future.result(timeout_seconds)
         except (TimeoutError, CancelledError) as error:
-            message = f"The audit trail did not take an entry within {timeout_seconds} s. Try again later."
-            raise TrailUnavailableError(message) from error
+            raise self.given_up(timeout_seconds) from error
+
+    def given_up(self, seconds: float) -> TrailUnavailableError:
+        """What to raise when somebody waited so long in vain.
+
+        A disk or server that hangs reports nothing by itself, so this is what health and log know of it.
+        """
+        detail = f"The audit trail did not take an entry within {seconds} s. Try again later."
+        with self._changed:
+            self._append_problem = self._append_problem or detail
+            self._refused_at = time.monotonic()
+            self._announce("audit_entries", detail)
+            self._changed.notify()
+        return TrailUnavailableError(detail)
 
     def close(self) -> None:
         """Write what waits, sign it, and close the file. What the disk does not take in time fails."""
@@ -238,8 +250,9 @@ class Trail:
             self._announce("audit_entries", self._append_problem)
             _fail(batch, self._append_problem)
             return
-        self._append_problem = ""
-        self._announce("audit_entries", "")
+        with self._changed:
+            self._append_problem = ""
+            self._announce("audit_entries", "")
         self._unsealed_since = self._unsealed_since or time.monotonic()
         for entry, ref in zip(batch, refs, strict=True):
             if entry.future.set_running_or_notify_cancel():

@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from policies.audit.places import TrailPlace
 from policies.audit.store import EntryRef, Trail
 from policies.audit.verifier import verify
 from policies.keys import Keys, create_keys, open_keys
-from tests.policies.trails import rows, told
+from tests.policies.trails import made_in, rows, told
+from tests.postgres import Server
 
 WAIT_SECONDS = 30.0
 ROOT = Path(store.__file__).parents[2]
@@ -108,25 +111,139 @@ def test_the_check_for_loss_notices_who_acknowledges_too_early(place: TrailPlace
         assert said - stored(place)
 
 
-@pytest.mark.parametrize("tracer", [shutil.which("strace")])
-def test_every_acknowledgement_follows_a_sync(trail_file: Path, keys_folder: Path, tracer: str | None) -> None:
-    """The order of system calls: nothing is said before the write-ahead log has been synchronised."""
+@pytest.mark.parametrize("crashes", [2, pytest.param(50, marks=pytest.mark.deep)])
+def test_a_server_that_is_killed_loses_nothing_that_was_acknowledged(
+    postgres: Server, keys_folder: Path, crashes: int
+) -> None:
+    with made_in(postgres) as place:
+        for number in range(crashes):
+            process = start(place, keys_folder, 1_000_000, 4)
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(5 + 11 * number % 80)]
+            postgres.crash()
+            process.kill()
+            rest, _ = process.communicate(timeout=60)
+            postgres.start()
+            said = acknowledged("".join(lines) + rest)
+            assert len(said) >= 5
+            assert said - stored(place) == set()
+        with Trail.open(place, open_keys(keys_folder)) as trail:
+            trail.record(ASKED, WAIT_SECONDS)
+        report = verify(place, open_keys(keys_folder).public_key_pem())
+        assert report.ok, report.findings
+        assert questions_without_an_end(place) == {"r1"}
+
+
+# The order of system calls: nothing is said before what it says has been synchronised.
+
+HASTY = """
+import runpy, sys
+from policies.audit import postgres
+postgres._require_durable = lambda _: None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""A writer that does not ask its server whether it keeps what it acknowledges."""
+
+
+@contextmanager
+def traced(log: Path, *pids: int) -> Iterator[None]:
+    """Trace the system calls of processes and of those that they start."""
+    tracer = shutil.which("strace")
     if tracer is None:
         pytest.skip("strace is not installed")
-    log = keys_folder.parent / "calls"
-    command = [tracer, "-f", "-o", str(log), "-e", "trace=fsync,fdatasync,write", sys.executable, str(PROCESS)]
-    arguments = [str(trail_file), str(keys_folder), "20", "1"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    traced = subprocess.run([*command, *arguments], env=environment, capture_output=True, check=False)
-    if traced.returncode != 0:
+    chosen = [part for pid in pids for part in ("-p", str(pid))]
+    command = [tracer, "-f", "-ttt", "-T", "-o", str(log), "-e", "trace=fsync,fdatasync", *chosen]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    # The first is the one that all others descend from; some may have ended meanwhile.
+    first, *_ = [process.stderr.readline() for _ in pids]
+    if "attached" not in first:
+        process.kill()
+        process.communicate()
         pytest.skip("strace may not trace here")
-    synced = 0
-    said = 0
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def syncs(log: Path) -> list[float]:
+    """When each sync was done."""
+    found = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if "sync(" in line or "sync resumed" in line:
-            synced += 1
-        elif re.search(r'write\(1, "[0-9a-f]{16} ', line):
-            said += 1
-            assert synced, f"acknowledgement {said} came without a sync"
-            synced = 0
-    assert said == 20
+        said = re.match(r"\d+ +(\d+\.\d+) (?:f\w*sync\(.*= 0|<... f\w*sync resumed>.*= 0).*<(\d+\.\d+)>", line)
+        if said:
+            # The time at the beginning of a line is that of the call, or of its return when it is told in two.
+            found.append(float(said[1]) + (0.0 if "resumed" in line else float(said[2])))
+    return found
+
+
+def written_under_a_tracer(
+    log: Path, command: list[str], environment: Mapping[str, str]
+) -> tuple[list[float], list[float]]:
+    """When a traced process said something, and when it synchronised."""
+    tracer = shutil.which("strace")
+    if tracer is None:
+        pytest.skip("strace is not installed")
+    options = ["-f", "-ttt", "-T", "-o", str(log), "-e", "trace=fsync,fdatasync,write"]
+    done = subprocess.run([tracer, *options, *command], env=environment, capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("strace may not trace here")
+    said = re.findall(r'^\d+ +(\d+\.\d+) write\(1, "[0-9a-f]{16} ', log.read_text("utf-8", "replace"), re.MULTILINE)
+    return [float(at) for at in said], syncs(log)
+
+
+def too_early(said: list[float], synced: list[float]) -> int:
+    """How many acknowledgements came without a sync since the one before."""
+    before, count = 0.0, 0
+    for at in said:
+        count += not any(before < sync < at for sync in synced)
+        before = at
+    return count
+
+
+def test_every_acknowledgement_follows_a_sync(trail_file: Path, keys_folder: Path) -> None:
+    command = [sys.executable, str(PROCESS), str(trail_file), str(keys_folder), "20", "1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    said, synced = written_under_a_tracer(keys_folder.parent / "calls", command, environment)
+    assert (len(said), too_early(said, synced)) == (20, 0)
+
+
+def test_syncs_that_are_left_out_are_noticed(trail_file: Path, keys_folder: Path) -> None:
+    """The negative control: a library that makes syncs do nothing, as libeatmydata does."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    source, library = keys_folder.parent / "hasty.c", keys_folder.parent / "hasty.so"
+    source.write_text("int fsync(int f) { return 0; }\nint fdatasync(int f) { return 0; }\n")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    command = [sys.executable, str(PROCESS), str(trail_file), str(keys_folder), "20", "1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "LD_PRELOAD": str(library)}
+    said, synced = written_under_a_tracer(keys_folder.parent / "calls", command, environment)
+    assert (len(said), too_early(said, synced)) == (20, 20)
+
+
+def acknowledged_by_a_server(server: Server, folder: Path, code: list[str]) -> tuple[list[float], list[float]]:
+    """When a process said something, and when the server that it writes to synchronised."""
+    with made_in(server) as place, traced(folder.parent / "server-calls", *server.processes()):
+        command = [sys.executable, *code, str(PROCESS), told(place), str(folder), "20", "1"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        said, _ = written_under_a_tracer(folder.parent / "calls", command, environment)
+    return said, syncs(folder.parent / "server-calls")
+
+
+def test_every_acknowledgement_of_a_server_follows_a_sync(postgres: Server, keys_folder: Path) -> None:
+    said, synced = acknowledged_by_a_server(postgres, keys_folder, [])
+    assert (len(said), too_early(said, synced)) == (20, 0)
+
+
+def test_a_server_that_leaves_syncs_out_is_noticed(postgres: Server, keys_folder: Path) -> None:
+    """The negative control: a server without fsync, and a writer that does not ask for it."""
+    hasty = Server(postgres.programs, {"fsync": "off"})
+    try:
+        said, synced = acknowledged_by_a_server(hasty, keys_folder, ["-c", HASTY])
+    finally:
+        hasty.stop()
+    assert (len(said), too_early(said, synced)) == (20, 20)

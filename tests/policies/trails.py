@@ -36,7 +36,8 @@ def made_in(server: Server) -> Iterator[PostgresPlace]:
     with closing(server.connect()) as administrator:
         for statement in (*statements(new_id(), schema), *AS_SQLITE_HAS):
             administrator.execute(statement)
-        yield PostgresPlace(str(server.folder), "postgres", WRITER, schema=schema)
+    yield PostgresPlace(str(server.folder), "postgres", WRITER, schema=schema)
+    with closing(server.connect()) as administrator:
         administrator.execute("SET client_min_messages = warning")
         administrator.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 

@@ -363,6 +363,9 @@ class DoubtfulTrail:
             doubtful.set_exception(self._error)
         return doubtful
 
+    def given_up(self, seconds: float) -> TrailUnavailableError:
+        return self._trail.given_up(seconds)
+
 
 def doubt(world: World, kind: str, error: Exception | None) -> None:
     recorder = world.services.recorder
