@@ -736,6 +736,16 @@ class SubjectErased:
     counts: Mapping[str, int]
 
 
+class SubjectExported:
+    """A copy of what is held about a user is about to be handed out, with so many conversations and entries."""
+
+    kind: ClassVar[str] = "subject:exported"
+    by: str
+    user: str
+    conversations: int
+    entries: int
+
+
 @dataclass(frozen=True, slots=True)
 class TrailRead:
     """Somebody looked into the trail, and was shown so many `entries`.
@@ -810,6 +820,7 @@ Event = (
     | SigningKeyRotated
     | ErasureBegun
     | SubjectErased
+    | SubjectExported
     | TrailRead
     | TrailReduced
 )
