@@ -31,9 +31,11 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.SessionEnded,
         events.SignInFailed,
         events.SignInLocked,
+        events.SubjectExported,
         events.TrailRead,
     ),
     EntryClass.ADMINISTRATION: (
+        events.BackupMade,
         events.DirectoryFailed,
         events.DirectoryRead,
         events.GroupNested,
@@ -69,6 +71,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.SearchAsked,
     ),
     EntryClass.TRAIL: (
+        events.BackupRestored,
         events.HomeCreated,
         events.HomePartsMade,
         events.MasterKeyRotated,
