@@ -149,8 +149,7 @@ class Subjects:
 
     def name_hmac(self, name: str) -> str:
         """The keyed digest that a name is found by."""
-        key = self._keys().lasting("subject-names")
-        return hmac.digest(key, name.encode(errors="surrogatepass"), hashlib.sha256).hex()
+        return hmac.digest(self._name_key, name.encode(errors="surrogatepass"), hashlib.sha256).hex()
 
     def _known(self, names: Iterable[str]) -> dict[str, str]:
         """The tokens of these that are remembered; none when somebody was erased since."""

@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 from gateway.cli import (
     asking,
     audit,
+    backups,
+    compliance,
     directory,
     erasing,
     evaluating,
@@ -29,6 +31,7 @@ from gateway.cli import (
     setting_up,
     signing,
     sources,
+    subject,
     trail_place,
     users,
 )
@@ -129,6 +132,9 @@ for group in (
     trail_place,
     keeping,
     erasing,
+    backups,
+    compliance,
+    subject,
     policy,
     redact,
     index,

@@ -33,9 +33,11 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.SessionEnded,
         events.SignInFailed,
         events.SignInLocked,
+        events.SubjectExported,
         events.TrailRead,
     ),
     EntryClass.ADMINISTRATION: (
+        events.BackupMade,
         events.DirectoryFailed,
         events.DirectoryRead,
         events.GroupNested,
@@ -74,6 +76,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.SearchAsked,
     ),
     EntryClass.TRAIL: (
+        events.BackupRestored,
         events.ClockBehind,
         events.HomeCreated,
         events.HomePartsMade,

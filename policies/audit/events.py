@@ -261,6 +261,40 @@ class HomePartsMade:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupMade:
+    """A backup of everything is about to be there; durable before the file has its name.
+
+    `backup` is the file's id, `entries` how many entries of the trail are in it, `with_keys` whether the keys are.
+    """
+
+    kind: ClassVar[str] = "backup:made"
+    by: Person
+    backup: str
+    entries: int
+    with_keys: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRestored:
+    """From here on this is an installation made of a backup; the trail goes on behind entry number `entries`.
+
+    `made_at` is when the backup was made, in UTC. `entries_missing` are entries that a checkpoint kept elsewhere counts
+    and the backup lacks; 0 also where no such checkpoint was named. `ledger` is whether a newer ledger of erasures was
+    named, `erasures` how many were made again, `sessions_ended` how many were signed in.
+    """
+
+    kind: ClassVar[str] = "backup:restored"
+    by: Person
+    backup: str
+    made_at: str
+    entries: int
+    entries_missing: int
+    ledger: bool
+    erasures: int
+    sessions_ended: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAdded:
     """A source was configured; `type` names its connector; 0 seconds mean that its permissions never grow too old."""
 
@@ -759,6 +793,17 @@ class SubjectErased:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectExported:
+    """A copy of what is held about a user is about to be handed out, with so many conversations and entries."""
+
+    kind: ClassVar[str] = "subject:exported"
+    by: Person
+    user: Person
+    conversations: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class RevealAsked:
     """An auditor asks to see the text of a question and its answer; `user` is whose it is, `request` which.
 
@@ -853,6 +898,8 @@ Event = (
     | SessionEnded
     | HomeCreated
     | HomePartsMade
+    | BackupMade
+    | BackupRestored
     | SourceAdded
     | SourceOwnersChanged
     | SourceRemoved
@@ -899,6 +946,7 @@ Event = (
     | RevealApproved
     | RevealRefused
     | RevealOpened
+    | SubjectExported
     | TrailRead
     | TrailReduced
 )
