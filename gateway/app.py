@@ -284,7 +284,7 @@ async def _read_directory_again(directories: Directories) -> None:
 @contextlib.asynccontextmanager
 async def _reducing_trail(services: Services) -> AsyncIterator[None]:
     """Remove what old entries say once a day, where the settings let anything go."""
-    if not services.retention.configured:
+    if not services.config.audit.retention.days:
         yield
         return
     reducing = asyncio.create_task(_reduce_trail_again(services.retention))

@@ -32,11 +32,6 @@ class Retention:
         self._held = held
         self._taken = taken
 
-    @property
-    def configured(self) -> bool:
-        """Whether anything is ever removed."""
-        return bool(self._options.days)
-
     def planned(self) -> Removal:
         """What would be removed now.
 

@@ -41,8 +41,9 @@ def reduce(
 ) -> None:
     """Remove what old entries say, as [audit.retention] tells; their hashes stay, so the rest can still be checked."""
     with opened(context) as services:
-        if not services.retention.configured:
+        if not services.config.audit.retention.days:
             tell("Everything is kept for good. [audit.retention] says for how many days it is kept instead.")
+            return
         found = services.retention.reduce(operating_system_user()) if yes else services.retention.planned()
     if as_json:
         show_json(

@@ -25,6 +25,8 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
     EntryClass.ACCESS: (
         events.AccessDenied,
         events.ConversationRead,
+        events.InvestigationClosed,
+        events.InvestigationOpened,
         events.OversharingListed,
         events.PolicyExplained,
         events.SessionBegun,
@@ -39,8 +41,11 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.GroupNested,
         events.GroupUnnested,
         events.GroupsChanged,
+        events.HoldEnded,
+        events.HoldPlaced,
         events.KeyCreated,
         events.KeyRevoked,
+        events.LabelsDecided,
         events.ModelPulled,
         events.ModelSelected,
         events.PasswordChanged,
@@ -69,10 +74,12 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.SearchAsked,
     ),
     EntryClass.TRAIL: (
+        events.ClockBehind,
         events.HomeCreated,
         events.HomePartsMade,
         events.MasterKeyRotated,
         events.SigningKeyRotated,
+        events.TrailLossAccepted,
         events.TrailReduced,
     ),
 }

@@ -323,7 +323,7 @@ class _Verification:
         for text in ranges_of(wrong or bare) or ("0",):
             first, last = ends_of(text)
             detail = (
-                f"Entries {first} to {last} lack their content, or have it again: "
+                f"Content is missing from entries {first} to {last}, or is there again: "
                 f"{len(self._bare)} entries are without, and the newest checkpoint signs {signed[0]} as removed."
             )
             self._find(FindingKind.NOT_REMOVED, first, last, detail)

@@ -261,7 +261,7 @@ def test_an_entry_that_is_searched_by_something_else_is_found(schema: PostgresPl
 
 TAMPERINGS: list[tuple[str, FindingKind, int]] = [
     ("UPDATE entries SET body = replace(body, 'user-', 'User-') WHERE id = 2", FindingKind.ALTERED, 2),
-    ("UPDATE entries SET body = NULL WHERE id = 2", FindingKind.ALTERED, 2),
+    ("UPDATE entries SET body = NULL WHERE id = 2", FindingKind.NOT_REMOVED, 2),
     ("DELETE FROM entries WHERE id = 2", FindingKind.MISSING, 2),
     ("DELETE FROM entries WHERE id >= 3", FindingKind.CUT, 3),
     ("UPDATE entries SET seq = seq + 100 WHERE id = 2", FindingKind.MISPLACED, 2),

@@ -12,8 +12,8 @@ from policies.audit.checkpoints import SignedCheckpoint
 from policies.audit.events import SearchAsked
 from policies.audit.places import PostgresPlace, TrailPlace
 from policies.audit.reader import EntryQuery, read_entries, read_on
-from policies.audit.storage import Selecting, StorageError
-from policies.audit.writer import ChainWriter, Removal
+from policies.audit.storage import StorageError
+from policies.audit.writer import ChainWriter
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys
 from tests.policies.trails import administrating, owner_of, owning, rows
@@ -34,16 +34,17 @@ def written(place: TrailPlace, keys: Keys) -> TrailPlace:
     return place
 
 
-def the_first_two(_: Selecting) -> Removal:
-    return Removal([1, 2], TOLD)
+def take_out(chain: ChainWriter, ids: tuple[int, ...] = (1, 2)) -> None:
+    """As the retention does it: what is about to be removed is announced before."""
+    chain.append([TOLD])
+    chain.remove(ids)
 
 
 def test_what_entries_say_is_removed_and_their_hashes_stay(written: TrailPlace, keys: Keys) -> None:
     before = rows(written, "SELECT id, writer, seq, previous, hash FROM entries ORDER BY id")
     chain = ChainWriter(owner_of(written), keys)
-    entry = chain.remove(the_first_two)
+    take_out(chain)
     chain.close()
-    assert entry is not None
     assert rows(written, "SELECT id, writer, seq, previous, hash FROM entries WHERE id <= 3 ORDER BY id") == before
     assert rows(written, "SELECT id FROM entries WHERE body IS NULL ORDER BY id") == [(1,), (2,)]
     [(text, signature)] = rows(written, "SELECT body, signature FROM checkpoints WHERE number = 2")
@@ -57,20 +58,13 @@ def test_what_entries_say_is_removed_and_their_hashes_stay(written: TrailPlace, 
         assert b"eve-the-third" in content
 
 
-def test_nothing_is_removed_where_nothing_is_chosen(written: TrailPlace, keys: Keys) -> None:
-    chain = ChainWriter(written, keys)
-    assert chain.remove(lambda _: None) is None
-    chain.close()
-    assert rows(written, "SELECT count(*), count(body) FROM entries") == [(3, 3)]
-
-
 def test_nothing_is_removed_that_could_not_be_signed(written: TrailPlace, keys: Keys) -> None:
     with administrating(written) as connection:
         none = "''" if isinstance(written, PostgresPlace) else "x'00'"
         connection.execute(f"INSERT INTO checkpoints VALUES (9, 'x', {none})")
     chain = ChainWriter(owner_of(written), keys)
     with pytest.raises(TrailUnavailableError, match="did not sign"):
-        chain.remove(the_first_two)
+        chain.remove([1, 2])
     assert [entry.seq for entry in chain.append([body("ada")])] == [1], "and entries are taken as before"
     chain.close()
     assert rows(written, "SELECT count(*), count(body) FROM entries") == [(4, 4)]
@@ -84,7 +78,7 @@ def test_a_removal_that_fails_leaves_no_entry(written: TrailPlace, keys: Keys, m
     chain = ChainWriter(owner_of(written), keys)
     monkeypatch.setattr(type(chain._storage), "remove_bodies", fails)
     with pytest.raises(TrailUnavailableError, match="never"):
-        chain.remove(the_first_two)
+        chain.remove([1, 2])
     chain.close()
     assert rows(written, "SELECT count(*), count(body) FROM entries") == [(3, 3)]
     assert rows(written, "SELECT count(*) FROM checkpoints") == [(1,)]
@@ -96,7 +90,7 @@ def test_who_writes_cannot_remove(place: TrailPlace, written: TrailPlace, keys: 
         pytest.skip("files know no roles")
     chain = ChainWriter(written, keys)
     with pytest.raises(TrailUnavailableError, match="lacks a right"):
-        chain.remove(the_first_two)
+        chain.remove([1, 2])
     chain.close()
     assert rows(written, "SELECT count(*), count(body) FROM entries") == [(3, 3)]
 
