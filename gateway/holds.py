@@ -105,7 +105,7 @@ class Holds:
             id=id_,
             kind=kind.value,
             target=target,
-            reason=wrap(self._keys, _about(id_), reason.encode()),
+            reason=wrap(self._keys, about_reason(id_), reason.encode()),
             by=self._recorder.token(by),
         )
         with writing(self._database) as session:
@@ -185,7 +185,7 @@ class Holds:
         tokens = [one for one in (row.target, row.by, row.ended_by) if is_token(one)]
         names = self._subjects.names(tokens)
         try:
-            reason = unwrap(self._keys, _about(row.id), row.reason).decode()
+            reason = unwrap(self._keys, about_reason(row.id), row.reason).decode()
         except VaultUnreadableError:
             reason = "(sealed with another key)"
         return HoldView(
@@ -222,5 +222,6 @@ def _required_reason(reason: str) -> str:
     return reason
 
 
-def _about(id_: str) -> str:
+def about_reason(id_: str) -> str:
+    """What a sealed reason is bound to."""
     return f"reason of hold {id_}"

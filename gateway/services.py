@@ -62,7 +62,7 @@ from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.events import PolicyRefused
 from policies.audit.places import TrailPlace
-from policies.audit.reader import Entry, EntryQuery, read_entries
+from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
 from policies.audit.sinks.exports import Exporters
@@ -221,13 +221,9 @@ class Services:
             self.keys,
             self.config.audit.retention,
             self.recorder,
-            self.held,
+            self.holds.covered,
             self.exported_up_to,
         )
-
-    def held(self, _: Entry) -> str | None:
-        """Why an entry must stay although its time is over."""
-        return None
 
     def exported_up_to(self) -> int | None:
         """The last entry that every configured export has taken; None where there is none."""

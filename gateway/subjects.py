@@ -201,7 +201,7 @@ class Subjects:
                     continue
                 token, key = new_token(), new_key()
                 sealed = seal_with(key, _about_name(token), name.encode(errors="surrogatepass"))
-                wrapped = wrap(self._keys(), _about_key(token), key)
+                wrapped = wrap(self._keys(), about_key(token), key)
                 session.add(SubjectRow(token=token, name_hmac=digest, key=wrapped, name=sealed))
                 found[name] = token
             session.commit()
@@ -229,7 +229,7 @@ class Subjects:
                 self._token_of |= found
 
     def _opened(self, row: SubjectRow) -> bytes:
-        return unwrap(self._keys(), _about_key(row.token), row.key)
+        return unwrap(self._keys(), about_key(row.token), row.key)
 
 
 def _tokens_of(session: Session, names: Mapping[str, str]) -> dict[str, str]:
@@ -243,7 +243,8 @@ def _users_of(session: Session, names: Collection[str]) -> Iterable[str]:
     return session.exec(select(UserRow.id).where(col(UserRow.id).in_(names))).all()
 
 
-def _about_key(token: str) -> str:
+def about_key(token: str) -> str:
+    """What a wrapped data key is bound to."""
     return f"key of subject {token}"
 
 

@@ -71,6 +71,14 @@ class Keys:
         """All masters by their ids."""
         return {**self.earlier, self.master_id: self.master}
 
+    def fresh(self) -> "Keys":
+        """The keys as they are now: a process that runs for long follows a rotation of the master.
+
+        Raises:
+            KeysUnusableError: They cannot be read any more.
+        """
+        return open_keys(self.public_file.parent, self.signing)
+
     def public_key_pem(self) -> str:
         """The public halves of the keys that signed and of the one that signs, the oldest first."""
         return public_keys(self.public_file.parent)

@@ -25,7 +25,11 @@ def new_key() -> bytes:
 
 
 def wrap(keys: Keys, about: str, data: bytes) -> bytes:
-    """Encrypt under the installation's master key: a version, which master key, a nonce, ciphertext and tag."""
+    """Encrypt under the installation's master key: a version, which master key, a nonce, ciphertext and tag.
+
+    The key is the one that is in force now: it may have been rotated since this process opened its keys.
+    """
+    keys = keys.fresh()
     head = _WRAPPED + bytes.fromhex(keys.master_id)
     return head + _encrypted(keys.derive(_PURPOSE), head + about.encode(), data)
 
@@ -37,10 +41,11 @@ def unwrap(keys: Keys, about: str, wrapped: bytes) -> bytes:
         VaultUnreadableError: It is damaged, about something else, or of another installation or a master that is gone.
     """
     head, rest = wrapped[: 1 + _MASTER_ID_BYTES], wrapped[1 + _MASTER_ID_BYTES :]
-    if head[:1] != _WRAPPED or wrapped_by(wrapped) not in keys.masters:
+    master = wrapped_by(wrapped)
+    keys = keys if master in keys.masters else keys.fresh()
+    if head[:1] != _WRAPPED or master not in keys.masters:
         raise _unreadable(about)
-    key = keys.derive(_PURPOSE, master=wrapped_by(wrapped))
-    return _decrypted(key, head + about.encode(), rest, about)
+    return _decrypted(keys.derive(_PURPOSE, master=master), head + about.encode(), rest, about)
 
 
 def rewrap(keys: Keys, about: str, wrapped: bytes) -> bytes:

@@ -1,19 +1,57 @@
 """How long the trail keeps what its entries say: what the settings, holds and exports let go is removed, once a day."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 
 from gateway.config import RetentionOptions
+from gateway.holds import Covered
 from gateway.recording import Recorder
-from policies.audit.places import TrailPlace
-from policies.audit.retention import Held, Removal, plan, remove
+from policies.audit.people import people_of
+from policies.audit.places import TrailPlace, open_to_read, unreadable
+from policies.audit.reader import Entry
+from policies.audit.retention import Held, Removal, nobody_holds, plan, remove
+from policies.audit.storage import StorageError
 from policies.keys import Keys
+
+
+def held_by(covered: Covered, place: TrailPlace) -> Held:
+    """Whether legal holds cover an entry: itself, its request, or whoever asked there or is named.
+
+    Raises:
+        TrailUnreadableError: The trail cannot be read.
+    """
+    if not (covered.subjects or covered.conversations or covered.requests):
+        return nobody_holds
+    requests = covered.requests | _requests_of(covered.subjects, place)
+
+    def held(entry: Entry) -> str | None:
+        named = entry.event.get("conversation", ""), entry.event.get("request", "")
+        people = people_of(entry.kind, entry.event)
+        if named[0] in covered.conversations or named[1] in requests or covered.subjects.intersection(people):
+            return "a legal hold"
+        return None
+
+    return held
+
+
+def _requests_of(subjects: frozenset[str], place: TrailPlace) -> frozenset[str]:
+    """The requests of people: what was found and answered for them does not name them itself."""
+    names = {f"actor{number}": token for number, token in enumerate(sorted(subjects))}
+    if not names:
+        return frozenset()
+    query = f"SELECT DISTINCT request FROM entries WHERE actor IN ({', '.join(f':{name}' for name in names)})"  # noqa: S608 - ours
+    with closing(open_to_read(place)) as trail:
+        try:
+            return frozenset(str(request) for (request,) in trail.select(query, names) if request)
+        except StorageError as error:
+            raise unreadable(place, error) from error
 
 
 class Retention:
     """The removal of old entries of one trail.
 
-    `held` says why an entry must stay; `taken` is the last entry that every configured export has, None without any.
+    `covered` is what legal holds cover now; `taken` is the last entry that every configured export has, None without.
     """
 
     def __init__(
@@ -22,14 +60,14 @@ class Retention:
         keys: Keys,
         options: RetentionOptions,
         recorder: Recorder,
-        held: Held,
+        covered: Callable[[], Covered],
         taken: Callable[[], int | None],
     ) -> None:
         self._place = place
         self._keys = keys
         self._options = options
         self._recorder = recorder
-        self._held = held
+        self._covered = covered
         self._taken = taken
 
     def planned(self) -> Removal:
@@ -38,7 +76,8 @@ class Retention:
         Raises:
             TrailUnreadableError: The trail cannot be read.
         """
-        return plan(self._place, self._options.days, datetime.now(UTC), self._held, self._taken())
+        held = held_by(self._covered(), self._place)
+        return plan(self._place, self._options.days, datetime.now(UTC), held, self._taken())
 
     def reduce(self, by: str) -> Removal:
         """Remove what may be removed now, and say what it was; the rest of very much is left for the next time.

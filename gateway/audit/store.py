@@ -50,21 +50,22 @@ class RevealRow(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Seals what people write as their reason, each text for the one row that it stands in."""
+    """Seals what people write as their reason, each text for the one row that it stands in, with the master key."""
 
     keys: Keys
 
     def seal(self, row: str, reason: str) -> bytes:
         """Encrypt a reason for the row with this id."""
-        return wrap(self.keys, _about(row), reason.encode())
+        return wrap(self.keys, about_reason(row), reason.encode())
 
     def unseal(self, row: str, sealed: bytes) -> str:
         """The reason that was sealed for this row, or a sentence that says that it is not this one."""
         try:
-            return unwrap(self.keys, _about(row), sealed).decode()
+            return unwrap(self.keys, about_reason(row), sealed).decode()
         except (VaultUnreadableError, UnicodeDecodeError):
             return UNREADABLE
 
 
-def _about(row: str) -> str:
+def about_reason(row: str) -> str:
+    """What a sealed reason is bound to."""
     return f"reason of {row}"

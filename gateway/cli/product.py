@@ -34,6 +34,7 @@ from gateway.installation import make_missing_parts as make_missing_parts
 from gateway.policy.ordinary import shown_to_ordinary_readers as shown_to_ordinary_readers
 from gateway.policy.reports import list_oversharing as list_oversharing
 from gateway.policy.reports import simulate_bundle as simulate_bundle
+from gateway.resealing import reseal as reseal
 from gateway.services import Services as Services
 from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint

@@ -27,6 +27,7 @@ class Rotated(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(signer)
+    keys.group.command()(reseal)
     keys.group.command()(rotate)
 
 
@@ -46,6 +47,17 @@ def rotate(
         key = product.rotate_master(services.home.keys)
     show(f"The master key {key} seals what is new, once running services are started again.")
     tell("Then `muniment keys reseal` seals the rest anew and destroys the one before. Back up the keys folder.")
+
+
+def reseal(context: typer.Context) -> None:
+    """After `rotate master`: seal anew what the master key before it sealed, and destroy that one."""
+    with opened(context) as services:
+        done = product.reseal(services.database, services.keys, services.home.keys)
+    show(f"{done.values} data keys and reasons were sealed with the master key {services.keys.master_id}.")
+    if done.destroyed:
+        show(f"Destroyed: {', '.join(done.destroyed)}. Remove it from backups of the keys folder, too.")
+    if done.kept:
+        tell(f"Still there: {', '.join(done.kept)}. Run this again in a minute.")
 
 
 def signer(

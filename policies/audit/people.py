@@ -63,6 +63,11 @@ def shown(entries: Collection[tuple[str, Mapping[str, Any]]], names: Names | Non
     return [_replaced(kind, said, known) if known else said for kind, said in entries]
 
 
+def people_of(kind: str, said: Mapping[str, Any]) -> frozenset[str]:
+    """The names, or tokens, that the event of an entry holds."""
+    return frozenset(_people(kind, said))
+
+
 def _people(kind: str, said: Mapping[str, Any]) -> Iterator[str]:
     """Every name, or token, that an event's fields hold."""
     person, owners = _fields_of(kind)

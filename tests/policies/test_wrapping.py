@@ -18,10 +18,12 @@ def test_what_is_wrapped_opens_and_names_its_master(keys: Keys) -> None:
     assert wrapped_by(wrapped) == keys.master_id
     assert keys.master not in wrapped
     assert key not in wrapped
+    assert keys.master_id not in keys.master.hex()
 
 
 def test_another_master_has_another_id_and_does_not_open_it(keys: Keys, tmp_path: Path) -> None:
     other = create_keys(tmp_path / "keys")
+    assert other.master_id != keys.master_id
     with pytest.raises(VaultUnreadableError, match=ABOUT):
         unwrap(other, ABOUT, wrap(keys, ABOUT, new_key()))
 
@@ -66,3 +68,23 @@ def test_what_an_earlier_master_wrapped_opens_and_is_wrapped_anew(tmp_path: Path
     assert unwrap(alone, ABOUT, again) == key
     with pytest.raises(VaultUnreadableError):
         unwrap(alone, ABOUT, wrapped)
+
+
+def test_after_a_rotation_new_and_old_are_read_and_the_new_master_wraps(tmp_path: Path) -> None:
+    """By the process that was running, too."""
+    folder = tmp_path / "keys"
+    running = create_keys(folder)
+    before = wrap(running, ABOUT, b"one")
+    assert wrapped_by(before) == running.master_id
+    new = rotate_master(folder)
+    after = wrap(running, ABOUT, b"two")
+    assert wrapped_by(after) == new
+    for keys in (running, open_keys(folder)):
+        assert (unwrap(keys, ABOUT, before), unwrap(keys, ABOUT, after)) == (b"one", b"two")
+    assert open_keys(folder).lasting("x") == running.lasting("x"), "identifiers stay"
+    assert open_keys(folder).derive("x") != running.derive("x")
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in folder.iterdir())
+    retire_masters(folder, [running.master_id])
+    with pytest.raises(VaultUnreadableError):
+        unwrap(open_keys(folder), ABOUT, before)
+    assert unwrap(open_keys(folder), ABOUT, after) == b"two"
