@@ -85,6 +85,15 @@ def test_a_hold_keeps_all_entries_of_whom_it_holds(old: Commands) -> None:
     assert bare(old) == 2
 
 
+def test_what_an_export_has_not_taken_is_not_removed(old: Commands) -> None:
+    configure(
+        old,
+        "[audit.retention]\nquestions = 200\n"
+        '[[audit.exports]]\nname = "siem"\nkind = "file"\npath = "entries.jsonl"\nformat = "json"\n',
+    )
+    assert old.json("audit", "reduce")["would_remove"] == 0
+
+
 @pytest.mark.parametrize("days", [1, 182])
 def test_less_than_half_a_year_must_be_allowed(old: Commands, days: int) -> None:
     configure(old, f"[audit.retention]\nquestions = {days}\n")
