@@ -13,7 +13,7 @@ from gateway.holds import HoldRow
 from gateway.holds import about_reason as about_hold
 from gateway.subjects import SubjectRow, about_key
 from policies.keys import Keys, retire_masters
-from policies.wrapping import unwrap, wrap, wrapped_by
+from policies.wrapping import rewrap, wrapped_by
 from retrieval.sessions import writing
 
 _TOGETHER = 500
@@ -73,7 +73,7 @@ def _reseal(database: Engine, keys: Keys, wrapped: Wrapped) -> int:
             rows = [row for row in _rows(session, wrapped) if _master(row, wrapped) != keys.master_id][:_TOGETHER]
             for row in rows:
                 about = wrapped.about(row)
-                setattr(row, wrapped.column, wrap(keys, about, unwrap(keys, about, getattr(row, wrapped.column))))
+                setattr(row, wrapped.column, rewrap(keys, about, getattr(row, wrapped.column)))
                 session.add(row)
             session.commit()
         done += len(rows)

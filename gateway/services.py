@@ -66,6 +66,7 @@ from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
 from policies.audit.sinks.exports import Exporters
+from policies.audit.sinks.positions import PositionFile
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -226,8 +227,13 @@ class Services:
         )
 
     def exported_up_to(self) -> int | None:
-        """The last entry that every configured export has taken; None where there is none."""
-        return None
+        """The last entry that every configured export has taken; None where there is none.
+
+        Raises:
+            PositionUnreadableError: How far one has come cannot be read.
+        """
+        positions = (PositionFile(self.home.exports, export.name).read() for export in self.config.audit.exports)
+        return min((position.at for position in positions), default=None)
 
     @cached_property
     def exporters(self) -> Exporters:

@@ -49,6 +49,15 @@ def unwrap(keys: Keys, about: str, wrapped: bytes) -> bytes:
     return _decrypted(keys.derive(_PURPOSE, master=master), head + about.encode(), rest, about)
 
 
+def rewrap(keys: Keys, about: str, wrapped: bytes) -> bytes:
+    """The same under the master that wraps now; as it is where that wrapped it.
+
+    Raises:
+        VaultUnreadableError: As in `unwrap`.
+    """
+    return wrapped if wrapped_by(wrapped) == keys.master_id else wrap(keys, about, unwrap(keys, about, wrapped))
+
+
 def wrapped_by(wrapped: bytes) -> str:
     """The id of the master key that wrapped this."""
     return wrapped[1 : 1 + _MASTER_ID_BYTES].hex()

@@ -6,7 +6,7 @@ import pytest
 
 from policies.errors import VaultUnreadableError
 from policies.keys import Keys, create_keys, open_keys, retire_masters, rotate_master
-from policies.wrapping import new_key, open_with, seal_with, unwrap, wrap, wrapped_by
+from policies.wrapping import new_key, open_with, rewrap, seal_with, unwrap, wrap, wrapped_by
 
 ABOUT = "key of subject p1"
 
@@ -51,6 +51,23 @@ def test_no_byte_can_be_altered_or_left_out(keys: Keys) -> None:
             open_with(key, ABOUT, sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :])
         with pytest.raises(VaultUnreadableError):
             open_with(key, ABOUT, sealed[:at])
+
+
+def test_what_an_earlier_master_wrapped_opens_and_is_wrapped_anew(tmp_path: Path) -> None:
+    before = create_keys(tmp_path / "keys")
+    key = new_key()
+    wrapped = wrap(before, ABOUT, key)
+    rotate_master(tmp_path / "keys")
+    now = open_keys(tmp_path / "keys")
+    assert unwrap(now, ABOUT, wrapped) == key
+    again = rewrap(now, ABOUT, wrapped)
+    assert wrapped_by(again) == now.master_id != wrapped_by(wrapped)
+    assert rewrap(now, ABOUT, again) == again
+    retire_masters(tmp_path / "keys", [before.master_id])
+    alone = open_keys(tmp_path / "keys")
+    assert unwrap(alone, ABOUT, again) == key
+    with pytest.raises(VaultUnreadableError):
+        unwrap(alone, ABOUT, wrapped)
 
 
 def test_after_a_rotation_new_and_old_are_read_and_the_new_master_wraps(tmp_path: Path) -> None:
