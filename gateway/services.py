@@ -15,7 +15,7 @@ from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
 from gateway.audit.investigations import Investigations
-from gateway.audit.places import open_copies, open_exporters
+from gateway.audit.places import exported_up_to, open_copies, open_exporters, open_stamper
 from gateway.audit.questions import Questions
 from gateway.audit.retention import Retention
 from gateway.audit.reveals import RevealOptions, Reveals
@@ -66,6 +66,7 @@ from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
 from policies.audit.sinks.exports import Exporters
+from policies.audit.stamps import Stamper
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -227,7 +228,12 @@ class Services:
 
     def exported_up_to(self) -> int | None:
         """The last entry that every configured export has taken; None where there is none."""
-        return None
+        return exported_up_to(self.config.audit, self.home)
+
+    @cached_property
+    def stamper(self) -> Stamper:
+        """No thread runs yet; `serve` alone asks for time stamps."""
+        return open_stamper(self.config.audit, self.home)
 
     @cached_property
     def exporters(self) -> Exporters:
