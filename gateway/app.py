@@ -217,11 +217,14 @@ async def _running(readiness: Readiness, *workers: Workers) -> AsyncIterator[Non
 
 @contextlib.asynccontextmanager
 async def _sending(services: Services) -> AsyncIterator[None]:
-    """Send entries of the trail to other systems, where some are set up."""
+    """Send entries of the trail to other systems, and have checkpoints stamped, where that is set up."""
     services.exporters.start()
+    if services.config.audit.stamp_url:
+        services.stamper.start()
     try:
         yield
     finally:
+        await asyncio.to_thread(services.stamper.close, _SENDING_ENDS_SECONDS)
         await asyncio.to_thread(services.exporters.close, _SENDING_ENDS_SECONDS)
 
 

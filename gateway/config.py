@@ -128,7 +128,8 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `checkpoint_file` is one such place, `copies` are further ones, each written as a section [[audit.copies]] with
     `name` and `kind` ("file", "syslog", "http"). Nothing is answered once none of them has taken a checkpoint for
     `require_copy_seconds` (0: that does not matter). `exports` are places that entries are sent to while `serve` runs,
-    sections [[audit.exports]] written likewise, with `format` ("json", "cef" or "ocsf").
+    sections [[audit.exports]] written likewise, with `format` ("json", "cef" or "ocsf"). The authority at `stamp_url`
+    (RFC 3161) stamps a checkpoint every so often; its stamps lead to the certificates in `stamp_ca_file`.
     What was asked and answered is kept for `texts_kept_days`, sealed, for investigators to ask for; 0 keeps nothing.
 
     An auditor's investigation lasts `investigation_hours` at most. With `reason_at_command_line`, commands that read
@@ -160,6 +161,10 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exports: tuple[Export, ...] = ()
     reveal_wait_hours: _Positive = 24
     reveal_minutes: _Positive = 60
+    stamp_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^/@]+(/.*)?)?$")] = ""
+    stamp_ca_file: str = ""
+    stamp_policy: Annotated[str, msgspec.Meta(pattern=r"^([0-2](\.\d+)+)?$")] = ""
+    stamp_every_seconds: Annotated[int, msgspec.Meta(ge=60)] = 3600
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -167,6 +172,9 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require_own_names("exports", [export.name for export in self.exports])
         if self.require_copy_seconds and not self.all_copies:
             message = "require_copy_seconds needs a place that checkpoints are copied to"
+            raise ValueError(message)
+        if self.stamp_url and not self.stamp_ca_file:
+            message = "stamp_url needs stamp_ca_file, the certificates that its stamps lead to"
             raise ValueError(message)
         if self.signing_key_file and self.signer:
             message = "audit.signing_key_file and audit.signer name two places of the signing key; leave one out"
@@ -218,6 +226,7 @@ class Home:
         self.copies = folder / "data" / "copies"
         self.trail_seen = folder / "trail.seen"
         self.exports = folder / "data" / "exports"
+        self.stamps = folder / "data" / "stamps"
         self.index = folder / "index"
         self.locks = folder / "locks"
 

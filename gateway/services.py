@@ -15,7 +15,7 @@ from sqlalchemy import Engine as Database
 from sqlmodel import Session
 
 from gateway.audit.investigations import Investigations
-from gateway.audit.places import open_copies, open_exporters
+from gateway.audit.places import exported_up_to, open_copies, open_exporters, open_stamper
 from gateway.audit.questions import Questions
 from gateway.audit.retention import Retention
 from gateway.audit.reveals import RevealOptions, Reveals
@@ -66,7 +66,7 @@ from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.seen import SeenFile
 from policies.audit.sinks.copies import Copies
 from policies.audit.sinks.exports import Exporters
-from policies.audit.sinks.positions import PositionFile
+from policies.audit.stamps import Stamper
 from policies.audit.store import Trail
 from policies.clock import SteadyClock
 from policies.errors import TrailUnavailableError
@@ -227,13 +227,13 @@ class Services:
         )
 
     def exported_up_to(self) -> int | None:
-        """The last entry that every configured export has taken; None where there is none.
+        """The last entry that every configured export has taken; None where there is none."""
+        return exported_up_to(self.config.audit, self.home)
 
-        Raises:
-            PositionUnreadableError: How far one has come cannot be read.
-        """
-        positions = (PositionFile(self.home.exports, export.name).read() for export in self.config.audit.exports)
-        return min((position.at for position in positions), default=None)
+    @cached_property
+    def stamper(self) -> Stamper:
+        """No thread runs yet; `serve` alone asks for time stamps."""
+        return open_stamper(self.config.audit, self.home)
 
     @cached_property
     def exporters(self) -> Exporters:

@@ -42,6 +42,18 @@ class ExportState(msgspec.Struct, frozen=True):
     error: str
 
 
+class StampState(msgspec.Struct, frozen=True):
+    """A time stamp: the checkpoint it is about, how many entries that vouches for, and when the authority saw it (UTC).
+
+    Where it does not hold, or nothing was configured to hold it to, `problem` says so.
+    """
+
+    checkpoint: int
+    entries: int
+    at: datetime | None
+    problem: str = ""
+
+
 class AuditEntries(msgspec.Struct, frozen=True):
     """Entries, newest first. Where there may be more, `next` is what to give as `before`."""
 

@@ -18,7 +18,7 @@ from gateway.cli.looking import (
     tell_next,
     tell_unrecorded,
 )
-from gateway.cli.opening import home_of, opened, operating_system_user, product
+from gateway.cli.opening import home_of, opened, product
 from gateway.cli.options import Json
 from gateway.cli.output import escaped, messages, show, show_json, show_table, tell
 from gateway.cli.times import read_time
@@ -28,7 +28,7 @@ from gateway.trail_place import trail_place
 from policies.audit.reader import Outcome
 
 if TYPE_CHECKING:
-    from gateway.cli.product import Entry, VerificationReport
+    from gateway.cli.product import Entry, StampState, VerificationReport
 
 group = typer.Typer(no_args_is_help=True, help="Who was shown what, and whether the record of it is whole.")
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -170,49 +170,16 @@ def verify(
         pem = read_key(public_key) if public_key else product.public_keys(home.keys)
         report = product.verify(place, pem, kept)
         newest = product.read_entries(place, product.EntryQuery(limit=1)) if report.ok else []
+    stamped = newest_stamp(context) if trail is None else None
     _record_verifying(context, report, reason)
     if as_json:
         head = {"entry": newest[0].id, "hash": newest[0].hash} if newest else None
-        show_json({"ok": report.ok, **product.asdict(report), "head": head, "checked_against_kept": kept is not None})
+        checked = {"head": head, "checked_against_kept": kept is not None, "stamp": stamped}
+        show_json({"ok": report.ok, **product.asdict(report), **checked})
     else:
-        _show_report(report, newest, against_kept=kept is not None)
+        _show_report(report, newest, stamped, against_kept=kept is not None)
     if not report.ok:
         raise typer.Exit(FINDINGS)
-
-
-@group.command()
-def exports(
-    context: typer.Context,
-    *,
-    restart: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Send to this place again, from the beginning or behind --after.")
-    ] = None,
-    after: Annotated[int, typer.Option(min=0, help="With --restart: the entry to go on behind.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Show the systems that entries are sent to, and how far."""
-    with opened(context) as services:
-        if restart is not None:
-            _restart(services, restart, after)
-        states = product.export_states(services.config.audit, services.home)
-    if as_json:
-        show_json(states)
-        return
-    columns = ("name", "kind", "format", "at entry", "behind", "sent (UTC)", "failing since", "last error")
-    rows = [
-        (one.name, one.kind, one.format.value, one.entry, one.behind, one.sent_at, one.failing_since, one.error or None)
-        for one in states
-    ]
-    show_table(columns, rows, empty="Entries are sent nowhere. The settings name places as [[audit.exports]].")
-
-
-def _restart(services: "product.Services", name: str, after: int) -> None:
-    """Whichever process sends does it, within a second or when it starts."""
-    if name not in {export.name for export in services.config.audit.exports}:
-        message = f"The settings name no export {name}. `muniment audit exports` lists them."
-        raise NotFoundError(message)
-    services.recorder.record_now(product.ExportRestarted(operating_system_user(), name, after))
-    product.PositionFile(services.home.exports, name).ask_restart(after)
 
 
 def _record_verifying(context: typer.Context, report: "VerificationReport", reason: str | None) -> None:
@@ -249,7 +216,23 @@ def _kept(file: Path | None, context: typer.Context, *, own: bool) -> "product.S
     return found
 
 
-def _show_report(report: "VerificationReport", newest: list["Entry"], *, against_kept: bool) -> None:
+def newest_stamp(context: typer.Context) -> "StampState | None":
+    """The newest time stamp that there is of this installation's trail."""
+    home = home_of(context)
+    states = product.stamp_states(load_config(home).audit, home) if home.config_file.exists() else []
+    return states[-1] if states else None
+
+
+def _stamped(stamp: "StampState") -> str:
+    if stamp.at is None:
+        return f"checkpoint {stamp.checkpoint}: {stamp.problem}"
+    at = f"{stamp.at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"checkpoint {stamp.checkpoint}, over the entries up to {stamp.entries}, existed at {at}"
+
+
+def _show_report(
+    report: "VerificationReport", newest: list["Entry"], stamp: "StampState | None", *, against_kept: bool
+) -> None:
     rows = [
         ("trail", report.log),
         ("entries", report.entries),
@@ -257,6 +240,7 @@ def _show_report(report: "VerificationReport", newest: list["Entry"], *, against
         ("checkpoints", report.checkpoints),
         ("writing processes", report.writers),
         *(("newest entry", f"{entry.id}, {entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.hash}") for entry in newest),
+        *([("newest time stamp", _stamped(stamp))] if stamp else []),
     ]
     show_table(("", ""), rows)
     if report.ok:

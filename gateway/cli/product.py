@@ -11,6 +11,7 @@ from gateway.audit.access import Looking as Looking
 from gateway.audit.places import copied_to_files as copied_to_files
 from gateway.audit.places import export_states as export_states
 from gateway.audit.places import newest_kept as newest_kept
+from gateway.audit.places import stamp_states as stamp_states
 from gateway.audit.reveals import Decided as Decided
 from gateway.audit.schemas import AuditEntries as AuditEntries
 from gateway.audit.schemas import AuditEntry as AuditEntry
@@ -19,6 +20,7 @@ from gateway.audit.schemas import Investigation as Investigation
 from gateway.audit.schemas import InvestigationList as InvestigationList
 from gateway.audit.schemas import Reveal as Reveal
 from gateway.audit.schemas import RevealList as RevealList
+from gateway.audit.schemas import StampState as StampState
 from gateway.backup.erasures import KnownErasures as KnownErasures
 from gateway.backup.making import make_backup as make_backup
 from gateway.backup.passphrase import read_passphrase as read_passphrase

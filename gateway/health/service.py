@@ -83,7 +83,7 @@ class Readiness:
             trail, overdue = self._services.trail.health, self._services.copies.overdue
             # What stops no answer must not go unseen either: entries that cannot be signed, copies that are not taken.
             copies = [f"{health.name}: {health.detail}" for health in self._services.copies.health if health.detail]
-            said = " ".join(filter(None, [overdue or trail.detail, *copies]))
+            said = " ".join(filter(None, [overdue or trail.detail, *copies, self._services.stamper.problem]))
             return PartHealth(part, ready=trail.ready and not overdue, detail=said or None)
         detail = await self._trouble(part)
         return PartHealth(part, ready=detail is None, detail=detail)

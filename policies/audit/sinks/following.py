@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import dataclass
 
+from policies.audit.checkpoints import SignedCheckpoint
 from policies.audit.people import Names
 from policies.audit.places import TrailPlace, open_to_read, unreadable
 from policies.audit.reader import Entry, read_on
@@ -60,6 +61,22 @@ def last_number(place: TrailPlace) -> int:
             return int(trail.select("SELECT coalesce(max(id), 0) FROM entries")[0][0])
         except StorageError as error:
             raise unreadable(place, error) from error
+
+
+def newest_checkpoint(place: TrailPlace) -> SignedCheckpoint | None:
+    """The newest checkpoint of a trail, if it is one.
+
+    Raises:
+        TrailUnreadableError: The trail is missing or damaged.
+    """
+    with closing(open_to_read(place)) as trail:
+        try:
+            rows = trail.select("SELECT body, signature FROM checkpoints ORDER BY number DESC LIMIT 1")
+            return SignedCheckpoint.from_parts(str(rows[0][0]), bytes(rows[0][1])) if rows else None
+        except StorageError as error:
+            raise unreadable(place, error) from error
+        except ValueError:
+            return None  # Told by the writer, and by verification.
 
 
 def position_at(place: TrailPlace, at: int) -> Position:
