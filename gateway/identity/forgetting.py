@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, delete, select, update
 
+from gateway.audit.store import InvestigationRow, RevealRow
 from gateway.chat.kept import KeptTextRow
 from gateway.chat.keys import ConversationKeyRow
 from gateway.chat.store import ConversationRow, MessageRow
@@ -24,6 +25,15 @@ from retrieval.labels import intern_label, next_epoch
 from retrieval.tables import DocumentRow, LabelRow, PassageRow, SourceRow
 
 Counts = Mapping[str, int]
+_BY_WHOM: tuple[tuple[Any, str], ...] = (
+    (InvestigationRow, "by"),
+    (PolicyBundleRow, "by"),
+    (RevealRow, "asked_by"),
+    (RevealRow, "asked_os_user"),
+    (RevealRow, "decided_by"),
+    (RevealRow, "decided_os_user"),
+)
+"""What stays, and says who did it: by what the trail calls them from then on."""
 
 
 def forget_user(session: Session, token: str, name: str, failures_under: str) -> Counts:
@@ -37,7 +47,8 @@ def forget_user(session: Session, token: str, name: str, failures_under: str) ->
     if name:
         counts |= _forget_identity(session, name, failures_under)
         counts["labels"] = forget_in_labels(session, lambda user: user == name)
-        session.exec(update(PolicyBundleRow).where(col(PolicyBundleRow.by) == name).values(by=token))
+        for table, column in _BY_WHOM:
+            session.exec(update(table).where(getattr(table, column) == name).values({column: token}))
     counts["keys"] = _deleted(session, SubjectRow, col(SubjectRow.token) == token)
     return {kind: count for kind, count in counts.items() if count}
 

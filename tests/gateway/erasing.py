@@ -11,12 +11,14 @@ from random import Random
 
 from sqlmodel import Session, col, select
 
+from gateway.audit.store import InvestigationRow, RevealRow
 from gateway.chat.kept import Texts
 from gateway.chat.keys import ConversationKeyRow, ConversationKeys
 from gateway.chat.store import Message, new_conversation
 from gateway.identity.memberships import LdapUserRow
 from gateway.identity.scim.store import ScimUserRow
 from gateway.identity.store import ApiKeyRow, PasswordRow, SessionRow
+from gateway.policy.store import PolicyBundleRow
 from gateway.services import Services
 from gateway.sources.store import OwnerKind, SourceOwnerRow
 from gateway.subjects import SubjectRow
@@ -25,7 +27,7 @@ from policies.labels import Label
 from policies.principals import Role
 from retrieval.labels import intern_label
 from retrieval.sessions import writing
-from retrieval.tables import DocumentRow
+from retrieval.tables import DocumentRow, utc_now
 
 
 def forms(value: str) -> Iterator[bytes]:
@@ -91,18 +93,27 @@ def live_here(services: Services, random: Random, role: Role = Role.EMPLOYEE) ->
         name, conversation, Message(Speaker.USER, said), kept=("r" + secrets.token_hex(10), Texts(said, answered))
     )
     services.kept_texts.store(name, new_conversation().id, "r" + secrets.token_hex(10), Texts(said, answered))
+    token = services.subjects.find(name) or ""
     with writing(services.database) as writing_:
         writing_.add(LdapUserRow(entry_id=f"entry-{external}", user_id=name))
         writing_.add(
             ScimUserRow(id=f"scim-{external}", user_id=name, user_name=f"{name}@x", display_name=f"Display {external}")
         )
+        dated = {"begun_at": utc_now(), "ends_at": utc_now()}
+        writing_.add(InvestigationRow(id=f"i{token[1:]}", by=name, channel="http", reason=b"", **dated))
+        writing_.flush()
+        whom = {"asked_by": name, "asked_os_user": name, "decided_by": name, "decided_os_user": name}
+        dated = {"asked_at": utc_now(), "expires_at": utc_now()}
+        reveal = {"id": f"v{token[1:]}", "investigation_id": f"i{token[1:]}", "request": "r1", "reason": b""}
+        writing_.add(RevealRow(**reveal, **whom, **dated))
+        bundle = {"revision": "1", "files": "{}", "shipped": "", "schema_text": ""}
+        writing_.add(PolicyBundleRow(by=name, **bundle))
         writing_.add(SourceOwnerRow(source="company", kind=OwnerKind.USER.value, name=name))
         label = intern_label(writing_, Label(allow_users=frozenset({name}), source="company"))
         document = writing_.exec(select(DocumentRow).limit(1)).one()
         document.label_id = label
         writing_.add(document)
         writing_.commit()
-    token = services.subjects.find(name) or ""
     with Session(services.database) as reading:
         traces = _traces(services, reading, name, token)
     texts = {"name": name, "external id": external}

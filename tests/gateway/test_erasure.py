@@ -14,8 +14,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlmodel import Session, select
+from sqlalchemy import LargeBinary, String, event
+from sqlmodel import Session, SQLModel, select
 
 import gateway.erasure
 import gateway.identity.forgetting
@@ -30,6 +30,7 @@ from gateway.identity_file import Identity, read_identity
 from gateway.ledger import Ledger, Step
 from models.engine import Speaker
 from policies.audit.events import QuestionAsked
+from policies.audit.people import hidden
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.verifier import verify
 from policies.errors import TrailUnavailableError
@@ -57,11 +58,10 @@ FULL = ("database or disk is full",)
 
 def whole(world: World) -> bool:
     """Whether the trail is what was written, as both verifiers see it."""
-    pem = world.services.keys.public_key_pem()
-    key = world.services.keys.signing.public_key().public_bytes_raw()
+    pem, trail = world.services.keys.public_key_pem(), world.services.home.trail
     world.services.trail.close()
-    problems, _ = ALONE["check_trail"](str(world.services.home.trail), key, [])
-    return verify(world.services.home.trail, pem).ok and problems == []
+    problems, _ = ALONE["check_trail"](trail, ALONE["read_keys"](world.services.keys.public_file), [])
+    return verify(trail, pem).ok and problems == []
 
 
 def live_and_go(world: World, seed: int) -> tuple[Traces, dict[str, set[str]]]:
@@ -113,9 +113,7 @@ def leaving_the_labels(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaving_the_name_in_the_trail(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from policies.audit.chain import encode  # noqa: PLC0415 - the real one, before it is replaced
-
-    monkeypatch.setattr("policies.audit.store.encode", lambda event, at, _names=None: encode(event, at))
+    monkeypatch.setattr("policies.audit.store.hidden", lambda event, _names: hidden(event, None))
 
 
 @pytest.mark.parametrize(
@@ -171,6 +169,52 @@ def test_others_keep_what_is_theirs(world: World) -> None:
     world.services.erasures.erase_user("bob", BY)
     assert world.services.conversations.open("alice", conversation.id).messages[0].text == "hello"
     assert [user.id for user in world.services.users.listed()] == ["alice", "audra", "mona", "olga"]
+
+
+HOLDS_NO_USER = {
+    "alembic_version.version_num", "api_key.id", "api_key.scopes", "api_key.secret_sha256", "conversation.id",
+    "change_mark.identity", "change_mark.policies", "change_mark.sources", "conversation.vault",
+    "conversation_key.conversation_id", "conversation_key.key", "conversation_key.token",
+    "corpus.stamp", "directory.origin", "directory.problem", "document.author", "document.content_digest",
+    "document.external_id", "document.id", "document.media_type", "document.path", "document.path_spans",
+    "document.source", "document.title", "document.title_spans", "document.url", "group_nesting.group",
+    "group_nesting.origin", "group_nesting.parent", "hold.by", "hold.ended_by", "hold.id", "hold.kind", "hold.reason",
+    "hold.target", "investigation.channel", "investigation.id", "investigation.reason", "kept_text.conversation_id",
+    "kept_text.request", "kept_text.sealed", "kept_text.token", "label.digest", "membership.group",
+    "message.conversation_id", "message.sealed", "message.speaker", "passage.document_id", "passage.flags",
+    "passage.heading", "passage.heading_spans", "passage.parts", "passage.spans", "passage.text", "passage.vector",
+    "policy_bundle.files", "policy_bundle.revision", "policy_bundle.schema_text", "policy_bundle.shipped",
+    "reveal.decision", "reveal.id", "reveal.investigation_id", "reveal.reason", "reveal.request",
+    "scim_group.external_id", "scim_group.id", "scim_group.name", "skip.external_id", "skip.path", "skip.reason",
+    "skip.source",
+    "source.access_file", "source.cursor", "source.failure", "source.name", "source.read_with", "source.settings",
+    "source.type", "source_owner.kind", "source_owner.source", "used_once.digest",
+}  # fmt: skip
+"""Columns that hold no name of a user: a token, something sealed, or a text of documents, groups and settings."""
+FORGOTTEN = {
+    "api_key.user_id", "conversation.user_id", "identity_link.issuer", "identity_link.subject", "identity_link.user_id",
+    "investigation.by", "label.canonical", "ldap_user.entry_id", "ldap_user.user_id", "membership.origin",
+    "membership.user_id", "password.hash", "password.user_id", "policy_bundle.by", "reveal.asked_by",
+    "reveal.asked_os_user", "reveal.decided_by", "reveal.decided_os_user", "scim_user.display_name",
+    "scim_user.external_id", "scim_user.id", "scim_user.user_id", "scim_user.user_name", "session.id", "session.issuer",
+    "session.method", "session.previous_sha256", "session.provider_session", "session.rotation_salt", "session.subject",
+    "session.token_sha256", "session.user_id", "sign_in_failure.name_hmac", "source_owner.name", "subject.key",
+    "subject.name", "subject.name_hmac", "subject.token", "user.disabled_by", "user.id", "user.kind", "user.origin",
+    "user.roles",
+}  # fmt: skip
+"""Columns whose rows are deleted, or say something else, once their user is erased."""
+
+
+def test_each_column_says_whether_it_names_a_user() -> None:
+    """A new one has to be thought about: it is forgotten in `gateway/identity/forgetting.py`, or names nobody."""
+    columns = {
+        f"{table.name}.{column.name}"
+        for table in SQLModel.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, String | LargeBinary)
+    }
+    assert columns - HOLDS_NO_USER - FORGOTTEN == set()
+    assert not HOLDS_NO_USER & FORGOTTEN
 
 
 # Who cannot be erased

@@ -20,7 +20,7 @@ from gateway.identity.store import UserRow
 from gateway.ledger import ErasedKind, Ledger, Step
 from gateway.services import Services
 from gateway.subjects import SubjectRow, Subjects
-from policies.audit.people import is_token
+from policies.audit.people import hidden, is_token
 from policies.errors import TrailUnavailableError
 from policies.keys import Keys, create_keys
 from tests.gateway.conftest import World
@@ -187,12 +187,10 @@ def test_the_trail_of_an_installation_holds_no_name(world: World) -> None:
 
 def test_a_name_in_the_trail_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control."""
-    monkeypatch.setattr("policies.audit.store.encode", without_names())
+    monkeypatch.setattr("policies.audit.store.hidden", without_names())
     world.services.users.add({"zoe": frozenset()}, frozenset(), by="test")
     assert named_in(bodies(world.services.home), everybody(world.services)) == {"test", "zoe"}
 
 
 def without_names() -> Callable[..., str]:
-    from policies.audit.chain import encode  # noqa: PLC0415 - the real one, before it is replaced
-
-    return lambda event, at, _names=None: encode(event, at)
+    return lambda event, _names: hidden(event, None)
