@@ -146,13 +146,19 @@ def _overwrite_free_pages(engine: Engine) -> None:
             raw.execute("VACUUM")
 
 
+def knows_revision(revision: str) -> bool:
+    """Whether a database of this revision can be opened, and brought to the current one where that is needed."""
+    script = ScriptDirectory.from_config(_alembic())
+    return revision in {known.revision for known in script.walk_revisions()}
+
+
 def _migrate(engine: Engine, path: Path) -> None:
     script = ScriptDirectory.from_config(_alembic())
     with engine.execution_options(writing=True).begin() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
         if current == script.get_current_head():
             return
-        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+        if current is not None and not knows_revision(current):
             message = f"The database {path} was written by a newer version of Muniment. Install that version or newer."
             raise DatabaseUnusableError(message)
         command.upgrade(_alembic(connection), "head")

@@ -51,6 +51,10 @@ class LedgerUnusableError(GatewayError):
     """The ledger of erasures was altered, or cannot be read or written: the operator restores it; nothing is erased."""
 
 
+class BackupError(GatewayError):
+    """A backup cannot be made, opened or restored: nothing is left half done; the operator follows the text."""
+
+
 class BadRequestError(GatewayError):
     """The request cannot be understood or is out of bounds: the caller corrects it."""
 
@@ -198,6 +202,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(DatabaseBusyError, "database_busy", 503, 8, "The database is busy. Try again in a moment."),
     Translation(DatabaseUnusableError, "database_unusable", 503, 11, _ASK_OPERATOR),
     Translation(LedgerUnusableError, "ledger_unusable", 503, 11, _ASK_OPERATOR),
+    Translation(BackupError, "backup_failed", 500, 13, _ASK_OPERATOR),
     Translation(KeysUnusableError, "keys_unusable", 500, 10, _ASK_OPERATOR),
     Translation(ConnectorError, "source_failed", 502, 12, _ASK_OPERATOR),
     Translation(IndexUnsafeError, "index_unsafe", 503, 12, _ASK_OPERATOR),

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from gateway.cli import (
     asking,
     audit,
+    backups,
     directory,
     erasing,
     evaluating,
@@ -129,6 +130,7 @@ for group in (
     trail_place,
     keeping,
     erasing,
+    backups,
     policy,
     redact,
     index,

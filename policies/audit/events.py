@@ -261,6 +261,40 @@ class HomePartsMade:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupMade:
+    """A backup of everything is about to be there; durable before the file has its name.
+
+    `backup` is the file's id, `entries` how many entries of the trail are in it, `with_keys` whether the keys are.
+    """
+
+    kind: ClassVar[str] = "backup:made"
+    by: str
+    backup: str
+    entries: int
+    with_keys: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRestored:
+    """From here on this is an installation made of a backup; the trail goes on behind entry number `entries`.
+
+    `made_at` is when the backup was made, in UTC. `entries_missing` are entries that a checkpoint kept elsewhere counts
+    and the backup lacks; 0 also where no such checkpoint was named. `ledger` is whether a newer ledger of erasures was
+    named, `erasures` how many were made again, `sessions_ended` how many were signed in.
+    """
+
+    kind: ClassVar[str] = "backup:restored"
+    by: str
+    backup: str
+    made_at: str
+    entries: int
+    entries_missing: int
+    ledger: bool
+    erasures: int
+    sessions_ended: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAdded:
     """A source was configured; `type` names its connector; 0 seconds mean that its permissions never grow too old."""
 
@@ -853,6 +887,8 @@ Event = (
     | SessionEnded
     | HomeCreated
     | HomePartsMade
+    | BackupMade
+    | BackupRestored
     | SourceAdded
     | SourceOwnersChanged
     | SourceRemoved
