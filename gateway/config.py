@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 import platformdirs
 
+from gateway.compliance.options import ComplianceOptions
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
 from policies.audit.classes import FEWEST_DAYS, EntryClass
@@ -201,6 +202,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     networks: dict[str, tuple[str, ...]] = {}
     ldap: LdapOptions = LdapOptions()
     scim: ScimOptions = ScimOptions()
+    compliance: ComplianceOptions = ComplianceOptions()
 
 
 class Home:

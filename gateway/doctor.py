@@ -348,7 +348,7 @@ def _without_a_copy(entries: int, kept_in: Sequence[Path], *, elsewhere: bool) -
 def _egress(services: Services) -> Iterator[Finding]:
     """What connects anywhere, and who can connect to us."""
     config = services.config
-    for what, addresses in _destinations(config):
+    for what, addresses in destinations(config):
         yield _ok(f"{what} connects to {', '.join(addresses)}")
         for address in addresses:
             yield from _refused(address)
@@ -360,7 +360,7 @@ def _egress(services: Services) -> Iterator[Finding]:
         yield _ok(f"The gateway listens on this machine only ({config.server.host})")
 
 
-def _destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
+def destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
     """What connects, and where to, as the settings name it."""
     mirror = config.models.mirror or "the sources that models/catalogue.toml names"
     yield "`muniment models pull`", [mirror, *config.models.hosts]

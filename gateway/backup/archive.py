@@ -15,10 +15,10 @@ from typing import IO
 
 import msgspec
 
-from gateway.backup.files import made_private
 from gateway.backup.sealed import SealedReader, SealedWriter
 from gateway.backup.snapshot import Part, Progress
 from gateway.errors import BackupError
+from gateway.files import made_private
 
 FORMAT = 1
 _CONTENTS = "contents.json"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from gateway.backup import archive, passphrase
 from gateway.backup.archive import Contents, File
-from gateway.backup.files import named_when_whole, require_free, require_room
 from gateway.backup.sealed import Header, InstallationKey, SealedWriter, new_header
 from gateway.backup.snapshot import KEYS, Part, Progress, snapshot
 from gateway.errors import BackupError
+from gateway.files import named_when_whole, require_free, require_room
 from gateway.services import Services
 from policies.audit.events import BackupMade
 from policies.keys import Keys
@@ -59,7 +59,7 @@ def make_backup(
     header, secret = _sealing(services.keys, words)
     with snapshot(services.home, services.config, with_keys=words is not None, progress=progress) as parts:
         contents = _contents(parts, started)
-        with named_when_whole(file, "The backup") as out:
+        with named_when_whole(file, "The backup", BackupError) as out:
             require_room(file.absolute().parent, contents.size + _TABLES, "The backup")
             sealed = SealedWriter(out, header, secret)
             archive.pack(contents, parts, sealed, progress)

@@ -16,7 +16,6 @@ from sqlmodel import col, update
 
 from gateway.backup import passphrase
 from gateway.backup.archive import Contents, unpack
-from gateway.backup.files import made_private, require_room, sync_folder
 from gateway.backup.making import installation_secret
 from gateway.backup.sealed import (
     Header,
@@ -31,6 +30,7 @@ from gateway.backup.snapshot import Progress, key_parts
 from gateway.config import Home
 from gateway.database import knows_revision
 from gateway.errors import BackupError, ConflictError
+from gateway.files import made_private, require_room, sync_folder
 from gateway.identity.store import SessionRow
 from gateway.services import Services
 from policies.audit.checkpoints import SignedCheckpoint

@@ -18,9 +18,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from gateway.backup.files import made_private, require_room
 from gateway.config import Config, Home
 from gateway.errors import BackupError, DatabaseUnusableError
+from gateway.files import made_private, require_room
 from gateway.services import require_part
 from policies.errors import TrailUnavailableError
 from policies.sqlite import is_busy, lacks_room

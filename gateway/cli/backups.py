@@ -126,7 +126,7 @@ def _ledger(named: Home, ledger: Path | None, *, without: bool) -> Path | None:
         raise BadRequestError(message)
     if without:
         return None
-    found = ledger or (named.ledger if named.ledger.is_file() else None)
+    found = ledger or (named.erasures if named.erasures.is_file() else None)
     if found is None:
         message = (
             "Who was erased since the backup would come back. Name the newest ledger of erasures with --ledger FILE "

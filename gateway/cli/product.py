@@ -26,12 +26,15 @@ from gateway.backup.restoring import Restored as Restored
 from gateway.backup.restoring import Unlocking as Unlocking
 from gateway.backup.restoring import restore as restore
 from gateway.chat.service import Question as Question
+from gateway.compliance.markdown import as_markdown as as_markdown
+from gateway.compliance.record import make_record as make_record
 from gateway.doctor import examine as examine
 from gateway.erasure import Erasure as Erasure
 from gateway.evaluation.access import read_access as read_access
 from gateway.evaluation.questions import load_questions as load_questions
 from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
+from gateway.files import named_when_whole as named_when_whole
 from gateway.holds import HoldKind as HoldKind
 from gateway.identity_file import read_identity as read_identity
 from gateway.installation import accept_loss as accept_loss

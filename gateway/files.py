@@ -1,4 +1,4 @@
-"""Files as backups need them: room looked for before, brought to disk after, and named only when they are whole."""
+"""Files that must be whole or not there: room looked for before, brought to disk after, and named at the end."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from gateway.errors import BackupError, ConflictError
+from gateway.errors import BackupError, ConflictError, GatewayError
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What a file system without hard links answers."""
@@ -52,11 +52,11 @@ def made_private(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def named_when_whole(file: Path, what: str) -> Iterator[BinaryIO]:
+def named_when_whole(file: Path, what: str, refused: type[GatewayError]) -> Iterator[BinaryIO]:
     """A file that gets its name when the block ends without an error, and of which nothing is left otherwise.
 
     Raises:
-        BackupError: It cannot be written.
+        refused: It cannot be written.
         ConflictError: Something of that name is there; it is never replaced.
     """
     require_free(file)
@@ -68,7 +68,7 @@ def named_when_whole(file: Path, what: str) -> Iterator[BinaryIO]:
         sync_folder(file.absolute().parent)
     except OSError as error:
         message = f"{what} could not be written to {file}: {error.strerror or error}. Nothing was kept."
-        raise BackupError(message) from error
+        raise refused(message) from error
     finally:
         hidden.unlink(missing_ok=True)
 
