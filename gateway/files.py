@@ -73,6 +73,31 @@ def named_when_whole(file: Path, what: str, refused: type[GatewayError]) -> Iter
         hidden.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_when_whole(folder: Path, what: str, refused: type[GatewayError]) -> Iterator[Path]:
+    """A folder, its owner's alone, that gets its name when the block ends; nothing of it is left otherwise.
+
+    Raises:
+        refused: It cannot be written.
+        ConflictError: Something of that name is there.
+    """
+    require_free(folder)
+    hidden = folder.with_name(f".{folder.name[:200]}.{secrets.token_hex(8)}.part")
+    try:
+        hidden.mkdir(mode=0o700)
+        yield hidden
+        for path in hidden.iterdir():
+            path.chmod(0o600)
+            sync_file(path)
+        hidden.rename(folder)
+        sync_folder(folder.absolute().parent)
+    except OSError as error:
+        message = f"{what} could not be written to {folder}: {error.strerror or error}. Nothing was kept."
+        raise refused(message) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
 def require_free(file: Path) -> None:
     """Refuse a name that something has.
 

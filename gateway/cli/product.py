@@ -45,6 +45,8 @@ from gateway.policy.reports import list_oversharing as list_oversharing
 from gateway.policy.reports import simulate_bundle as simulate_bundle
 from gateway.resealing import reseal as reseal
 from gateway.services import Services as Services
+from gateway.subject_access.service import export_copy as export_copy
+from gateway.subject_access.writing import write_copy as write_copy
 from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported

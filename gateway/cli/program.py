@@ -32,6 +32,7 @@ from gateway.cli import (
     signing,
     sources,
     trail_place,
+    subject,
     users,
 )
 from gateway.cli.failures import run_guarded
@@ -133,6 +134,7 @@ for group in (
     erasing,
     backups,
     compliance,
+    subject,
     policy,
     redact,
     index,

@@ -792,6 +792,16 @@ class SubjectErased:
     counts: Mapping[str, int]
 
 
+class SubjectExported:
+    """A copy of what is held about a user is about to be handed out, with so many conversations and entries."""
+
+    kind: ClassVar[str] = "subject:exported"
+    by: str
+    user: str
+    conversations: int
+    entries: int
+
+
 @dataclass(frozen=True, slots=True)
 class RevealAsked:
     """An auditor asks to see the text of a question and its answer; `user` is whose it is, `request` which.
@@ -935,6 +945,7 @@ Event = (
     | RevealApproved
     | RevealRefused
     | RevealOpened
+    | SubjectExported
     | TrailRead
     | TrailReduced
 )

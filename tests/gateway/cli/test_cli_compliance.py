@@ -23,3 +23,17 @@ def test_a_file_that_exists_is_not_replaced(commands: Commands, tmp_path: Path) 
     commands.fail("compliance", "record", "--out", str(tmp_path / "record.md"), exit_code=6)
     commands.fail("compliance", "record", "--out", str(tmp_path / "no" / "record.md"), exit_code=2)
     assert (tmp_path / "record.md").read_text() == "signed"
+
+
+def test_a_copy_for_one_person_is_written(commands: Commands, tmp_path: Path) -> None:
+    commands.succeed("ask", "What is the Kestrel budget?", "--as", "alice", "--keep")
+    told = commands.succeed("subject", "export", "alice", "--out", str(tmp_path / "alice"))
+    assert "Hand it to nobody else" in told
+    (conversation,) = json.loads((tmp_path / "alice" / "conversations.json").read_text())
+    assert conversation["messages"][0]["text"] == "What is the Kestrel budget?"
+    assert commands.json("subject", "export", "alice", "--out", str(tmp_path / "alice.zip"))["files"]
+    assert len(commands.recorded("subject:exported")) == 2
+    commands.fail("subject", "export", "alice", "--out", str(tmp_path / "alice"), exit_code=6)
+    commands.fail("subject", "export", "nobody", "--out", str(tmp_path / "nobody"), exit_code=5)
+    commands.fail("subject", "export", "bob", "--out", str(tmp_path / "no" / "bob"), exit_code=2)
+    assert len(commands.recorded("subject:exported")) == 3  # The last was announced, and then could not be written.

@@ -1,0 +1,171 @@
+"""What is held about a user, read from where it is kept. Nothing is changed, and no text of other people's is read.
+
+Entries of the trail name others, who administered or were administered: each is another person with a number here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from sqlmodel import Session, SQLModel, col, select
+
+from gateway.identity.memberships import LdapUserRow, MembershipRow
+from gateway.identity.scim.store import ScimUserRow
+from gateway.identity.store import ApiKeyRow, LinkRow, PasswordRow, SessionRow, UserRow
+from gateway.services import Services
+from gateway.sources.store import SourceOwnerRow
+from policies.audit.events import SourceOwnersChanged
+from policies.audit.reader import Entry, EntryQuery, read_entries
+from policies.clock import zoned
+from policies.errors import VaultUnreadableError
+
+_NEVER_HANDED_OUT = frozenset({"hash", "previous_sha256", "rotation_salt", "secret_sha256", "token_sha256"})
+"""Columns that say nothing about anybody and help whoever guesses."""
+_NAMES_PEOPLE = ("principal", "by", "user", "os_user")
+_OF_A_USER = "user:"
+_TOGETHER = 1000
+
+
+class HeldMessage(msgspec.Struct, frozen=True):
+    """A turn of a conversation."""
+
+    at: datetime
+    speaker: str
+    text: str
+
+
+class HeldConversation(msgspec.Struct, frozen=True):
+    """A stored conversation; without messages, and `readable` false, where it does not open any more."""
+
+    id: str
+    began_at: datetime
+    readable: bool
+    messages: tuple[HeldMessage, ...]
+
+
+class HeldEntry(msgspec.Struct, frozen=True):
+    """An entry of the audit trail that is about them, with others as `another person 1`, `another person 2`, ..."""
+
+    id: int
+    at: datetime
+    kind: str
+    event: dict[str, Any]
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """All that is held about a user."""
+
+    made_at: datetime
+    version: str
+    user: str
+    account: dict[str, Any]
+    groups: tuple[dict[str, Any], ...]
+    owned_sources: tuple[str, ...]
+    sign_ins: tuple[dict[str, Any], ...]
+    sessions: tuple[dict[str, Any], ...]
+    keys: tuple[dict[str, Any], ...]
+    conversations: tuple[HeldConversation, ...]
+    entries: tuple[HeldEntry, ...]
+
+
+def gather(services: Services, user: str) -> Copy:
+    """A copy of all that is held about a user.
+
+    Raises:
+        NotFoundError: There is no such user.
+    """
+    principal = services.users.principal(user)
+    with Session(services.database) as session:
+        account = _plain(session.get_one(UserRow, user))
+        password = session.get(PasswordRow, user)
+        account["password_changed_at"] = zoned(password.changed_at) if password else None
+        account["groups_in_effect"] = sorted(principal.groups)
+        return Copy(
+            made_at=datetime.now(UTC),
+            version=version("muniment"),
+            user=user,
+            account=account,
+            groups=tuple(_rows(session, MembershipRow, user)),
+            owned_sources=tuple(_owned(session, user)),
+            sign_ins=tuple(row for table in (LinkRow, LdapUserRow, ScimUserRow) for row in _rows(session, table, user)),
+            sessions=tuple(_rows(session, SessionRow, user)),
+            keys=tuple(_rows(session, ApiKeyRow, user)),
+            conversations=tuple(_conversations(services, user)),
+            entries=tuple(_entries(services, user)),
+        )
+
+
+def _rows(session: Session, table: type[SQLModel], user: str) -> Iterator[dict[str, Any]]:
+    """A table's rows of a user, and what they are called."""
+    query = select(table).where(col(table.user_id) == user)  # type: ignore[attr-defined] # All that are given have it.
+    for row in session.exec(query):
+        yield {"kind": str(table.__tablename__), **_plain(row)}
+
+
+def _plain(row: SQLModel) -> dict[str, Any]:
+    said = {name: value for name, value in row.model_dump().items() if name not in _NEVER_HANDED_OUT}
+    return {name: zoned(value) if isinstance(value, datetime) else value for name, value in said.items()}
+
+
+def _owned(session: Session, user: str) -> Sequence[str]:
+    query = select(SourceOwnerRow.source).where(SourceOwnerRow.kind == "user", SourceOwnerRow.name == user)
+    return session.exec(query.order_by(SourceOwnerRow.source)).all()
+
+
+def _conversations(services: Services, user: str) -> Iterator[HeldConversation]:
+    for id_, began_at in services.conversations.listed(user):
+        try:
+            turns = services.conversations.history(user, id_)
+        except VaultUnreadableError:
+            yield HeldConversation(id_, zoned(began_at), readable=False, messages=())
+            continue
+        messages = tuple(HeldMessage(zoned(at), message.speaker, message.text) for at, message in turns)
+        yield HeldConversation(id_, zoned(began_at), readable=True, messages=messages)
+
+
+def _entries(services: Services, user: str) -> Iterator[HeldEntry]:
+    """Entries by them, of their requests, and about them, oldest first."""
+    found = {entry.id: entry for entry in _all(services, EntryQuery(user))}
+    # Lists of owners are no field that entries are searched by.
+    for entry in _all(services, EntryQuery(kind=SourceOwnersChanged.kind)):
+        if any(_OF_A_USER + user in value for value in entry.event.values() if isinstance(value, list)):
+            found[entry.id] = entry
+    others = Others(user)
+    for _, entry in sorted(found.items()):
+        yield HeldEntry(entry.id, entry.at, entry.kind, others.hidden(entry.event))
+
+
+def _all(services: Services, query: EntryQuery) -> Iterator[Entry]:
+    """All entries that a query means, however many, newest first."""
+    before = None
+    while some := read_entries(services.home.trail, replace(query, before=before, limit=_TOGETHER)):
+        yield from some
+        before = some[-1].id
+
+
+class Others:
+    """Gives everybody but one person a number, the same wherever they are named."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+        self._numbers: dict[str, int] = {}
+
+    def hidden(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """An event with others as numbers."""
+        named = {field: self._called(event[field]) for field in _NAMES_PEOPLE if event.get(field)}
+        lists = {field: self._each(value) for field, value in event.items() if isinstance(value, list)}
+        return {**event, **lists, **named}
+
+    def _each(self, values: Sequence[Any]) -> list[Any]:
+        return [
+            _OF_A_USER + self._called(value.removeprefix(_OF_A_USER)) if str(value).startswith(_OF_A_USER) else value
+            for value in values
+        ]
+
+    def _called(self, name: str) -> str:
+        if name == self._user:
+            return name
+        return f"another person {self._numbers.setdefault(name, len(self._numbers) + 1)}"
