@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,7 +70,8 @@ def named_when_whole(file: Path, what: str, refused: type[GatewayError]) -> Iter
         message = f"{what} could not be written to {file}: {error.strerror or error}. Nothing was kept."
         raise refused(message) from error
     finally:
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):  # Where nothing can be removed, such as on a read-only disk, nothing was made.
+            hidden.unlink()
 
 
 @contextmanager

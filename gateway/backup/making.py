@@ -16,7 +16,7 @@ from gateway.backup import archive, passphrase
 from gateway.backup.archive import Contents, File
 from gateway.backup.sealed import Header, InstallationKey, SealedWriter, new_header
 from gateway.backup.snapshot import KEYS, Part, Progress, snapshot
-from gateway.errors import BackupError
+from gateway.errors import BackupError, ConflictError
 from gateway.files import named_when_whole, require_free, require_room
 from gateway.services import Services
 from policies.audit.events import BackupMade
@@ -48,13 +48,16 @@ def make_backup(
     Raises:
         BackupError: It cannot be made; nothing is left of it.
         BadRequestError: The passphrase is too short.
-        ConflictError: The file exists.
+        ConflictError: The file exists, or would lie within the home.
         SyncBusyError: Another backup is being made.
         TrailUnavailableError: That it was made cannot be recorded, so it was not kept.
     """
     if words is not None:
         passphrase.require_long(words)
     require_free(file)
+    if file.resolve().is_relative_to(services.home.folder.resolve()):
+        message = f"{file} lies within the home, and would be in the next backup. Choose another place."
+        raise ConflictError(message)
     started = datetime.now(UTC)
     header, secret = _sealing(services.keys, words)
     with snapshot(services.home, services.config, with_keys=words is not None, progress=progress) as parts:

@@ -268,4 +268,4 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 
 
 def _not_empty(home: Home) -> ConflictError:
-    return ConflictError(f"{home} is not empty, and nothing in it was touched. Name a new folder with --into.")
+    return ConflictError(f"{home} is no new or empty folder, and nothing in it was touched. Name another with --into.")

@@ -151,6 +151,30 @@ def test_a_file_that_exists_is_never_replaced(world: World, tmp_path: Path) -> N
     assert (tmp_path / "b").read_text() == "precious"
 
 
+def test_a_backup_within_the_home_is_refused(world: World, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(world.services.home.folder / "data")
+    for file in (world.services.home.folder / "b", tmp_path / "link" / "b"):
+        with pytest.raises(ConflictError, match="within the home"):
+            make_backup(world.services, file, "tests", WORDS)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_a_disk_that_cannot_be_written_is_told(world: World, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(disk)], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        make_backup(world.services, tmp_path / "good", "tests", WORDS)
+        with pytest.raises(BackupError, match="Read-only"):
+            make_backup(world.services, disk / "b", "tests", WORDS)
+        with pytest.raises(BackupError, match="Read-only"):
+            restored_from(tmp_path / "good", disk / "new")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_a_file_that_comes_meanwhile_is_not_replaced_either(world: World, tmp_path: Path) -> None:
     def come(_done: int, _of: int) -> None:
         (tmp_path / "b").write_text("precious")
@@ -175,7 +199,7 @@ def test_a_restore_touches_no_folder_that_holds_something(world: World, tmp_path
     make_backup(world.services, tmp_path / "b", "tests", WORDS)
     before = files_in(world.services.home.folder)
     for folder in (world.services.home.folder, tmp_path):
-        with pytest.raises(ConflictError, match="not empty"):
+        with pytest.raises(ConflictError, match="no new or empty folder"):
             restored_from(tmp_path / "b", folder)
     assert files_in(world.services.home.folder) == before
     (tmp_path / "empty").mkdir()
