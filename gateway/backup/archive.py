@@ -39,7 +39,8 @@ class Contents(msgspec.Struct, frozen=True):
     """What a backup says of itself: enough to refuse it before anything is written.
 
     `schema` is the revision of the database, `log` the trail's id, `entries` how many entries the trail held, and
-    `at` when copying began (UTC). Names that later versions add are passed over.
+    `at` when copying began (UTC). `erasures` are lines of the ledger of erasures from before then: those behind them
+    may not have been carried out in the copy. Names that later versions add are passed over.
     """
 
     format: int
@@ -48,6 +49,7 @@ class Contents(msgspec.Struct, frozen=True):
     schema: str
     log: str
     entries: int
+    erasures: int
     files: tuple[File, ...]
 
     @property
@@ -71,8 +73,8 @@ def pack(contents: Contents, parts: Sequence[Part], out: SealedWriter, progress:
     with tarfile.open(fileobj=out, mode="w|", bufsize=_PIECE, format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload] # It needs `write` alone.
         archive.addfile(_member(_CONTENTS, len(listed)), BytesIO(listed))
         for part, file in zip(parts, contents.files, strict=True):
-            with part.opened() as content:
-                archive.addfile(_member(file.name, file.size), content)
+            part.content.seek(0)
+            archive.addfile(_member(file.name, file.size), part.content)
             done += file.size
             progress(done, contents.size)
 

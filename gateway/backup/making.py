@@ -4,9 +4,6 @@ The file is written under another name beside its own, brought to disk, and name
 or not there; a file that exists is never replaced.
 """
 
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +12,7 @@ from pathlib import Path
 from gateway.backup import archive, passphrase
 from gateway.backup.archive import Contents, File
 from gateway.backup.sealed import Header, InstallationKey, SealedWriter, new_header
-from gateway.backup.snapshot import KEYS, Part, Progress, snapshot
+from gateway.backup.snapshot import KEYS, Part, Progress, Snapshot, snapshot
 from gateway.errors import BackupError, ConflictError
 from gateway.files import named_when_whole, require_free, require_room
 from gateway.services import Services
@@ -49,7 +46,6 @@ def make_backup(
         BackupError: It cannot be made; nothing is left of it.
         BadRequestError: The passphrase is too short.
         ConflictError: The file exists, or would lie within the home.
-        SyncBusyError: Another backup is being made.
         TrailUnavailableError: That it was made cannot be recorded, so it was not kept.
     """
     if words is not None:
@@ -60,8 +56,10 @@ def make_backup(
         raise ConflictError(message)
     started = datetime.now(UTC)
     header, secret = _sealing(services.keys, words)
-    with snapshot(services.home, services.config, with_keys=words is not None, progress=progress) as parts:
-        contents = _contents(parts, started)
+    with snapshot(
+        services.home, services.config, services.trail_place, with_keys=words is not None, progress=progress
+    ) as taken:
+        contents, parts = _contents(taken, started), taken.parts
         with named_when_whole(file, "The backup", BackupError) as out:
             require_room(file.absolute().parent, contents.size + _TABLES, "The backup")
             sealed = SealedWriter(out, header, secret)
@@ -73,42 +71,33 @@ def make_backup(
     return made
 
 
-def installation_secret(keys: Keys) -> bytes:
-    """The secret of backups without keys."""
-    return keys.derive("backup")
+def installation_secret(keys: Keys, master: str) -> bytes:
+    """The secret of backups without keys, as one of the installation's master keys gives it.
+
+    Raises:
+        KeysUnusableError: There is no master of that id.
+    """
+    return keys.derive("backup", master=master)
 
 
 def _sealing(keys: Keys, words: str | None) -> tuple[Header, bytes]:
     if words is None:
-        return new_header(InstallationKey()), installation_secret(keys)
+        return new_header(InstallationKey(keys.master_id)), installation_secret(keys, keys.master_id)
     parameters = passphrase.new_parameters()
     return new_header(parameters), passphrase.secret_of(words, parameters)
 
 
-def _contents(parts: Sequence[Part], started: datetime) -> Contents:
-    copies = {part.name: part.content for part in parts}
-    (schema,) = _row(copies["data/muniment.db"], "SELECT version_num FROM alembic_version")
-    log, entries = _row(copies["data/audit.db"], "SELECT id, (SELECT max(id) FROM entries) FROM log")
+def _contents(taken: Snapshot, started: datetime) -> Contents:
     return Contents(
         format=archive.FORMAT,
         version=version("muniment"),
         at=started.isoformat(timespec="seconds"),
-        schema=str(schema),
-        log=str(log),
-        entries=int(entries or 0),
-        files=tuple(File(part.name, part.size) for part in parts),
+        schema=taken.schema,
+        log=taken.log,
+        entries=taken.entries,
+        erasures=taken.erasures,
+        files=tuple(File(part.name, part.size) for part in taken.parts),
     )
-
-
-def _row(copy: Path | bytes, query: str) -> tuple[str | int | None, ...]:
-    """The one row of a query to a copied database."""
-    try:
-        with closing(sqlite3.connect(f"{Path(str(copy)).as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            row: tuple[str | int | None, ...] = connection.execute(query).fetchone()
-            return row
-    except (sqlite3.Error, TypeError) as error:
-        message = f"A copied database cannot be read: {error}. No backup was made; run `muniment doctor`."
-        raise BackupError(message) from error
 
 
 def _is_key(part: Part) -> bool:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import structs
 from sqlmodel import col, update
 
 from gateway.backup import passphrase
 from gateway.backup.archive import Contents, unpack
+from gateway.backup.erasures import KnownErasures, erase_again
 from gateway.backup.making import installation_secret
 from gateway.backup.sealed import (
     Header,
@@ -27,7 +29,7 @@ from gateway.backup.sealed import (
     read_header,
 )
 from gateway.backup.snapshot import Progress, key_parts
-from gateway.config import Home
+from gateway.config import Config, Home
 from gateway.database import knows_revision
 from gateway.errors import BackupError, ConflictError
 from gateway.files import made_private, require_room, sync_folder
@@ -51,16 +53,6 @@ class Unlocking:
 
     passphrase: Callable[[], str]
     keys: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Erasures:
-    """What is known of erasures since the backup.
-
-    `ledger` is none where it was said that there is none to replay; what the backup itself holds is replayed anyway.
-    """
-
-    ledger: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,7 @@ def restore(
     home: Home,
     by: str,
     unlocking: Unlocking,
-    erasures: Erasures,
+    erasures: KnownErasures,
     *,
     kept: SignedCheckpoint | None = None,
     progress: Progress = lambda _done, _of: None,
@@ -139,7 +131,7 @@ def _secret(key: KeySource, unlocking: Unlocking) -> bytes:
             "with --keys."
         )
         raise BackupError(message)
-    return installation_secret(open_keys(unlocking.keys))
+    return installation_secret(open_keys(unlocking.keys), key.master)
 
 
 def _wrong_secret(key: KeySource) -> BackupError:
@@ -149,14 +141,14 @@ def _wrong_secret(key: KeySource) -> BackupError:
 
 
 def _make_usable(
-    stage: Home, backup: str, contents: Contents, by: str, erasures: Erasures, kept: SignedCheckpoint | None
+    stage: Home, backup: str, contents: Contents, by: str, erasures: KnownErasures, kept: SignedCheckpoint | None
 ) -> Restored:
     """Erase again, end sessions, and record that this is a home from a backup."""
-    keys = open_keys(stage.keys)
-    report = verify(stage.trail, keys.public_key_pem())
     missing = _missing(contents, kept)
     with Services(stage) as services:
-        erased = _erase_again(erasures)
+        vars(services)["config"] = _sending_nothing(services.config)
+        report = verify(stage.trail, services.keys.public_key_pem())
+        erased = erase_again(services, contents, erasures, by)
         ended = _end_sessions(services)
         services.recorder.record_now(
             BackupRestored(
@@ -173,12 +165,11 @@ def _make_usable(
     return Restored(backup, contents, erased, ended, missing, tuple(finding.detail for finding in report.findings))
 
 
-def _erase_again(erasures: Erasures) -> int:
-    """Erase who was erased since the backup was made; how many erasures that were."""
-    if erasures.ledger is not None:
-        message = "This version cannot replay a ledger of erasures. Nothing was restored."
-        raise BackupError(message)
-    return 0
+def _sending_nothing(config: Config) -> Config:
+    """Settings with which nothing leaves: what is restored may be thrown away, and must not pass for what goes on."""
+    return structs.replace(
+        config, audit=structs.replace(config.audit, checkpoint_file="", copies=(), require_copy_seconds=0.0)
+    )
 
 
 def _missing(contents: Contents, kept: SignedCheckpoint | None) -> Missing | None:
@@ -252,8 +243,8 @@ def _copy_keys(source: Path, stage: Home) -> None:
     """Keys that were kept apart, as they are there."""
     stage.keys.mkdir(mode=0o700)
     for part in key_parts(source):
-        with made_private(stage.folder / part.name) as out, part.opened() as content:
-            shutil.copyfileobj(content, out)
+        with made_private(stage.folder / part.name) as out:
+            shutil.copyfileobj(part.content, out)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ header (HKDF-SHA256), so no nonce is used twice and no chunk of another file ope
 import hashlib
 import hmac
 import os
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -40,9 +40,9 @@ class PassphraseKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
 
 class InstallationKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="installation"):
-    """The key is derived from the master key of the installation, which is not in the file."""
+    """The key is derived from a master key of the installation, which is not in the file; `master` is that key's id."""
 
-    purpose: Literal["backup"] = "backup"
+    master: str
 
 
 KeySource = PassphraseKey | InstallationKey

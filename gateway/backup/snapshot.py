@@ -7,28 +7,32 @@ so that a restore knows of everything that was erased until then. Keys are read 
 exchanged meanwhile, it is all done again.
 
 Each database is copied with SQLite's backup interface within one reading transaction, so writers neither wait nor show.
+The copies are files without a name: whatever ends the process, nothing of them stays on the disk.
 """
 
-import shutil
+import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
+from gateway.audit.places import copied_to_files
 from gateway.config import Config, Home
 from gateway.errors import BackupError, DatabaseUnusableError
-from gateway.files import made_private, require_room
+from gateway.files import require_room
 from gateway.services import require_part
+from policies.audit.copying import copy_trail
+from policies.audit.places import TrailPlace
 from policies.errors import TrailUnavailableError
 from policies.sqlite import is_busy, lacks_room
-from retrieval.files import exclusive
 
 KEYS = "keys"
-_STAGE = ".backup"
-_LOCK = "backup.lock"
+_OF_THE_DATABASE = "SELECT version_num FROM alembic_version"
+_OF_THE_TRAIL = "SELECT id, (SELECT coalesce(max(id), 0) FROM entries) FROM log"
 _PAGES = 2048
 """Pages copied between two reports of progress: 8 MB."""
 _MOST_TRIES = 3
@@ -41,19 +45,26 @@ _BESIDE_DATABASES = ("-wal", "-shm", "-journal", ".writers")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of a backup: its name within the home, and where its content is, as it stays until the backup is made."""
+    """A file of a backup: its name within the home, its size, and its content, which nobody changes any more."""
 
     name: str
-    content: Path | bytes
+    size: int
+    content: IO[bytes]
 
-    @property
-    def size(self) -> int:
-        """How many bytes it holds."""
-        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
-    def opened(self) -> BinaryIO:
-        """The content, to be read from its beginning."""
-        return BytesIO(self.content) if isinstance(self.content, bytes) else self.content.open("rb")
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The parts of a home at one moment, and what they say of themselves.
+
+    `schema` is the revision of the database, `log` the trail's id, `entries` how many it held. `erasures` are the lines
+    that the ledger of erasures had before the first part was copied.
+    """
+
+    parts: tuple[Part, ...]
+    schema: str
+    log: str
+    entries: int
+    erasures: int
 
 
 Progress = Callable[[int, int], None]
@@ -61,100 +72,151 @@ Progress = Callable[[int, int], None]
 
 
 @contextmanager
-def snapshot(home: Home, config: Config, *, with_keys: bool, progress: Progress) -> Iterator[list[Part]]:
-    """The parts of a home at one moment; copies of databases lie in the home until the block ends.
+def snapshot(
+    home: Home, config: Config, trail: TrailPlace, *, with_keys: bool, progress: Progress
+) -> Iterator[Snapshot]:
+    """The parts of a home at one moment. Copies of its databases take room in the home until the block ends.
 
     Raises:
         BackupError: There is no room, files cannot be read, or keys are being exchanged.
-        SyncBusyError: Another backup is being made.
         DatabaseUnusableError: There is no database.
         TrailUnavailableError: There is no trail.
     """
     require_part(home.database, "database", DatabaseUnusableError)
-    require_part(home.trail, "audit trail", TrailUnavailableError)
-    with _alone(home):
-        remove_leftovers(home)
-        try:
-            yield _parts(home, config, with_keys=with_keys, progress=progress)
-        finally:
-            remove_leftovers(home)
+    if isinstance(trail, Path):
+        require_part(trail, "audit trail", TrailUnavailableError)
+    with ExitStack() as copies:
+        yield _taken(home, config, trail, copies, with_keys=with_keys, progress=progress)
 
 
-def _alone(home: Home) -> AbstractContextManager[None]:
-    """Hold the home's lock on backups: whoever has it may take away what is left of others."""
-    try:
-        home.locks.mkdir(mode=0o700, exist_ok=True)
-        (home.locks / _LOCK).touch(mode=0o600)
-    except OSError as error:
-        message = f"{home.locks} cannot be written: {error.strerror}. No backup was made."
-        raise BackupError(message) from error
-    return exclusive(home.locks / _LOCK, what=f"a backup of {home}")
-
-
-def remove_leftovers(home: Home) -> None:
-    """Take away copies that a killed backup left in a home. They hold what the databases held then."""
-    shutil.rmtree(_stage(home), ignore_errors=True)
-
-
-def _parts(home: Home, config: Config, *, with_keys: bool, progress: Progress) -> list[Part]:
+def _taken(
+    home: Home, config: Config, place: TrailPlace, copies: ExitStack, *, with_keys: bool, progress: Progress
+) -> Snapshot:
     for _ in range(_MOST_TRIES):
-        before = key_parts(home.keys)
-        parts = [*_databases(home, progress), *_others(home, config)]
-        if before == key_parts(home.keys):
-            return [*parts, *(before if with_keys else [])]
+        copies.close()
+        before, erasures = _contents_of(home.keys), _lines_of(home.erasures)
+        database, trail = _databases(home, place, copies, progress)
+        others = _others(home, config)
+        if before == _contents_of(home.keys):
+            keys = key_parts(home.keys) if with_keys else []
+            parts = (database.part, trail.part, *others, *keys)
+            return Snapshot(parts, str(database.says[0]), str(trail.says[0]), int(trail.says[1]), erasures)
     message = "The keys were exchanged while the backup was made, again and again. Nothing was kept; try again later."
     raise BackupError(message)
 
 
-def _databases(home: Home, progress: Progress) -> list[Part]:
-    """The database, and after it the trail."""
-    sources = (home.database, home.trail)
-    sizes = [_size_with_log(path) for path in sources]
+def _lines_of(ledger: Path) -> int:
     try:
-        stage = _stage(home)
-        stage.mkdir(mode=0o700, exist_ok=True)
-        require_room(stage, sum(sizes), "Copying the databases before they are sealed")
-        for number, source in enumerate(sources):
-            done = sum(sizes[:number])
+        return ledger.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        message = f"{ledger} cannot be read: {error.strerror}. No backup was made."
+        raise BackupError(message) from error
 
-            def copied(pages_done: int, of_pages: int, done: int = done, size: int = sizes[number]) -> None:
-                progress(done + size * pages_done // max(1, of_pages), sum(sizes))
 
-            _copy_database(source, stage / source.name, copied)
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    part: Part
+    says: tuple[Any, ...]
+
+
+def _databases(home: Home, trail: TrailPlace, copies: ExitStack, progress: Progress) -> list[_Copy]:
+    """The database, and after it the trail; one in PostgreSQL is copied into a file."""
+    sources = {home.database: _OF_THE_DATABASE}
+    if isinstance(trail, Path):
+        sources[trail] = _OF_THE_TRAIL
+    sizes = [_size_with_log(path) for path in sources]
+    done, made = 0, []
+    try:
+        require_room(home.database.parent, sum(sizes), "Copying the databases before they are sealed")
+        for (source, query), size in zip(sources.items(), sizes, strict=True):
+
+            def copied(pages_done: int, of_pages: int, before: int = done, size: int = size) -> None:
+                progress(before + size * pages_done // max(1, of_pages), sum(sizes))
+
+            made.append(_copy_database(source, query, copies, copied))
+            done += size
+        if not isinstance(trail, Path):
+            made.append(_copy_of_trail(trail, home, copies))
     except (sqlite3.Error, OSError) as error:
         raise _not_copied(home, error) from error
-    return [Part(f"data/{source.name}", stage / source.name) for source in sources]
+    return made
 
 
-def _copy_database(source: Path, target: Path, progress: Callable[[int, int], None]) -> None:
-    target.unlink(missing_ok=True)
-    with made_private(target):
-        pass
+def _copy_of_trail(place: TrailPlace, home: Home, copies: ExitStack) -> _Copy:
+    """One state of a trail that is no file, as the file that auditors take."""
+    path = home.trail.parent / f".backup-{secrets.token_hex(8)}"
+    try:
+        copy_trail(place, path)
+        content = copies.enter_context(path.open("rb"))
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
+            says = copy.execute(_OF_THE_TRAIL).fetchone()
+    finally:
+        path.unlink(missing_ok=True)
+    return _Copy(Part(f"data/{home.trail.name}", os.fstat(content.fileno()).st_size, content), says)
+
+
+def _copy_database(source: Path, query: str, copies: ExitStack, progress: Callable[[int, int], None]) -> _Copy:
+    """A copy of a database, and what it says to a query."""
     uri = f"{source.absolute().as_uri()}?mode=ro"
     with (
         closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as reading,
-        closing(sqlite3.connect(target, isolation_level=None)) as copy,
+        _nameless(source.parent) as (copy, content),
     ):
+        copies.callback(content.close)
         # One transaction holds one state; without it, each write of another process would begin the copy anew.
         reading.execute("BEGIN")
-        reading.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        says = reading.execute(query).fetchone()
         reading.backup(copy, pages=_PAGES, progress=lambda _, left, total: progress(total - left, total))
-        (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        (found,) = reading.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         message = f"{source} is damaged ({found}), and a backup of it would be, too. Run `muniment doctor`."
         raise BackupError(message)
+    return _Copy(Part(f"data/{source.name}", os.fstat(content.fileno()).st_size, content), says)
+
+
+@contextmanager
+def _nameless(folder: Path) -> Iterator[tuple[sqlite3.Connection, IO[bytes]]]:
+    """A new database to write to, and the same file to read from; its name is taken from it before it holds anything.
+
+    It is never read through SQLite, which would make other files beside its name, and has no journal for that reason.
+    """
+    path = folder / f".backup-{secrets.token_hex(8)}"
+    try:
+        content = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "rb")
+        copy = sqlite3.connect(path, isolation_level=None)
+    finally:
+        path.unlink(missing_ok=True)
+    with closing(copy):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF"):
+            copy.execute(f"PRAGMA {pragma}")
+        yield copy, content
 
 
 def _others(home: Home, config: Config) -> list[Part]:
     """Settings and what else lies in the home: word lists, the ledger of erasures, what parts to come will keep."""
     databases = {home.database, home.trail}
-    left_out = {home.keys, home.models(config), _stage(home), *(home.folder / name for name in _NOT_COPIED)}
+    kept_elsewhere = copied_to_files(config.audit, home)
+    left_out = {
+        home.keys,
+        home.models(config),
+        *kept_elsewhere,
+        *_states_of(home),
+        *(home.folder / name for name in _NOT_COPIED),
+    }
     found = []
     for path in _files_below(home.folder, left_out):
         beside = any(str(path).startswith(f"{database}{end}") for database in databases for end in _BESIDE_DATABASES)
         if path not in databases and not beside:
-            found.append(_small_file(path, path.relative_to(home.folder).as_posix()))
+            content = _content(path)
+            found.append(Part(path.relative_to(home.folder).as_posix(), len(content), BytesIO(content)))
     return found
+
+
+def _states_of(home: Home) -> tuple[Path, ...]:
+    """What tells how far the trail was, or was sent on: a restored trail is older than that, and would seem cut."""
+    return home.trail_seen, home.copies
 
 
 def _files_below(folder: Path, left_out: set[Path]) -> Iterator[Path]:
@@ -174,21 +236,25 @@ def key_parts(folder: Path) -> list[Part]:
     Raises:
         BackupError: One cannot be read.
     """
+    return [Part(name, len(content), BytesIO(content)) for name, content in _contents_of(folder).items()]
+
+
+def _contents_of(folder: Path) -> dict[str, bytes]:
     try:
         files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     except OSError as error:
         message = f"{folder} cannot be read: {error.strerror}."
         raise BackupError(message) from error
-    return [_small_file(path, f"{KEYS}/{path.name}") for path in files]
+    return {f"{KEYS}/{path.name}": _content(path) for path in files}
 
 
-def _small_file(path: Path, name: str) -> Part:
-    """A file read at once, so that it does not change under the backup."""
+def _content(path: Path) -> bytes:
+    """A file that is read at once, so that it does not change under the backup."""
     try:
         if path.stat().st_size > _LARGEST_SMALL_FILE:
             message = f"{path} is no file of a home, and too large for a backup. Move it out of the home."
             raise BackupError(message)
-        return Part(name, path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}."
         raise BackupError(message) from error
@@ -197,10 +263,6 @@ def _small_file(path: Path, name: str) -> Part:
 def _size_with_log(path: Path) -> int:
     log = path.with_name(f"{path.name}-wal")
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
-
-
-def _stage(home: Home) -> Path:
-    return home.database.parent / _STAGE
 
 
 def _not_copied(home: Home, error: Exception) -> BackupError:

@@ -16,7 +16,7 @@ from gateway.config import Home
 from gateway.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from gateway.cli.product import Restored, SignedCheckpoint
+    from gateway.cli.product import KnownErasures, Restored, SignedCheckpoint
 
 _PassphraseFile = Annotated[
     Path | None,
@@ -72,6 +72,13 @@ def restore(
             metavar="FILE", help="The newest data/erasures.jsonl: who was erased since the backup is erased again."
         ),
     ] = None,
+    trail: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A newer copy of the trail: where there is no ledger, it tells which users were erased.",
+        ),
+    ] = None,
     no_ledger: Annotated[
         bool, typer.Option("--no-ledger", help="There is no ledger of erasures; who was erased since comes back.")
     ] = False,
@@ -90,7 +97,7 @@ def restore(
     Who was erased after the backup was made must not come back: name the ledger of erasures, or say that there is none.
     Where --home names an installation that has one, that is taken.
     """
-    erasures = product.Erasures(_ledger(home_of(context), ledger, without=no_ledger))
+    erasures = _erasures(home_of(context), ledger, trail, without=no_ledger)
     unlocking = product.Unlocking(lambda: _passphrase(passphrase_file, confirm=False), keys)
     kept = _kept(checkpoint) if checkpoint else None
     home = Home(into.absolute())
@@ -119,21 +126,19 @@ def _show_restored(home: Home, restored: "Restored", *, against_kept: bool) -> N
     tell("Rights, users and keys are those of the backup. Revoke again what was revoked since, then: muniment sync")
 
 
-def _ledger(named: Home, ledger: Path | None, *, without: bool) -> Path | None:
-    """The ledger to replay; none where it was said that there is none."""
-    if ledger is not None and without:
-        message = "Give either --ledger FILE or --no-ledger."
+def _erasures(named: Home, ledger: Path | None, trail: Path | None, *, without: bool) -> "KnownErasures":
+    """What is known of erasures; nothing where it was said that there is nothing."""
+    if without and (ledger is not None or trail is not None):
+        message = "Give either --ledger or --trail, or --no-ledger."
         raise BadRequestError(message)
-    if without:
-        return None
-    found = ledger or (named.erasures if named.erasures.is_file() else None)
-    if found is None:
+    found = ledger or (named.erasures if named.erasures.is_file() and not without else None)
+    if found is None and trail is None and not without:
         message = (
             "Who was erased since the backup would come back. Name the newest ledger of erasures with --ledger FILE "
             "(data/erasures.jsonl of the home that was lost), or say --no-ledger where there is none."
         )
         raise BadRequestError(message)
-    return found
+    return product.KnownErasures(found, trail)
 
 
 def _kept(file: Path) -> "SignedCheckpoint":

@@ -19,9 +19,9 @@ from gateway.audit.schemas import Investigation as Investigation
 from gateway.audit.schemas import InvestigationList as InvestigationList
 from gateway.audit.schemas import Reveal as Reveal
 from gateway.audit.schemas import RevealList as RevealList
+from gateway.backup.erasures import KnownErasures as KnownErasures
 from gateway.backup.making import make_backup as make_backup
 from gateway.backup.passphrase import read_passphrase as read_passphrase
-from gateway.backup.restoring import Erasures as Erasures
 from gateway.backup.restoring import Restored as Restored
 from gateway.backup.restoring import Unlocking as Unlocking
 from gateway.backup.restoring import restore as restore

@@ -31,8 +31,8 @@ from gateway.cli import (
     setting_up,
     signing,
     sources,
-    trail_place,
     subject,
+    trail_place,
     users,
 )
 from gateway.cli.failures import run_guarded

@@ -4,6 +4,7 @@ Entries of the trail name others, who administered or were administered: each is
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,19 +13,20 @@ from typing import Any
 import msgspec
 from sqlmodel import Session, SQLModel, col, select
 
+from gateway.errors import NotFoundError
 from gateway.identity.memberships import LdapUserRow, MembershipRow
 from gateway.identity.scim.store import ScimUserRow
 from gateway.identity.store import ApiKeyRow, LinkRow, PasswordRow, SessionRow, UserRow
 from gateway.services import Services
 from gateway.sources.store import SourceOwnerRow
 from policies.audit.events import SourceOwnersChanged
+from policies.audit.people import fields_of
 from policies.audit.reader import Entry, EntryQuery, read_entries
 from policies.clock import zoned
 from policies.errors import VaultUnreadableError
 
 _NEVER_HANDED_OUT = frozenset({"hash", "previous_sha256", "rotation_salt", "secret_sha256", "token_sha256"})
 """Columns that say nothing about anybody and help whoever guesses."""
-_NAMES_PEOPLE = ("principal", "by", "user", "os_user")
 _OF_A_USER = "user:"
 _TOGETHER = 1000
 
@@ -32,7 +34,6 @@ _TOGETHER = 1000
 class HeldMessage(msgspec.Struct, frozen=True):
     """A turn of a conversation."""
 
-    at: datetime
     speaker: str
     text: str
 
@@ -44,6 +45,15 @@ class HeldConversation(msgspec.Struct, frozen=True):
     began_at: datetime
     readable: bool
     messages: tuple[HeldMessage, ...]
+
+
+class HeldQuestion(msgspec.Struct, frozen=True):
+    """A question and its answer, as kept for a while for investigators; `request` is their name in the trail."""
+
+    request: str
+    at: datetime
+    question: str
+    answer: str
 
 
 class HeldEntry(msgspec.Struct, frozen=True):
@@ -68,6 +78,7 @@ class Copy(msgspec.Struct, frozen=True):
     sessions: tuple[dict[str, Any], ...]
     keys: tuple[dict[str, Any], ...]
     conversations: tuple[HeldConversation, ...]
+    questions: tuple[HeldQuestion, ...]
     entries: tuple[HeldEntry, ...]
 
 
@@ -94,6 +105,7 @@ def gather(services: Services, user: str) -> Copy:
             sessions=tuple(_rows(session, SessionRow, user)),
             keys=tuple(_rows(session, ApiKeyRow, user)),
             conversations=tuple(_conversations(services, user)),
+            questions=tuple(_questions(services, user)),
             entries=tuple(_entries(services, user)),
         )
 
@@ -118,12 +130,20 @@ def _owned(session: Session, user: str) -> Sequence[str]:
 def _conversations(services: Services, user: str) -> Iterator[HeldConversation]:
     for id_, began_at in services.conversations.listed(user):
         try:
-            turns = services.conversations.history(user, id_)
+            said = services.conversations.open(user, id_).messages
         except VaultUnreadableError:
             yield HeldConversation(id_, zoned(began_at), readable=False, messages=())
             continue
-        messages = tuple(HeldMessage(zoned(at), message.speaker, message.text) for at, message in turns)
+        messages = tuple(HeldMessage(message.speaker, message.text) for message in said)
         yield HeldConversation(id_, zoned(began_at), readable=True, messages=messages)
+
+
+def _questions(services: Services, user: str) -> Iterator[HeldQuestion]:
+    token = services.subjects.find(user)
+    for request in services.kept_texts.of_subject(token) if token else ():
+        with suppress(NotFoundError):  # Removed meanwhile, after its time.
+            kept = services.kept_texts.open(request)
+            yield HeldQuestion(request, kept.at, kept.texts.question, kept.texts.answer)
 
 
 def _entries(services: Services, user: str) -> Iterator[HeldEntry]:
@@ -135,13 +155,13 @@ def _entries(services: Services, user: str) -> Iterator[HeldEntry]:
             found[entry.id] = entry
     others = Others(user)
     for _, entry in sorted(found.items()):
-        yield HeldEntry(entry.id, entry.at, entry.kind, others.hidden(entry.event))
+        yield HeldEntry(entry.id, entry.at, entry.kind, others.hidden(entry.kind, entry.event))
 
 
 def _all(services: Services, query: EntryQuery) -> Iterator[Entry]:
     """All entries that a query means, however many, newest first."""
     before = None
-    while some := read_entries(services.home.trail, replace(query, before=before, limit=_TOGETHER)):
+    while some := read_entries(services.trail_place, replace(query, before=before, limit=_TOGETHER), services.subjects):
         yield from some
         before = some[-1].id
 
@@ -153,11 +173,11 @@ class Others:
         self._user = user
         self._numbers: dict[str, int] = {}
 
-    def hidden(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def hidden(self, kind: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """An event with others as numbers."""
-        named = {field: self._called(event[field]) for field in _NAMES_PEOPLE if event.get(field)}
-        lists = {field: self._each(value) for field, value in event.items() if isinstance(value, list)}
-        return {**event, **lists, **named}
+        people, owners = fields_of(kind)
+        named = {field: self._called(event[field]) for field in people if event.get(field)}
+        return {**event, **named, **{field: self._each(event[field]) for field in owners if field in event}}
 
     def _each(self, values: Sequence[Any]) -> list[Any]:
         return [

@@ -32,6 +32,10 @@ _PARTS = {
         "conversations that they kept, with every question and answer; sealed, and opened for this copy",
         "to go on with them",
     ),
+    "questions.json": (
+        "questions and answers of the last days, kept sealed whether or not the conversation was; opened for this copy",
+        "so that an investigation can find out what was shown, with the approval of two people",
+    ),
     "trail.json": (
         "entries of the audit trail by them, of their questions and about them",
         "to prove who was shown what, and why (GDPR, article 5(2))",
@@ -41,7 +45,7 @@ _PARTS = {
 _TAIL = """
 Entries of the trail hold identifiers, digests and counts, and no text of questions, answers or documents. Other people
 stand as *another person* with a number, the same throughout this copy. Passwords are held as digests that nobody can
-read back, and are left out, as digests of keys and sessions are.
+read back, and are left out, as digests of keys and sessions are. Legal holds are left out, too (article 23).
 """
 
 
@@ -64,6 +68,7 @@ def files_of(copy: Copy) -> Mapping[str, bytes]:
         "sessions.json": _json(copy.sessions),
         "keys.json": _json(copy.keys),
         "conversations.json": _json(copy.conversations),
+        "questions.json": _json(copy.questions),
         "trail.json": _json(copy.entries),
     }
 
@@ -104,7 +109,7 @@ def _summary(copy: Copy) -> Iterator[str]:
         if not conversation.readable:
             yield "It does not open any more."
         for message in conversation.messages:
-            yield f"* {_time(message.at)}, {message.speaker}: {plain(message.text)}"
+            yield f"* {message.speaker}: {plain(message.text)}"
     yield from ("", "## Audit trail", "", "| entry | at | what |", "|---|---|---|")
     yield from (f"| {entry.id} | {_time(entry.at)} | {entry.kind} |" for entry in copy.entries)
 

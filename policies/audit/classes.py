@@ -33,9 +33,11 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.SessionEnded,
         events.SignInFailed,
         events.SignInLocked,
+        events.SubjectExported,
         events.TrailRead,
     ),
     EntryClass.ADMINISTRATION: (
+        events.BackupMade,
         events.DirectoryFailed,
         events.DirectoryRead,
         events.GroupNested,
@@ -75,6 +77,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
     ),
     EntryClass.TRAIL: (
         events.ClockBehind,
+        events.BackupRestored,
         events.HomeCreated,
         events.HomePartsMade,
         events.MasterKeyRotated,

@@ -268,7 +268,7 @@ class BackupMade:
     """
 
     kind: ClassVar[str] = "backup:made"
-    by: str
+    by: Person
     backup: str
     entries: int
     with_keys: bool
@@ -284,7 +284,7 @@ class BackupRestored:
     """
 
     kind: ClassVar[str] = "backup:restored"
-    by: str
+    by: Person
     backup: str
     made_at: str
     entries: int
@@ -796,8 +796,8 @@ class SubjectExported:
     """A copy of what is held about a user is about to be handed out, with so many conversations and entries."""
 
     kind: ClassVar[str] = "subject:exported"
-    by: str
-    user: str
+    by: Person
+    user: Person
     conversations: int
     entries: int
 

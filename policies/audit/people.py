@@ -70,14 +70,14 @@ def people_of(kind: str, said: Mapping[str, Any]) -> frozenset[str]:
 
 def _people(kind: str, said: Mapping[str, Any]) -> Iterator[str]:
     """Every name, or token, that an event's fields hold."""
-    person, owners = _fields_of(kind)
+    person, owners = fields_of(kind)
     yield from (str(said[field]) for field in person if field in said)
     for field in owners:
         yield from (owner.removeprefix(_OF_A_USER) for owner in said.get(field, ()) if owner.startswith(_OF_A_USER))
 
 
 def _replaced(kind: str, said: Mapping[str, Any], by: Mapping[str, str]) -> dict[str, Any]:
-    person, owners = _fields_of(kind)
+    person, owners = fields_of(kind)
     changed = dict(said)
     for field in person & said.keys():
         changed[field] = by.get(said[field], said[field])
@@ -94,7 +94,7 @@ def _owner(owner: str, by: Mapping[str, str]) -> str:
 
 
 @cache
-def _fields_of(kind: str) -> tuple[frozenset[str], frozenset[str]]:
+def fields_of(kind: str) -> tuple[frozenset[str], frozenset[str]]:
     """The fields of a kind of event that hold somebody's name, and those that hold owners.
 
     Fields of the same name mean the same, so a kind that this version does not know is read like all others.

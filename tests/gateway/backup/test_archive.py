@@ -16,8 +16,12 @@ from gateway.errors import BackupError
 SECRET = b"s" * 32
 
 
+def part(name: str, content: bytes) -> Part:
+    return Part(name, len(content), io.BytesIO(content))
+
+
 def listed(*files: File) -> Contents:
-    return Contents(archive.FORMAT, "0.1.0", "2026-12-01T00:00:00+00:00", "0008", "0" * 16, 1, files)
+    return Contents(archive.FORMAT, "0.1.0", "2026-12-01T00:00:00+00:00", "0008", "0" * 16, 1, 0, files)
 
 
 def reading(written: bytes) -> SealedReader:
@@ -28,7 +32,7 @@ def reading(written: bytes) -> SealedReader:
 
 def packed(contents: Contents, parts: list[Part]) -> SealedReader:
     out = io.BytesIO()
-    writer = SealedWriter(out, new_header(InstallationKey()), SECRET)
+    writer = SealedWriter(out, new_header(InstallationKey("0" * 16)), SECRET)
     archive.pack(contents, parts, writer, lambda *_: None)
     writer.finish()
     return reading(out.getvalue())
@@ -41,7 +45,7 @@ def by_hand(contents: bytes, *members: tuple[tarfile.TarInfo, bytes]) -> SealedR
         for member, content in ((tarfile.TarInfo("contents.json"), contents), *members):
             member.size = len(content)
             made.addfile(member, io.BytesIO(content))
-    writer = SealedWriter(out, new_header(InstallationKey()), SECRET)
+    writer = SealedWriter(out, new_header(InstallationKey("0" * 16)), SECRET)
     writer.write(tar.getvalue())
     writer.finish()
     return reading(out.getvalue())
@@ -55,8 +59,8 @@ def unpacked(source: SealedReader, folder: Path) -> dict[str, bytes]:
 def test_files_come_out_as_they_went_in(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(bytes(range(256)) * 20_000)
-    parts = [Part("data/one.db", large), Part("muniment.toml", b""), Part("words/n\u00e4mes.txt", b"Ada")]
-    contents = listed(*(File(part.name, part.size) for part in parts))
+    parts = [part("data/one.db", large.read_bytes()), part("muniment.toml", b""), part("words/n\u00e4mes.txt", b"Ada")]
+    contents = listed(*(File(one.name, one.size) for one in parts))
     target = tmp_path / "target"
     target.mkdir()
     assert unpacked(packed(contents, parts), target) == {
@@ -142,7 +146,7 @@ def test_what_is_refused_by_its_contents_writes_nothing(tmp_path: Path) -> None:
         message = "not this one"
         raise BackupError(message)
 
-    parts = [Part("a", b"1")]
+    parts = [part("a", b"1")]
     with pytest.raises(BackupError, match="not this one"):
         archive.unpack(packed(listed(File("a", 1)), parts), tmp_path, refuse, lambda *_: None)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
@@ -19,8 +19,10 @@ from msgspec import structs
 from sqlmodel import Session, select
 
 from gateway.backup import making, passphrase, snapshot
+from gateway.backup.erasures import KnownErasures
 from gateway.backup.making import make_backup
-from gateway.backup.restoring import Erasures, Restored, Unlocking, restore
+from gateway.backup.restoring import Restored, Unlocking, restore
+from gateway.backup.snapshot import Progress
 from gateway.chat.store import Message, new_conversation
 from gateway.config import Home
 from gateway.errors import BackupError, BadRequestError, ConflictError
@@ -28,17 +30,16 @@ from gateway.identity.store import SessionRow
 from gateway.services import Services
 from models.engine import Speaker
 from policies.audit.checkpoints import SignedCheckpoint
-from policies.audit.events import UserUnlocked
+from policies.audit.events import SourceRemoved, UserUnlocked
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.verifier import verify
 from policies.errors import KeysUnusableError, TrailUnavailableError
-from retrieval.errors import SyncBusyError
 from retrieval.tables import utc_now
-from tests.gateway.conftest import World, open_services
+from tests.gateway.conftest import World, open_services, recorded
 from tests.gateway.gated_model import GatedModel
 
 WORDS = "several words in a row"
-NO_LEDGER = Erasures(None)
+NO_LEDGER = KnownErasures(None)
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,8 @@ def test_a_home_comes_back_with_all_it_held(world: World, tmp_path: Path) -> Non
     assert rows(new / "data" / "muniment.db") == before
     assert (new / "words.txt").read_text() == "Kestrel"
     assert (new / "muniment.toml").read_bytes() == services.home.config_file.read_bytes()
-    assert {path.stat().st_mode & 0o077 for path in [new, *new.rglob("*")] if path.is_file() or path == new} == {0}
+    restored_files = [path for path in new.rglob("*") if path.is_file() and path.name != "trail.seen"]
+    assert {path.stat().st_mode & 0o077 for path in [new, *restored_files]} == {0}
     with open_services(new, GatedModel()) as again:
         (message,) = again.conversations.open("alice", conversation.id).messages
         assert message.text == "What is the Kestrel budget?"
@@ -95,7 +97,7 @@ def test_a_home_comes_back_with_all_it_held(world: World, tmp_path: Path) -> Non
 
 def test_both_are_in_the_trail(world: World, tmp_path: Path) -> None:
     made = make_backup(world.services, tmp_path / "b", "olga", WORDS)
-    said = newest(world.services.home.folder, "backup:made")
+    (said,) = recorded(world, "backup:made")
     assert said == {"by": "olga", "backup": made.id, "entries": made.entries, "with_keys": True}
     restored_from(tmp_path / "b", tmp_path / "new")
     said = newest(tmp_path / "new", "backup:restored")
@@ -121,7 +123,7 @@ def test_without_keys_the_keys_open_it_and_nothing_else(world: World, tmp_path: 
     other = tmp_path / "other"
     shutil.copytree(world.services.home.keys, other)
     (other / "master.key").write_bytes(b"x" * 32)
-    with pytest.raises(BackupError, match="made under other keys"):
+    with pytest.raises(KeysUnusableError, match="is not in"):
         restored_from(tmp_path / "b", tmp_path / "new", Unlocking(lambda: WORDS, other))
     assert not (tmp_path / "new").exists()
     restored_from(tmp_path / "b", tmp_path / "new", Unlocking(lambda: WORDS, world.services.home.keys))
@@ -292,23 +294,52 @@ def test_a_checkpoint_of_another_trail_is_refused(
     assert not (tmp_path / "new").exists()
 
 
-def test_what_a_killed_backup_left_is_taken_away_by_the_next(world: World, tmp_path: Path) -> None:
-    left = world.services.home.database.parent / ".backup" / "muniment.db"
-    left.parent.mkdir()
-    left.write_text("Ada Brandt")
+def test_copies_of_the_databases_never_have_a_name(world: World, tmp_path: Path) -> None:
+    names: set[str] = set()
+
+    def look(_done: int, _of: int) -> None:
+        names.update(path.name for path in (world.services.home.folder / "data").iterdir())
+
+    make_backup(world.services, tmp_path / "b", "tests", WORDS, look)
+    assert {name for name in names if "backup" in name} == set()
+    assert "muniment.db" in names
+
+
+def test_what_tells_how_far_the_trail_was_stays_behind(world: World, tmp_path: Path) -> None:
+    """A restored trail is older than what they say, and would be taken for one that was cut."""
+    home = world.services.home
+    home.copies.mkdir(exist_ok=True)
+    (home.copies / "elsewhere.json").write_text("{}")
     make_backup(world.services, tmp_path / "b", "tests", WORDS)
-    assert not left.parent.exists()
+    assert home.trail_seen.exists()
     restored_from(tmp_path / "b", tmp_path / "new")
-    assert not (tmp_path / "new" / "data" / ".backup").exists()
+    assert not (tmp_path / "new" / "data" / "copies").exists()
+    with Services(Home(tmp_path / "new")) as again:
+        assert again.trail.health.ready
 
 
-def test_only_one_is_made_at_a_time(world: World, tmp_path: Path) -> None:
+def test_a_restore_sends_nothing(world: World, tmp_path: Path) -> None:
+    """Checkpoints of a copy would be taken for those of the installation."""
+    home, kept = world.services.home, tmp_path / "kept.jsonl"
+    home.config_file.write_text(f'[audit]\ndeadline_seconds = 60\ncheckpoint_file = "{kept}"\n')
+    with Services(home) as services:
+        make_backup(services, tmp_path / "b", "tests", WORDS)
+    before = kept.read_bytes()
+    restored_from(tmp_path / "b", tmp_path / "new")
+    assert kept.read_bytes() == before
+    with Services(Home(tmp_path / "new")) as again:
+        again.recorder.record_now(UserUnlocked("tests", "alice"))
+    assert kept.read_bytes() != before  # Negative control: in use it sends.
+
+
+def test_two_at_once_are_both_whole(world: World, tmp_path: Path) -> None:
     def another(_done: int, _of: int) -> None:
-        make_backup(world.services, tmp_path / "c", "tests", WORDS)
+        if not (tmp_path / "c").exists():
+            make_backup(world.services, tmp_path / "c", "tests", WORDS)
 
-    with pytest.raises(SyncBusyError):
-        make_backup(world.services, tmp_path / "b", "tests", WORDS, another)
-    assert not list(tmp_path.glob("[bc]"))
+    make_backup(world.services, tmp_path / "b", "tests", WORDS, another)
+    for name in ("b", "c"):
+        assert restored_from(tmp_path / name, tmp_path / f"new-{name}").problems == ()
 
 
 def test_keys_that_are_exchanged_meanwhile_are_noticed(world: World, tmp_path: Path) -> None:
@@ -370,7 +401,7 @@ def test_a_disk_that_fills_up_leaves_no_backup(
     largest_file(size)
     with pytest.raises(BackupError, match=r"full|too large|large"):
         make_backup(world.services, tmp_path / "b", "tests", WORDS)
-    assert {name for name in files_in(tmp_path) - before if "muniment.db-" not in name} <= {"home/locks/backup.lock"}
+    assert {name for name in files_in(tmp_path) - before if "muniment.db-" not in name} == set()
 
 
 @pytest.mark.parametrize("size", [1000, 100_000])
@@ -421,7 +452,7 @@ class Writing:
         with closing(sqlite3.connect(self._services.home.database, timeout=30, isolation_level=None)) as connection:
             while self._going.is_set():
                 name = f"w{self.written}"
-                self._services.recorder.record_now(UserUnlocked("tests", name))
+                self._services.recorder.record_now(SourceRemoved("tests", name))
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("INSERT INTO written (name, again) VALUES (?, ?)", (name, name * 500))
                 connection.execute("COMMIT")
@@ -433,8 +464,8 @@ def unrecorded(home: Path) -> set[str]:
     with closing(sqlite3.connect(Home(home).database)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         held = {name for (name,) in connection.execute("SELECT name FROM written")}
-    entries = read_entries(Home(home).trail, EntryQuery(kind="user:unlocked", limit=100_000))
-    return held - {str(entry.event["user"]) for entry in entries}
+    entries = read_entries(Home(home).trail, EntryQuery(kind="source:removed", limit=100_000))
+    return held - {str(entry.event["source"]) for entry in entries}
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(60, marks=pytest.mark.deep)])
@@ -453,19 +484,15 @@ def test_what_the_database_holds_the_trail_tells_of(world: World, tmp_path: Path
 
 def test_the_other_order_is_noticed(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: the trail first, and the database after it."""
-    real = snapshot._copy_database
 
-    def after(source: Path, target: Path, progress: Callable[[int, int], None]) -> None:
-        trail = world.services.home.trail
-        if source == trail:
-            return
-        real(trail, target.with_name(trail.name), progress)
+    def both(home: Home, _: object, copies: ExitStack, progress: Progress) -> list[snapshot._Copy]:
+        trail = snapshot._copy_database(home.trail, snapshot._OF_THE_TRAIL, copies, progress)
         seen = writing.written
         while writing.written < seen + 3:
             threading.Event().wait(0.01)
-        real(source, target, progress)
+        return [snapshot._copy_database(home.database, snapshot._OF_THE_DATABASE, copies, progress), trail]
 
-    monkeypatch.setattr(snapshot, "_copy_database", after)
+    monkeypatch.setattr(snapshot, "_databases", both)
     with Writing(world.services) as writing:
         make_backup(world.services, tmp_path / "b", "tests", WORDS)
     restored_from(tmp_path / "b", tmp_path / "new")
@@ -475,7 +502,7 @@ def test_the_other_order_is_noticed(world: World, tmp_path: Path, monkeypatch: p
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gateway.backup import making, passphrase, restoring
+from gateway.backup import erasures, making, passphrase, restoring
 from gateway.config import Home
 from gateway.services import Services
 what, at, home, file, into = sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:])
@@ -496,7 +523,7 @@ if what == "backup":
 else:
     os.fsync = fsync
     restoring.restore(
-        file, Home(into), "tests", restoring.Unlocking(lambda: "several words in a row"), restoring.Erasures(None)
+        file, Home(into), "tests", restoring.Unlocking(lambda: "several words in a row"), erasures.KnownErasures()
     )
 """
 
@@ -527,4 +554,4 @@ def test_killed_anywhere_it_leaves_nothing_that_looks_whole(
         assert ended.returncode == -signal.SIGKILL
     assert at > 4
     make_backup(Services(world.services.home), tmp_path / "last", "tests", WORDS)
-    assert not (world.services.home.database.parent / ".backup").exists()
+    assert [path for path in world.services.home.folder.rglob(".*") if path.stat().st_size] == []

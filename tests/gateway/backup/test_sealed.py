@@ -27,7 +27,7 @@ SEALED_CHUNK = CHUNK + 16
 
 def sealed_file(content: bytes, secret: bytes = SECRET, pieces: int = 37) -> bytes:
     out = io.BytesIO()
-    writer = SealedWriter(out, new_header(InstallationKey(), CHUNK), secret)
+    writer = SealedWriter(out, new_header(InstallationKey("0" * 16), CHUNK), secret)
     for start in range(0, len(content), pieces):
         writer.write(content[start : start + pieces])
     writer.finish()

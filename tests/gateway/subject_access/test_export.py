@@ -54,6 +54,7 @@ async def test_all_that_they_did_and_said_is_in_it(used: World) -> None:
     said = [message["text"] for message in conversation["messages"]]
     assert said[0] == "What is the allowance in Norway? asks bob"
     assert "480 kroner" in said[1]
+    assert "480 kroner" in content(files, "questions.json")[0]["answer"]
     account = content(files, "account.json")
     assert account["account"]["groups_in_effect"] == ["everyone"]
     assert account["owned_sources"] == ["company"]
@@ -117,20 +118,19 @@ async def test_nobody_else_is_named(used: World) -> None:
 
 async def test_a_copy_with_names_is_noticed(used: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control."""
-    monkeypatch.setattr(Others, "hidden", lambda self, event: dict(event))
+    monkeypatch.setattr(Others, "hidden", lambda self, kind, event: dict(event))
     assert any(other in text.decode() for text in exported(used).values() for other in OTHERS)
 
 
 def test_others_have_one_number_throughout() -> None:
     others = Others("bob")
-    assert others.hidden({"by": "olga", "user": "bob", "seconds": 3}) == {
+    assert others.hidden("user:disabled", {"by": "olga", "user": "bob", "seconds": 3}) == {
         "by": "another person 1",
         "user": "bob",
         "seconds": 3,
     }
-    assert others.hidden({"by": "olga", "principal": "ada", "added": ["user:ada", "user:bob", "group:all"]}) == {
+    assert others.hidden("source:owners-changed", {"by": "olga", "added": ["user:ada", "user:bob", "group:all"]}) == {
         "by": "another person 1",
-        "principal": "another person 2",
         "added": ["user:another person 2", "user:bob", "group:all"],
     }
 
