@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -69,7 +68,6 @@ class Copy(msgspec.Struct, frozen=True):
     """All that is held about a user."""
 
     made_at: datetime
-    version: str
     user: str
     account: dict[str, Any]
     groups: tuple[dict[str, Any], ...]
@@ -96,7 +94,6 @@ def gather(services: Services, user: str) -> Copy:
         account["groups_in_effect"] = sorted(principal.groups)
         return Copy(
             made_at=datetime.now(UTC),
-            version=version("muniment"),
             user=user,
             account=account,
             groups=tuple(_rows(session, MembershipRow, user)),

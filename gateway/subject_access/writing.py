@@ -2,20 +2,22 @@
 
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from gateway.errors import BadRequestError
 from gateway.files import folder_when_whole, named_when_whole
+from gateway.subject_access.documents import NamingDocument
 from gateway.subject_access.gathering import Copy
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|])")
 _WHAT = "The copy"
 _HEAD = """\
-# A copy of what is held about {user}
+# A copy of what is held about {whom}
 
 Made at {at} by Muniment {version}, after articles 15 and 20 of Regulation (EU) 2016/679 (GDPR). Times are in UTC.
 
@@ -36,6 +38,10 @@ _PARTS = {
         "questions and answers of the last days, kept sealed whether or not the conversation was; opened for this copy",
         "so that an investigation can find out what was shown, with the approval of two people",
     ),
+    "documents.json": (
+        "which documents name the person: source, id, title, and in how many passages; their texts stay where they are",
+        "to answer questions from them for those who may read them",
+    ),
     "trail.json": (
         "entries of the audit trail by them, of their questions and about them",
         "to prove who was shown what, and why (GDPR, article 5(2))",
@@ -49,8 +55,22 @@ read back, and are left out, as digests of keys and sessions are. Legal holds ar
 """
 
 
-def files_of(copy: Copy) -> Mapping[str, bytes]:
-    """The files of a copy by their names."""
+def files_of(copy: Copy | None, documents: Sequence[NamingDocument] | None) -> Mapping[str, bytes]:
+    """The files of a copy by their names: of a user, of the documents that name a person, or both."""
+    files = _of_user(copy) if copy else {}
+    if documents is not None:
+        files["documents.json"] = _json(documents)
+    head = _HEAD.format(
+        whom=plain(copy.user) if copy else "a person whom documents name",
+        at=_time(copy.made_at if copy else datetime.now(UTC)),
+        version=version("muniment"),
+    )
+    rows = [f"| `{name}` | {what} | {why} |" for name, (what, why) in _PARTS.items() if name in files]
+    table = "\n".join(["| file | what it is | why it is held |", "|---|---|---|", *rows])
+    return {"README.md": f"{head}{table}\n{_TAIL}".encode(), **files}
+
+
+def _of_user(copy: Copy) -> dict[str, bytes]:
     account = {
         "user": copy.user,
         "account": copy.account,
@@ -58,11 +78,7 @@ def files_of(copy: Copy) -> Mapping[str, bytes]:
         "owned_sources": copy.owned_sources,
         "sign_ins": copy.sign_ins,
     }
-    head = _HEAD.format(user=plain(copy.user), at=_time(copy.made_at), version=copy.version)
-    rows = [f"| `{name}` | {what} | {why} |" for name, (what, why) in _PARTS.items()]
-    table = "\n".join(["| file | what it is | why it is held |", "|---|---|---|", *rows])
     return {
-        "README.md": f"{head}{table}\n{_TAIL}".encode(),
         "summary.md": ("\n".join(_summary(copy)) + "\n").encode(),
         "account.json": _json(account),
         "sessions.json": _json(copy.sessions),

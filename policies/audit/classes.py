@@ -89,6 +89,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
     EntryClass.TRAIL: (
         events.BackupRestored,
         events.ClockBehind,
+        events.BackupRestored,
         events.HomeCreated,
         events.HomePartsMade,
         events.MasterKeyRotated,

@@ -794,13 +794,17 @@ class SubjectErased:
 
 @dataclass(frozen=True, slots=True)
 class SubjectExported:
-    """A copy of what is held about a user is about to be handed out, with so many conversations and entries."""
+    """A copy of what is held about somebody is about to be handed out, with so much in it.
+
+    `user` is empty for a person who is none: `documents` are those that name them.
+    """
 
     kind: ClassVar[str] = "subject:exported"
     by: Person
     user: Person
     conversations: int
     entries: int
+    documents: int = 0
 
 
 @dataclass(frozen=True, slots=True)

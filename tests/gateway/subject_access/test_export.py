@@ -11,13 +11,18 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.errors import ConflictError, NotFoundError
+from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.identity.users import Users
+from gateway.identity_file import Identity
+from gateway.subject_access.documents import _without_others
 from gateway.subject_access.gathering import Others, gather
 from gateway.subject_access.service import export_copy
 from gateway.subject_access.writing import write_copy
 from policies.errors import TrailUnavailableError
+from policies.personal_data import EntityType, Span
 from policies.principals import Role
+from policies.redaction.erased import Erased, digests_of
+from retrieval.spans import write_spans
 from tests.gateway.conftest import TRAVEL_ANSWER, World, question, recorded
 
 OTHERS = ("alice", "audra", "mona", "olga")
@@ -149,7 +154,7 @@ async def test_it_is_in_the_trail_before_it_is_handed_out(used: World) -> None:
     copy = gather(used.services, "bob")
     exported(used)
     (said,) = recorded(used, "subject:exported")
-    assert said == {"by": "olga", "user": "bob", "conversations": 1, "entries": len(copy.entries)}
+    assert said == {"by": "olga", "user": "bob", "conversations": 1, "entries": len(copy.entries), "documents": 0}
     used.services.trail.close()
     with pytest.raises(TrailUnavailableError):
         exported(used)
@@ -165,6 +170,28 @@ async def test_a_disabled_user_has_one(used: World) -> None:
     users: Users = used.services.users
     users.disable("bob", by="olga")
     assert content(exported(used), "account.json")["account"]["active"] is False
+
+
+async def test_documents_that_name_them_are_listed_without_their_texts(used: World) -> None:
+    ada = Identity(names=("Ada Brandt",))
+    files = export_copy(used.services, "bob", by="olga", identity=ada)
+    (document,) = content(files, "documents.json")
+    assert (document["source"], document["title"], document["passages"]) == ("company", "Travel policy", 1)
+    assert b"480 kroner" not in files["documents.json"]
+    assert "`documents.json`" in files["README.md"].decode()
+    alone = export_copy(used.services, "", by="olga", identity=ada)
+    assert alone.keys() == {"README.md", "documents.json"}
+    nobody = export_copy(used.services, "", by="olga", identity=Identity(names=("Nora Nowhere",)))
+    assert content(nobody, "documents.json") == []
+    with pytest.raises(BadRequestError):
+        export_copy(used.services, "", by="olga")
+
+
+def test_other_people_in_titles_are_masked() -> None:
+    person = Erased(b"k" * 32, frozenset(digests_of(b"k" * 32, ["Ada Brandt"])))
+    title = "Ada Brandt and Boris Olsen"
+    spans = write_spans([Span(0, 10, EntityType.PERSON, 1.0, "t"), Span(15, 26, EntityType.PERSON, 1.0, "t")])
+    assert _without_others(title, spans, person) == "Ada Brandt and [name hidden]"
 
 
 def test_it_is_written_as_a_folder_or_a_file(tmp_path: Path) -> None:
