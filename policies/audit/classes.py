@@ -44,7 +44,6 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.BackupMade,
         events.DirectoryFailed,
         events.DirectoryRead,
-        events.ErasureBegun,
         events.ExportRestarted,
         events.ExportSent,
         events.GroupNested,
@@ -89,7 +88,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
     EntryClass.TRAIL: (
         events.BackupRestored,
         events.ClockBehind,
-        events.BackupRestored,
+        events.ErasureBegun,
         events.HomeCreated,
         events.HomePartsMade,
         events.MasterKeyRotated,
