@@ -52,11 +52,15 @@ class _Activity(IntEnum):
 
 
 _BY_VERB = {
+    "accepted": _Activity.UPDATE,
     "added": _Activity.CREATE,
+    "approved": _Activity.UPDATE,
     "asked": _Activity.READ,
     "begun": _Activity.CREATE,
     "changed": _Activity.UPDATE,
+    "closed": _Activity.UPDATE,
     "created": _Activity.CREATE,
+    "decided": _Activity.READ,
     "disabled": _Activity.UPDATE,
     "enabled": _Activity.UPDATE,
     "ended": _Activity.DELETE,
@@ -65,40 +69,50 @@ _BY_VERB = {
     "given": _Activity.READ,
     "linked": _Activity.UPDATE,
     "listed": _Activity.READ,
-    "nested": _Activity.UPDATE,
     "made": _Activity.CREATE,
+    "nested": _Activity.UPDATE,
+    "opened": _Activity.READ,
     "placed": _Activity.CREATE,
     "pulled": _Activity.CREATE,
     "read": _Activity.READ,
+    "rebuilt": _Activity.UPDATE,
+    "reduced": _Activity.DELETE,
     "removed": _Activity.DELETE,
-    "retrieved": _Activity.READ,
     "restarted": _Activity.UPDATE,
+    "retrieved": _Activity.READ,
     "revealed": _Activity.READ,
     "revoked": _Activity.DELETE,
-    "sent": _Activity.READ,
+    "rotated": _Activity.UPDATE,
     "selected": _Activity.UPDATE,
+    "sent": _Activity.READ,
     "unlocked": _Activity.UPDATE,
     "unnested": _Activity.UPDATE,
+    "verified": _Activity.READ,
 }
 """The activity that the last word of an event's kind stands for; all others are `OTHER`."""
 _READ, _SEARCH = 2, 5
-_INSTALL, _UPDATE = 1, 8
+_INSTALL, _START, _STOP, _UPDATE = 1, 3, 4, 8
 _GENERAL_ERROR = 1
 _OTHER_CLASSES: Mapping[str, tuple[Class, int]] = {
     "answer:failed": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
     "answer:unknown": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+    "clock:behind": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
     "conversation:read": (Class.WEB_RESOURCES, _READ),
     "directory:failed": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+    "erasure:begun": (Class.API, _Activity.DELETE),
     "home:created": (Class.APPLICATION_LIFECYCLE, _INSTALL),
     "home:parts-made": (Class.APPLICATION_LIFECYCLE, _INSTALL),
+    "investigation:opened": (Class.API, _Activity.CREATE),
     "model:pulled": (Class.APPLICATION_LIFECYCLE, _INSTALL),
     "model:selected": (Class.APPLICATION_LIFECYCLE, _UPDATE),
     "passages:retrieved": (Class.WEB_RESOURCES, _SEARCH),
     "policy:changed": (Class.APPLICATION_LIFECYCLE, _UPDATE),
     "policy:refused": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
+    "service:started": (Class.APPLICATION_LIFECYCLE, _START),
+    "service:stopped": (Class.APPLICATION_LIFECYCLE, _STOP),
     "sync:failed": (Class.APPLICATION_ERROR, _GENERAL_ERROR),
 }
-"""Events that are not of API Activity: their class, and the activity in its own counting."""
+"""Events that are not of API Activity, or whose last word says too little: class, and activity in its counting."""
 _FAILURES = {"denied", "failed", "locked", "refused", "unknown"}
 
 
@@ -173,7 +187,7 @@ def as_ocsf(entry: Entry, log: str, cut_bytes: int = 0) -> str:
         metadata |= {"is_truncated": True, "untruncated_size": cut_bytes}
     return canonical(
         {
-            "activity_id": activity,
+            "activity_id": int(activity),
             "actor": {"user": {"uid": actor}} if actor else {"app_name": _PRODUCT},
             "category_uid": _CATEGORY,
             "class_uid": int(class_),
@@ -181,7 +195,7 @@ def as_ocsf(entry: Entry, log: str, cut_bytes: int = 0) -> str:
             "severity_id": 3 if failed else 1,
             "status_id": 2 if failed else 1,
             "time": _milliseconds(entry.at),
-            "type_uid": class_ * 100 + activity,
+            "type_uid": int(class_ * 100 + activity),
             "unmapped": entry.event,
         }
         | _of_class(class_, entry, request)

@@ -210,19 +210,22 @@ KINDS = {
     Class.WEB_RESOURCES: {2: "conversation:read", 5: "passages:retrieved"},
     Class.APPLICATION_LIFECYCLE: {
         1: "home:created home:parts-made model:pulled",
+        3: "service:started",
+        4: "service:stopped",
         8: "model:selected policy:changed",
     },
     Class.API: {
-        1: "hold:placed key:created session:begun source:added user:added",
-        2: "answer:given directory:read export:sent oversharing:listed personal-data:revealed policy:explained "
-        "question:asked search:asked trail:read",
-        3: "export:restarted group:nested group:unnested password:changed quarantine:changed source:owners-changed "
+        1: "hold:placed investigation:opened key:created session:begun source:added user:added",
+        2: "answer:given directory:read export:sent labels:decided model:verified oversharing:listed "
+        "personal-data:revealed policy:explained question:asked reveal:asked reveal:opened search:asked trail:read",
+        3: "export:restarted index:rebuilt investigation:closed key:rotated master-key:rotated reveal:approved "
+        "trail:loss-accepted group:nested group:unnested password:changed quarantine:changed source:owners-changed "
         "user:disabled user:enabled user:groups-changed user:linked user:unlocked",
-        4: "hold:ended key:revoked session:ended source:removed",
-        99: "access:denied sign-in:failed sign-in:locked sync:finished sync:started",
+        4: "erasure:begun subject:erased trail:reduced hold:ended key:revoked session:ended source:removed",
+        99: "access:denied reveal:refused sign-in:failed sign-in:locked sync:finished sync:started",
     },
     Class.APPLICATION_ERROR: {
-        1: "answer:failed answer:unknown directory:failed policy:refused sync:failed",
+        1: "answer:failed answer:unknown clock:behind directory:failed policy:refused sync:failed",
     },
 }
 """What every kind of event is in OCSF: class, activity. A new kind is entered here, so that it is thought about."""
@@ -248,8 +251,8 @@ def test_every_kind_has_its_class_and_activity(ocsf: dict[int, jsonschema_rs.Dra
 def test_what_failed_is_told_as_such() -> None:
     failures = {event.kind for event in EVENTS if formats.is_failure(event.kind)}
     assert failures == {
-        "access:denied", "answer:failed", "answer:unknown", "directory:failed", "policy:refused", "sign-in:failed",
-        "sign-in:locked", "sync:failed",
+        "access:denied", "answer:failed", "answer:unknown", "directory:failed", "policy:refused", "reveal:refused",
+        "sign-in:failed", "sign-in:locked", "sync:failed",
     }  # fmt: skip
     for event in EVENTS:
         given = entry(filled(event, lambda: "x"))
