@@ -46,6 +46,7 @@ from retrieval.parts import Matched, cut_by_parts, part_keys
 from retrieval.paths import sealed_spans
 from retrieval.sessions import batched, writing
 from retrieval.tables import DocumentRow, SkipRow, SourceRow, utc_now
+from retrieval.touched import Touched, labels_now
 
 _PIPELINE = "5"
 """Raise it when parsing, chunking or what is recognised as personal data changes: the next sync reads all anew."""
@@ -57,7 +58,7 @@ class SyncReport:
 
     `seen` counts the documents the source named so far, `done` those of them that need no more work, `again` those that
     failed in a way that may pass, and which the next run tries again. `flags` counts new and
-    changed passages by what is odd about them.
+    changed passages by what is odd about them. `touched` says which documents changed, of what was committed.
     """
 
     source: str
@@ -70,6 +71,7 @@ class SyncReport:
     again: int = 0
     passages: int = 0
     flags: Counter[Flag] = field(default_factory=Counter)
+    touched: Touched = field(default_factory=Touched)
     epoch: int = 0
     took_seconds: float = 0.0
     doing: str = ""
@@ -199,17 +201,20 @@ class Ingestion:
                 batch.skips[upsert.id] = Skip(upsert.id, upsert.path, str(error))
                 report.again += isinstance(error, UnparsableNowError)
         prepared = self._prepare(run, parsed, batch)
+        changed = {item.read.id for item in prepared}
+        gone = sorted(batch.deletes | batch.skips.keys())
+        ids = {*changed, *(self._id(source, one.id) for one in relabelled), *(self._id(source, one) for one in gone)}
         with writing(self._database) as session:
             if self._forgotten.stamp() != since:
                 message = f"Somebody was erased while source {source} was read. Read it again, so that it is masked."
                 raise SyncFailedError(message)
+            before = labels_now(session, ids)
             if prepared or relabelled or batch.deletes or batch.skips:
                 report.epoch = next_epoch(session)
             for item in prepared:
                 write_document(session, source, item.read, item.found, item.vectors, report.epoch)
             for upsert in relabelled:
                 relabel_document(session, self._id(source, upsert.id), source, upsert, report.epoch)
-            gone = sorted(batch.deletes | batch.skips.keys())
             report.deleted += sum([remove_document(session, self._id(source, id_), report.epoch) for id_ in gone])
             handled = [*batch.upserts, *batch.deletes, *batch.skips]
             handled += [self._id(source, external) for external in handled]
@@ -218,7 +223,10 @@ class Ingestion:
             # A cursor may hold names of documents, in a form of its own; without one the next run looks at all of them.
             row.cursor, row.synced_at = None if run.left_out else cursor, utc_now()
             session.add(row)
+            session.flush()
+            after = labels_now(session, ids)
             session.commit()
+        report.touched.note(before, after, changed)
         report.upserted += len(prepared)
         report.relabelled += len(relabelled)
         report.skipped += len(batch.skips)
@@ -278,6 +286,7 @@ class Ingestion:
                 DocumentRow.source == source, col(DocumentRow.deleted).is_(False)
             )
             gone = sorted(set(session.exec(of_source)) - named)
+            before = labels_now(session, [self._id(source, id_) for id_ in gone])
             if gone:
                 report.epoch = next_epoch(session)
                 report.deleted += sum([remove_document(session, self._id(source, id_), report.epoch) for id_ in gone])
@@ -285,6 +294,7 @@ class Ingestion:
                 if row.external_id not in named:
                     session.delete(row)
             session.commit()
+        report.touched.note(before, {}, ())
 
     def _note_end(self, source: str, began: datetime, *, whole: bool) -> None:
         """A run came to its end: every permission is at least as new as its beginning.

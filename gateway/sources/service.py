@@ -18,7 +18,15 @@ from gateway.recording import Recorder
 from gateway.sources.owners import owners_changed
 from gateway.sources.schemas import Source, SourceOwners
 from gateway.sources.store import Owner, owned_sources, require_source, write_owners
-from policies.audit.events import SourceAdded, SourceRemoved, SyncFailed, SyncFinished, SyncStarted
+from policies.audit.events import (
+    DocumentsChanged,
+    LabelsChanged,
+    SourceAdded,
+    SourceRemoved,
+    SyncFailed,
+    SyncFinished,
+    SyncStarted,
+)
 from policies.clock import SteadyClock
 from policies.sources import OwnedSource
 from retrieval.errors import SyncBusyError
@@ -27,8 +35,11 @@ from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import stale_sources
 from retrieval.sessions import writing
 from retrieval.tables import DocumentRow, SkipRow, SourceRow, utc_now
+from retrieval.touched import Touched
 
 _log = logging.getLogger(__name__)
+_MOST_WAYS = 500
+"""Ways from one label to another that are named in one entry: some 70 kB."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -132,13 +143,21 @@ class Sources:
         """
         row = self._row(name)
         self._recorder.record_now(SyncStarted(by=by, source=name))
+        told: list[SyncReport] = []
+
+        def progress(report: SyncReport) -> None:
+            told[:] = [report]
+            on_progress(report)
+
         try:
-            report = ingestion.sync(name, _connector(row), on_progress)
+            report = ingestion.sync(name, _connector(row), progress)
         except BaseException as error:
             # Also a full disk or Ctrl-C: what was committed before stands, and the trail must say that this run was.
-            self._recorder.record_now(SyncFailed(by=by, source=name, error=type(error).__name__))
+            failed = SyncFailed(by=by, source=name, error=type(error).__name__)
+            self._recorder.record_all_now([*(each for one in told for each in _changes(name, by, one.touched)), failed])
             self._note_failure(name, error)
             raise
+        self._recorder.record_all_now(_changes(name, by, report.touched))
         self._note_failure(name, None)
         self._recorder.record_now(
             SyncFinished(
@@ -191,6 +210,21 @@ class Sources:
     def _row(self, name: str) -> SourceRow:
         with Session(self._database) as session:
             return require_source(session, name)
+
+
+def _changes(source: str, by: str, touched: Touched) -> list[DocumentsChanged | LabelsChanged]:
+    """What a run changed, of which as much is named as fits into an entry."""
+    events: list[DocumentsChanged | LabelsChanged] = [
+        DocumentsChanged(by, source, change.value, tuple(ids), touched.more[change])
+        for change, ids in sorted(touched.documents.items())
+    ]
+    if touched.labels:
+        ways = sorted(touched.labels.items(), key=lambda way: (-way[1], way[0]))
+        named, others = ways[:_MOST_WAYS], ways[_MOST_WAYS:]
+        before, now = tuple(way[0] for way, _ in named), tuple(way[1] for way, _ in named)
+        counts = tuple(str(count) for _, count in named)
+        events.append(LabelsChanged(by, source, before, now, counts, sum(count for _, count in others)))
+    return events
 
 
 def _by_name(flags: Mapping[Flag, int]) -> dict[str, int]:

@@ -353,6 +353,38 @@ class SyncFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentsChanged:
+    """A run over a source changed these documents: their text, new ones included, their label, or took them out.
+
+    `change` is `changed`, `relabelled` or `deleted`; `more` counts further ones that are not named.
+    """
+
+    kind: ClassVar[str] = "documents:changed"
+    by: Person
+    source: str
+    change: str
+    documents: tuple[str, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsChanged:
+    """A run over a source gave documents other labels: how many went from which to which, by the labels' digests.
+
+    `labels_before`, `labels` and `counts` belong together in their order; empty stands for a document that is new, or
+    gone. `more` counts documents that went ways which are not named. Labels of parts of documents are not told.
+    """
+
+    kind: ClassVar[str] = "labels:changed"
+    by: Person
+    source: str
+    labels_before: tuple[str, ...]
+    labels: tuple[str, ...]
+    counts: tuple[str, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class SyncFailed:
     """A run over a source broke off; what it had committed stands. `error` is the name of the error, not its text."""
 
@@ -909,6 +941,8 @@ Event = (
     | SourceRemoved
     | SyncStarted
     | SyncFinished
+    | DocumentsChanged
+    | LabelsChanged
     | SyncFailed
     | QuarantineChanged
     | UserAdded

@@ -108,7 +108,7 @@ _CONDITIONS = {
 """What fields of a query mean in SQL."""
 _HELD_IN = {
     "document": ("document", "documents", "cited"),
-    "label": ("label", "labels"),
+    "label": ("label", "labels", "labels_before"),
     "passage": ("passage", "passages"),
     "rule": ("rule", "policies"),
     "value_hmac": ("value_hmac", "question_hmac", "query_hmac", "address_hmac", "reason_hmac", "subject_hmac"),

@@ -3,14 +3,15 @@ thought about: the walk is over the program itself."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import typer
 
-from gateway.cli import investigating, product
+from gateway.cli import investigating, product, serving
 from gateway.cli import models as models_commands
 from gateway.cli.program import app
+from gateway.config import Home
 from gateway.recording import Recorder
 from models.catalogue import Catalogue, Kind, load_catalogue
 from policies.audit.reader import read_on
@@ -25,8 +26,10 @@ RULES = "shows rules, and nothing of documents or people"
 GIVEN_TEXT = "looks at a text that it is given; of the installation it reads settings alone"
 OTHER_TESTS = "needs another server"
 UNRECORDED = {
+    "audit go-on": "changes something after a loss alone: tests/policies/test_audit_seen.py",
     "audit key": "prints the public key, which is for everybody",
     "audit prepare": f"{OTHER_TESTS}: tests of trails in PostgreSQL",
+    "audit reduce": "changes something once time is over alone: tests/policies/test_audit_retention.py",
     "directory status": LISTS,
     "directory sync": f"{OTHER_TESTS}: tests/gateway/identity/test_ldap.py",
     "doctor": "says how the installation is, above all when its trail cannot be written",
@@ -42,6 +45,7 @@ UNRECORDED = {
     "sources flags": LISTS,
     "sources list": LISTS,
     "sources skipped": LISTS,
+    "users link": f"{OTHER_TESTS}: tests/gateway/cli/test_cli_sign_in.py",
     "users list": LISTS,
     "users sessions": LISTS,
 }
@@ -79,6 +83,11 @@ class Walk:
         return json.loads(self(words, *arguments, "--json"))
 
 
+def begin_session(commands: Commands, user: str) -> None:
+    with product.Services(Home(commands.home)) as services:
+        services.sessions.begin(services.users.principal(user), "password")
+
+
 def documents_and_people(walk: Walk, folder: Path) -> None:
     commands = walk.commands
     access = ["--access", str(commands.access)]
@@ -98,7 +107,8 @@ def documents_and_people(walk: Walk, folder: Path) -> None:
     walk("groups unnest", "finance", "everyone")
     walk("users password", "bob", "--stdin", stdin="correct unicorn battery staple 9\n")
     walk("users unlock", "bob")
-    walk("users sign-out", "bob", exit_code=walk.commands("users", "sign-out", "bob").exit_code)
+    begin_session(walk.commands, "bob")
+    walk("users sign-out", "bob")
     key = walk.json("keys create", "bob")
     walk("keys revoke", key["id"])
     walk("users disable", "bob")
@@ -155,12 +165,31 @@ def revealing(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     walk("audit investigation close", within, "--as", "audra")
 
 
+class Listening:
+    """A socket that nobody can reach, for a server that stops at once."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to close."""
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 0
+
+    def run(self, **_: object) -> None:
+        """Stop."""
+
+
 def what_ends(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as quick:
-        quick.setattr(product, "Server", lambda _: type("Served", (), {"run": lambda *_, **__: None})())
-        walk("serve", "--port", "0")
+        quick.setattr(serving, "_listen", lambda *_: Listening())
+        quick.setattr(product, "create_app", lambda *_: None)
+        quick.setattr(product, "server_config", lambda *_: None)
+        quick.setattr(product, "Server", lambda _: Listening())
+        walk("serve")
     walk("sources remove", "company")
-    walk("keys rotate")
+    walk("keys rotate", "signing")
 
 
 @pytest.fixture
