@@ -112,7 +112,7 @@ def accept_loss(home: Home, by: str) -> Checkpoint | None:
     if before is None or not _lacks(place, seen):
         return None
     said = before.checkpoint
-    with Trail.open(place, Services(home).keys) as trail:
+    with Services(home) as services, Trail.open(place, services.keys, names=services.subjects) as trail:
         event = TrailLossAccepted(by=by, trail=said.log, checkpoint=said.number, entries=said.count)
         trail.record(event, _WAIT_SECONDS)
     seen.forget()
