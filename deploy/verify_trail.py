@@ -15,8 +15,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-# Ed25519 as RFC 8032, section 5.1, has it.
-P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # Ed25519: RFC 8032, section 5.1.
 D = -121665 * pow(121666, -1, P) % P
 CHECKPOINT, RECEIPT = b"muniment-checkpoint-3\n", b"muniment-receipt-1\n"
 # SHA-256 of the sorted statements that make the file's tables.
@@ -149,10 +148,9 @@ def check_answer(evidence, keys, text):
         found[body["kind"]] = body["event"] | {"hash": hash_.hex(), "log": point["log"]}
     asked, given = found.get("question:asked", {}), found.get("answer:given", {})
     passages = found.get("passages:retrieved", {}).get("passages", [])
-    if asked.get("principal") != said.get("subject", said["principal"]):
-        problems.append("the trail says that somebody else asked")
-    if {"hash": asked.get("hash"), "log": asked.get("log")} != said["intent"]:
-        problems.append("the question is not in the trail")
+    who = {"principal": said.get("subject", said["principal"])}
+    if {name: asked.get(name) for name in ("hash", "log", "principal")} != said["intent"] | who:
+        problems.append("the question is not in the trail, or somebody else asked it")
     if given.get("receipt_sha256") != sha256(canonical(receipt)).hex() or not {*said["passages"]} <= {*passages}:
         problems.append("the trail does not say of this answer what the receipt says")
     if text is not None and sha256(text).hex() != said["output_sha256"]:

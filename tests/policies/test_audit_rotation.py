@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from policies.audit import rotation
+from policies.audit.chain import encode
 from policies.audit.checkpoints import followed
 from policies.audit.events import SigningKeyRotated
 from policies.audit.proofs import evidence
@@ -21,10 +22,12 @@ from policies.audit.writer import ChainWriter
 from policies.errors import KeysUnusableError, TrailUnavailableError
 from policies.keys import Keys, create_keys, open_keys, public_keys, read_public_keys
 from policies.signing import FileSigner, key_id, public_pem, read_signing_key, signing_pem
+from tests.policies.made_trails import BEGIN
 from tests.policies.test_audit_proofs import ALONE, ANSWER, ASKED, FOUND, RECEIPT, given, other
 from tests.policies.test_audit_verifier import alone
 
 WAIT_SECONDS = 20.0
+BODY = encode(other(1), BEGIN)
 
 
 @pytest.fixture
@@ -71,9 +74,9 @@ def test_the_first_key_leads_to_all_after_it(trail_file: Path, own: Keys, first:
 
 def test_a_process_that_was_running_goes_on_with_the_new_key(trail_file: Path, own: Keys, first: str) -> None:
     running = ChainWriter(trail_file, open_keys(own.public_file.parent))
-    running.append(["{}"])
+    running.append([BODY])
     rotate(trail_file, own)
-    running.append(['{"a":1}'])
+    running.append([BODY])
     assert running.seal()
     running.close()
     assert intact(trail_file, first)
@@ -148,7 +151,7 @@ def test_a_key_that_the_trail_did_not_hand_over_to_signs_nothing(trail_file: Pat
     path = own.public_file.parent / "signing.pem"
     path.write_bytes(signing_pem(Ed25519PrivateKey.generate()))
     writer = ChainWriter(trail_file, open_keys(own.public_file.parent))
-    writer.append(["{}"])
+    writer.append([BODY])
     with pytest.raises(TrailUnavailableError, match="this installation has"):
         writer.seal()
     writer.close()
