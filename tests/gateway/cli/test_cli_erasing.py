@@ -43,7 +43,7 @@ def test_a_person_is_erased_from_documents(commands: Commands) -> None:
     assert "Erased. The trail calls them p" in told
     commands.succeed("sync")
     found = commands.json("search", "travel allowance", "--as", "alice")["passages"]
-    assert any("[erased] approves exceptions; write to [erased]" in passage["text"] for passage in found)
+    assert any("480 kroner. [erased] approves exceptions;" in passage["text"] for passage in found)
 
 
 def test_a_hold_is_placed_listed_respected_and_ended(commands: Commands) -> None:
