@@ -189,6 +189,22 @@ def test_the_table_of_errors_is_that_of_the_code() -> None:
     assert documented == sorted((row.code, row.status, row.exit_code) for row in TRANSLATIONS)
 
 
+def rows_without_a_test(text: str) -> list[str]:
+    """Rows that claim to answer a rule and name no test of ours that exists; those that say *not yet* claim nothing."""
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("|---")]
+    claims = [row for row in rows if "*not yet*" not in row and not row.rstrip().endswith("| test |")]
+    named = {row: re.findall(r"`(tests/[\w/]+\.py)(?:::\w+)?`", row.rsplit(" | ", 1)[-1]) for row in claims}
+    return [row for row, tests in named.items() if not tests or not all((ROOT / test).exists() for test in tests)]
+
+
+def test_what_answers_a_rule_is_tested() -> None:
+    page = (ROOT / "docs" / "compliance.md").read_text(encoding="utf-8")
+    assert rows_without_a_test(page) == []
+    assert rows_without_a_test("| 17 | erasure | it is done | `tests/test_gone.py::test_it` |") != []
+    assert rows_without_a_test("| 17 | erasure | it is done, see `tests/test_docs.py` | |") != []
+    assert rows_without_a_test("| 17 | erasure | *not yet* | |") == []
+
+
 def test_every_dependency_has_a_row_with_its_reason() -> None:
     text = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| ([\w.-]+) \|", text, flags=re.MULTILINE)) - {"library"}

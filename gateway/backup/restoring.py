@@ -168,7 +168,7 @@ def _make_usable(
 def _sending_nothing(config: Config) -> Config:
     """Settings with which nothing leaves: what is restored may be thrown away, and must not pass for what goes on."""
     return structs.replace(
-        config, audit=structs.replace(config.audit, checkpoint_file="", copies=(), require_copy_seconds=0.0)
+        config, audit=structs.replace(config.audit, checkpoint_file="", copies=(), exports=(), require_copy_seconds=0.0)
     )
 
 

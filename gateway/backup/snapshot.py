@@ -27,6 +27,7 @@ from gateway.files import require_room
 from gateway.services import require_part
 from policies.audit.copying import copy_trail
 from policies.audit.places import TrailPlace
+from policies.audit.sinks.options import FileSink
 from policies.errors import TrailUnavailableError
 from policies.sqlite import is_busy, lacks_room
 
@@ -197,7 +198,7 @@ def _nameless(folder: Path) -> Iterator[tuple[sqlite3.Connection, IO[bytes]]]:
 def _others(home: Home, config: Config) -> list[Part]:
     """Settings and what else lies in the home: word lists, the ledger of erasures, what parts to come will keep."""
     databases = {home.database, home.trail}
-    kept_elsewhere = copied_to_files(config.audit, home)
+    kept_elsewhere = [*copied_to_files(config.audit, home), *_written_by_exports(home, config)]
     left_out = {
         home.keys,
         home.models(config),
@@ -214,9 +215,13 @@ def _others(home: Home, config: Config) -> list[Part]:
     return found
 
 
+def _written_by_exports(home: Home, config: Config) -> list[Path]:
+    return [home.folder / place.path for place in config.audit.exports if isinstance(place, FileSink)]
+
+
 def _states_of(home: Home) -> tuple[Path, ...]:
     """What tells how far the trail was, or was sent on: a restored trail is older than that, and would seem cut."""
-    return home.trail_seen, home.copies
+    return home.trail_seen, home.copies, home.exports
 
 
 def _files_below(folder: Path, left_out: set[Path]) -> Iterator[Path]:

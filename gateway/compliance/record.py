@@ -17,6 +17,7 @@ from gateway.doctor import destinations
 from gateway.policy.ordinary import shown_to_ordinary_readers
 from gateway.services import Services
 from policies.actions import Action
+from policies.audit.classes import EntryClass
 from policies.principals import Principal
 
 
@@ -118,6 +119,9 @@ def _recipients(services: Services, users: list[Principal]) -> Iterator[Said]:
     roles = Counter(role.value for user in users if user.active for role in user.roles)
     yield from (Said(f"role {role}", f"{count} active users") for role, count in sorted(roles.items()))
     yield Said("groups", f"{len(services.groups.listed())} groups, which labels of documents name")
+    for export in services.config.audit.exports:
+        people = "with people's names" if export.names else "with tokens in the place of people"
+        yield Said(f"export {export.name}", f"entries of the audit trail, {people}")
     for source in services.sources.listed():
         yield Said(f"source {source.name}", f"{source.documents} documents, read with the connector {source.type}")
     yield from (Said("further", name) for name in services.config.compliance.recipients)
@@ -138,13 +142,17 @@ def _retention(config: Config) -> Iterator[Said]:
     yield Said(
         "sessions", f"{config.sign_in.session_hours} hours, {config.sign_in.idle_minutes} minutes without a request"
     )
-    yield Said("audit trail", "not removed")
+    kept = config.audit.texts_kept_days
+    yield Said("texts of questions and answers", f"{kept} days, sealed, for investigations" if kept else "not kept")
+    days = config.audit.retention.days
+    for class_ in (EntryClass.QUESTIONS, EntryClass.ACCESS, EntryClass.ADMINISTRATION):
+        yield Said(f"audit trail, {class_.value}", f"{days[class_]} days" if class_ in days else "not removed")
     yield Said("backups", config.compliance.backups_kept or "to be filled in")
 
 
 def _chosen_measures(config: Config) -> Iterator[Measure]:
     """What of this installation's settings is a measure, and what the organisation says of itself."""
-    copied = config.audit.checkpoint_file
+    copied = ", ".join(sink.name for sink in config.audit.all_copies)
     yield Measure(
         "copies of checkpoints", f"They are copied to {copied}." if copied else "They are not copied anywhere."
     )

@@ -51,6 +51,11 @@ ADDED = {
     'models]\nmirror = "https://models.harbour.example"': "https://models.harbour.example",
     'redaction]\nalso = ["AGE"]': "| AGE |",
     "answers]\nremembered_seconds = 17": "17 seconds",
+    "audit.retention]\nquestions = 400": "audit trail, questions: 400 days",
+    "audit.retention]\naccess = 401": "audit trail, access: 401 days",
+    "audit.retention]\nadministration = 402": "audit trail, administration: 402 days",
+    '[audit.exports]]\nname = "siem"\nkind = "http"\nurl = "https://siem.harbour.example/x"': "export siem: entries",
+    '[audit.copies]]\nname = "vault"\nkind = "http"\nurl = "https://vault.harbour.example/x"': "copied to vault",
     "sign_in]\nsession_hours = 3": "3 hours",
 }
 
@@ -60,6 +65,15 @@ def test_what_is_set_is_in_the_record(world: World, settings: str) -> None:
     wanted = ADDED[settings]
     assert wanted not in re.sub(r"\\", "", as_markdown(record_of(world)))
     assert wanted in re.sub(r"\\", "", as_markdown(record_of(world, f"[{settings}\n")))
+
+
+def test_how_long_texts_are_kept_is_in_the_record(world: World) -> None:
+    home = world.services.home
+    for days, wanted in ((7, "7 days, sealed, for investigations"), (0, "not kept")):
+        home.config_file.write_text(f"[audit]\ntexts_kept_days = {days}\n", encoding="utf-8")
+        with open_services(home.folder, GatedModel()) as services:
+            said = {one.about: one.what for one in make_record(services).retention}
+        assert said["texts of questions and answers"] == wanted
 
 
 def test_every_setting_of_the_organisation_is_tried() -> None:
