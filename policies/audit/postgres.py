@@ -32,7 +32,7 @@ _READ_SECONDS = 300.0
 """How long one look into a trail may take; searching for what entries name reads all of them."""
 _TOGETHER = 5000
 """Entries fetched at a time."""
-_NAMED = re.compile(r"(?<!:):([a-z_]+)")
+_NAMED = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 _NOWHERE = "/dev/null/none"
 """A file that cannot be: else a password is looked for in the home of whoever runs this."""
 _DURABLE = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": ("on", "remote_apply")}
