@@ -75,16 +75,14 @@ class SignedCheckpoint:
         Raises:
             ValueError: The body is no checkpoint, or is not written in its one form.
         """
-        try:
-            made = cls(Checkpoint(**json.loads(body)), signature)
-        except TypeError as error:
-            message = f"not a checkpoint: {error}"
-            raise ValueError(message) from error
-        said = asdict(made.checkpoint).items()
-        if made.body != body or any(type(value) is not _TYPES[name] for name, value in said):
+        said = json.loads(body)
+        if not isinstance(said, dict) or {name: type(value) for name, value in said.items()} != _TYPES:
+            message = "not a checkpoint"
+            raise ValueError(message)
+        if canonical(said) != body:
             message = "not a checkpoint in its canonical form"
             raise ValueError(message)
-        return made
+        return cls(Checkpoint(**said), signature)
 
     @classmethod
     def from_line(cls, line: str) -> Self:
