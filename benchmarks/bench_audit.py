@@ -3,7 +3,8 @@
 64 threads record one event after the other, each waiting until it is durable: once through `Trail`, which commits for
 all who wait together, and once with the same chain, table and disk but a commit for each event. The gain is the disk's
 latency, which differs between machines and hours: so both are measured a second time with 4 ms added to each commit, as
-on a disk that does not answer from a cache.
+on a disk that does not answer from a cache. Where PostgreSQL's programs are, the same is measured there, in turns with
+the file, on the same disk.
 """
 
 import json
@@ -11,21 +12,28 @@ import os
 import shutil
 import sqlite3
 import statistics
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from _machine import ROOT, about_this_run, write_result
 
+sys.path.insert(0, str(ROOT))
+
 from policies.audit.chain import encode
 from policies.audit.events import QuestionAsked
+from policies.audit.places import TrailPlace
 from policies.audit.store import Trail
 from policies.audit.verifier import verify
 from policies.audit.writer import ChainWriter, EntryRef
 from policies.keys import Keys, create_keys
+from tests.policies.trails import made_in
+from tests.postgres import Server, programs
 
 WRITERS = 64
 REPEATS = 3
@@ -57,8 +65,8 @@ def rate(record: Callable[[], object], writers: int) -> tuple[float, float]:
 class SlowDiskWriter(ChainWriter):
     """A chain on a disk that takes so much longer to commit."""
 
-    def __init__(self, path: Path, keys: Keys, added_seconds: float) -> None:
-        super().__init__(path, keys)
+    def __init__(self, place: TrailPlace, keys: Keys, added_seconds: float) -> None:
+        super().__init__(place, keys)
         self._added_seconds = added_seconds
 
     def append(self, bodies: Sequence[str]) -> list[EntryRef]:
@@ -66,15 +74,15 @@ class SlowDiskWriter(ChainWriter):
         return super().append(bodies)
 
 
-def together(folder: Path, keys: Keys, writers: int, added_seconds: float = 0) -> tuple[float, float]:
+def together(place: TrailPlace, keys: Keys, writers: int, added_seconds: float = 0) -> tuple[float, float]:
     """As the product does it."""
-    with Trail(SlowDiskWriter(folder / "together.db", keys, added_seconds)) as trail:
+    with Trail(SlowDiskWriter(place, keys, added_seconds)) as trail:
         return rate(lambda: trail.record(EVENT, WAIT_SECONDS), writers)
 
 
-def one_by_one(folder: Path, keys: Keys, writers: int, added_seconds: float = 0) -> tuple[float, float]:
+def one_by_one(place: TrailPlace, keys: Keys, writers: int, added_seconds: float = 0) -> tuple[float, float]:
     """A commit for each event, in turns."""
-    chain, lock = SlowDiskWriter(folder / "one-by-one.db", keys, added_seconds), threading.Lock()
+    chain, lock = SlowDiskWriter(place, keys, added_seconds), threading.Lock()
 
     def record() -> None:
         body = encode(EVENT, datetime.now(UTC))
@@ -87,10 +95,10 @@ def one_by_one(folder: Path, keys: Keys, writers: int, added_seconds: float = 0)
         chain.close()
 
 
-def verification(folder: Path, keys: Keys) -> list[float]:
-    """Entries verified a second; the file is in the operating system's cache, as after writing it."""
-    file, body = folder / "long.db", encode(EVENT, datetime.now(UTC))
-    chain = ChainWriter(file, keys)
+def verification(place: TrailPlace, keys: Keys) -> list[float]:
+    """Entries verified a second; the trail is in the operating system's cache, as after writing it."""
+    body = encode(EVENT, datetime.now(UTC))
+    chain = ChainWriter(place, keys)
     for _ in range(VERIFIED_ENTRIES // 3000):
         chain.append([body] * 3000)
         chain.seal()
@@ -98,7 +106,7 @@ def verification(folder: Path, keys: Keys) -> list[float]:
     rates = []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        report = verify(file, keys.public_key_pem())
+        report = verify(place, keys.public_key_pem())
         rates.append(report.entries / (time.perf_counter() - started))
         if not report.ok or report.entries != VERIFIED_ENTRIES:
             message = f"the trail that was measured is not sound: {report.findings}"
@@ -124,12 +132,19 @@ def disk_ms(folder: Path) -> float:
     return statistics.median(waits) * 1000
 
 
-def comparison(folder: Path, keys: Keys, added_seconds: float) -> dict[str, object]:
-    """Sharing commits beside a commit for each event, in turns."""
-    shared, single = [], []
+def comparison(places: Sequence[TrailPlace], keys: Keys, added_seconds: float) -> list[dict[str, object]]:
+    """Sharing commits beside a commit for each event, in turns, in each place."""
+    shared: list[list[tuple[float, float]]] = [[] for _ in places]
+    single: list[list[tuple[float, float]]] = [[] for _ in places]
     for _ in range(REPEATS):
-        shared.append(together(folder, keys, WRITERS, added_seconds))
-        single.append(one_by_one(folder, keys, WRITERS, added_seconds))
+        for place, together_, alone in zip(places, shared, single, strict=True):
+            together_.append(together(place, keys, WRITERS, added_seconds))
+            alone.append(one_by_one(place, keys, WRITERS, added_seconds))
+    return [figures(together_, alone) for together_, alone in zip(shared, single, strict=True)]
+
+
+def figures(shared: list[tuple[float, float]], single: list[tuple[float, float]]) -> dict[str, object]:
+    """What was measured of one place."""
     return {
         "together_events_per_second": figure([events for events, _ in shared]),
         "one_by_one_events_per_second": figure([events for events, _ in single]),
@@ -139,22 +154,42 @@ def comparison(folder: Path, keys: Keys, added_seconds: float) -> dict[str, obje
     }
 
 
+def measured(places: Sequence[TrailPlace], keys: Keys) -> list[dict[str, object]]:
+    """Everything, of each place."""
+    here, slower = comparison(places, keys, 0), comparison(places, keys, 0.004)
+    return [
+        {
+            "this_disk": fast,
+            "with_4_ms_added": slow,
+            "one_writer_wait_ms": figure([together(place, keys, 1)[1] for _ in range(REPEATS)], 2),
+        }
+        for place, fast, slow in zip(places, here, slower, strict=True)
+    ]
+
+
 def main() -> None:
     # Beside the repository and not in a temporary folder, which may be memory and would make a sync free.
     folder = Path(tempfile.mkdtemp(dir=ROOT, prefix=".bench-audit-"))
-    try:
+    folder.chmod(0o755)  # PostgreSQL may have to run as somebody else.
+    found = programs()
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
         keys = create_keys(folder / "keys")
-        result = about_this_run(["cryptography"]) | {
+        places: list[TrailPlace] = [folder / "audit.db"]
+        long: list[TrailPlace] = [folder / "long.db"]
+        if found:
+            server = Server(found, {"shared_buffers": "128MB", "autovacuum": "on"}, beside=folder)
+            stack.callback(server.stop)
+            places.append(stack.enter_context(made_in(server)))
+            long.append(stack.enter_context(made_in(server)))
+        result = about_this_run(["cryptography", "psycopg"]) | {
             "sqlite": sqlite3.sqlite_version,
             "writers": WRITERS,
             "disk_sync_ms": round(disk_ms(folder), 2),
-            "this_disk": comparison(folder, keys, 0),
-            "with_4_ms_added": comparison(folder, keys, 0.004),
-            "one_writer_wait_ms": figure([together(folder, keys, 1)[1] for _ in range(REPEATS)], 2),
-            "verified_entries_per_second": figure(verification(folder, keys)),
         }
-    finally:
-        shutil.rmtree(folder)
+        for name, figures_, place in zip(("", "postgres"), measured(places, keys), long, strict=False):
+            told = figures_ | {"verified_entries_per_second": figure(verification(place, keys))}
+            result |= {name: told} if name else told
     print(json.dumps(result, indent=2))
     write_result("audit", result)
 

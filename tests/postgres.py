@@ -42,10 +42,11 @@ def programs() -> Path | None:
 class Server:
     """A server that is running, until it is stopped."""
 
-    def __init__(self, bin_folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, bin_folder: Path, settings: Mapping[str, str] | None = None, beside: Path | None = None) -> None:
+        """Make one, in a folder within `beside` or where temporary files are."""
         self.programs = bin_folder
         # Not one of pytest's folders: nobody else may enter those, and a socket's path is at most 107 bytes long.
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=beside))
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(self.folder, self._user)
