@@ -219,7 +219,8 @@ KINDS = {
         2: "answer:given directory:read export:sent labels:decided model:verified oversharing:listed "
         "personal-data:revealed policy:explained question:asked reveal:asked reveal:opened "
         "search:asked subject:exported trail:read",
-        3: "backup:restored export:restarted index:rebuilt investigation:closed key:rotated "
+        3: "backup:restored documents:changed labels:changed export:restarted index:rebuilt "
+        "investigation:closed key:rotated "
         "master-key:rotated reveal:approved trail:loss-accepted group:nested group:unnested "
         "password:changed quarantine:changed source:owners-changed "
         "user:disabled user:enabled user:groups-changed user:linked user:unlocked",
