@@ -66,6 +66,7 @@ _BY_VERB = {
     "ended": _Activity.DELETE,
     "erased": _Activity.DELETE,
     "explained": _Activity.READ,
+    "exported": _Activity.READ,
     "given": _Activity.READ,
     "linked": _Activity.UPDATE,
     "listed": _Activity.READ,
@@ -79,6 +80,7 @@ _BY_VERB = {
     "reduced": _Activity.DELETE,
     "removed": _Activity.DELETE,
     "restarted": _Activity.UPDATE,
+    "restored": _Activity.UPDATE,
     "retrieved": _Activity.READ,
     "revealed": _Activity.READ,
     "revoked": _Activity.DELETE,
@@ -243,6 +245,7 @@ def _actor(entry: Entry) -> str:
 
 def _documents(entry: Entry) -> list[dict[str, str]]:
     found = entry.event.get("documents") or entry.event.get("cited") or []
+    found = found if isinstance(found, list | tuple) else []  # Elsewhere it is how many.
     return [{"type": "document", "uid": document} for document in dict.fromkeys(map(str, found))]
 
 

@@ -215,11 +215,14 @@ KINDS = {
         8: "model:selected policy:changed",
     },
     Class.API: {
-        1: "hold:placed investigation:opened key:created session:begun source:added user:added",
+        1: "backup:made hold:placed investigation:opened key:created session:begun source:added user:added",
         2: "answer:given directory:read export:sent labels:decided model:verified oversharing:listed "
-        "personal-data:revealed policy:explained question:asked reveal:asked reveal:opened search:asked trail:read",
-        3: "export:restarted index:rebuilt investigation:closed key:rotated master-key:rotated reveal:approved "
-        "trail:loss-accepted group:nested group:unnested password:changed quarantine:changed source:owners-changed "
+        "personal-data:revealed policy:explained question:asked reveal:asked reveal:opened "
+        "search:asked subject:exported trail:read",
+        3: "backup:restored documents:changed labels:changed export:restarted index:rebuilt "
+        "investigation:closed key:rotated "
+        "master-key:rotated reveal:approved trail:loss-accepted group:nested group:unnested "
+        "password:changed quarantine:changed source:owners-changed "
         "user:disabled user:enabled user:groups-changed user:linked user:unlocked",
         4: "erasure:begun subject:erased trail:reduced hold:ended key:revoked session:ended source:removed",
         99: "access:denied reveal:refused sign-in:failed sign-in:locked sync:finished sync:started",

@@ -26,10 +26,12 @@ RULES = "shows rules, and nothing of documents or people"
 GIVEN_TEXT = "looks at a text that it is given; of the installation it reads settings alone"
 OTHER_TESTS = "needs another server"
 UNRECORDED = {
+    "audit exports": f"{LISTS}; that one begins again is recorded: tests/gateway/cli/test_cli_exports.py",
     "audit go-on": "changes something after a loss alone: tests/policies/test_audit_seen.py",
     "audit key": "prints the public key, which is for everybody",
     "audit prepare": f"{OTHER_TESTS}: tests of trails in PostgreSQL",
     "audit reduce": "changes something once time is over alone: tests/policies/test_audit_retention.py",
+    "audit stamps": LISTS,
     "directory status": LISTS,
     "directory sync": f"{OTHER_TESTS}: tests/gateway/identity/test_ldap.py",
     "doctor": "says how the installation is, above all when its trail cannot be written",
@@ -211,6 +213,8 @@ def walk_all(walk: Walk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     what_ends(walk, monkeypatch)
 
 
+@pytest.mark.network
+@pytest.mark.enable_socket
 def test_every_command_leaves_an_entry_or_says_why_not(
     walk: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,10 +20,12 @@ import pytest
 
 from policies.audit.events import AnswerFailed, Event, ExportSent, SearchAsked
 from policies.audit.formats import Format
+from policies.audit.places import TrailPlace
 from policies.audit.reader import EntryQuery, read_entries, read_on
 from policies.audit.sinks import exports as exporting
 from policies.audit.sinks.backoff import Backoff
 from policies.audit.sinks.exports import Exporter, Exporters
+from policies.audit.sinks.following import last_number, newest_checkpoint
 from policies.audit.sinks.options import Export, HttpExport, SyslogExport
 from policies.audit.sinks.positions import Position, PositionFile
 from policies.audit.sinks.transports import Line, Transport
@@ -115,6 +117,29 @@ def test_every_entry_is_sent_once_and_in_order(trail: Trail, trail_file: Path) -
     log, entries = read_on(trail_file, 0, 2000)
     told = [json.loads(line.text) for batch in place.batches for line in batch]
     assert [(one["log"], one["entry"], one["hash"]) for one in told] == [(log, one.id, one.hash) for one in entries]
+
+
+def test_entries_are_sent_wherever_the_trail_is(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
+    receiver, position = Place(), PositionFile(tmp_path / "exports", "siem")
+    with Trail.open(place, keys) as trail:
+        write(trail, 700)
+        for begin in (700, 710):
+            exporter = Exporter(web(), receiver, position, place, lambda _: None)
+            exporter.start()
+            write(trail, 10, begin)
+            until(lambda upto=begin + 10: position.read().at == upto)  # type: ignore[misc]
+            exporter.stop()
+            exporter.join(WAIT_SECONDS)
+        position.write(msgspec.structs.replace(position.read(), hash="0" * 64))
+        exporter = Exporter(web(), receiver, position, place, lambda _: None)
+        exporter.start()
+        until(lambda: "not in it any more" in str(position.read().trouble))
+        exporter.stop()
+        exporter.join(WAIT_SECONDS)
+        newest = newest_checkpoint(place)
+    assert receiver.numbers == list(range(1, 721))
+    assert newest
+    assert last_number(place) == 720
 
 
 def test_a_batch_ends_before_it_is_too_large(trail: Trail, trail_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
