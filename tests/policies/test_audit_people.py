@@ -23,11 +23,13 @@ NOW = datetime(2026, 11, 24, 9, 5, 7, 123, tzinfo=UTC)
 WAIT_SECONDS = 20.0
 SOMEBODY = "ada.brandt"
 NAME_NOBODY = {
-    "action", "address_hmac", "channel", "cited", "conversation", "covers", "decisions_sha256", "document", "documents",
-    "error", "expires", "group", "groups", "hold", "issuer", "key_id", "kind", "label", "labels", "method", "model",
-    "model_sha256", "network", "of", "operation", "origin", "output_sha256", "parent", "parts", "passages", "policies",
-    "policy_revision", "previous", "purpose", "query_hmac", "question_hmac", "reason", "receipt_sha256", "request",
-    "roles", "scopes", "session", "source", "subject", "subject_hmac", "target", "type", "version",
+    "access_sha256", "action", "address_hmac", "backup", "change", "channel", "cited", "conversation", "counts",
+    "covers", "decisions", "decisions_sha256", "document", "documents", "ends", "entries", "error", "expires",
+    "filters", "group", "groups", "hold", "investigation", "issuer", "key", "key_id", "kind", "label", "labels",
+    "labels_before", "made_at", "method", "model", "model_sha256", "network", "of", "open_until", "operation",
+    "origin", "output_sha256", "parent", "parts", "passages", "policies", "policy_revision", "previous", "public_key",
+    "purpose", "query_hmac", "question_hmac", "reason", "reason_hmac", "receipt_sha256", "request", "reveal", "roles",
+    "scopes", "session", "sink", "source", "subject", "subject_hmac", "target", "trail", "type", "version",
 }  # fmt: skip
 """Fields of text that never hold a person's name. A new field is put here, or given the type `Person` or `Owners`."""
 NAME_NOBODY_IN = {
@@ -115,13 +117,13 @@ def test_no_body_holds_a_name(event: type[Event]) -> None:
 
 def test_a_field_that_is_not_translated_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control."""
-    real = people._fields_of
+    real = people.fields_of
 
     def forgetful(kind: str) -> tuple[frozenset[str], frozenset[str]]:
         person, owners = real(kind)
         return person - {"os_user"}, owners
 
-    monkeypatch.setattr(people, "_fields_of", forgetful)
+    monkeypatch.setattr(people, "fields_of", forgetful)
     with pytest.raises(AssertionError):
         test_no_body_holds_a_name(QuestionAsked)
 
