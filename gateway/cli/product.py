@@ -55,6 +55,7 @@ from policies.audit.checkpoints import last_exported as last_exported
 from policies.audit.copying import copy_trail as copy_trail
 from policies.audit.events import ExportRestarted as ExportRestarted
 from policies.audit.events import IndexRebuilt as IndexRebuilt
+from policies.audit.events import MasterKeyResealed as MasterKeyResealed
 from policies.audit.events import MasterKeyRotated as MasterKeyRotated
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import ModelVerified as ModelVerified

@@ -52,6 +52,8 @@ def rotate(
 def reseal(context: typer.Context) -> None:
     """After `rotate master`: seal anew what the master key before it sealed, and destroy that one."""
     with opened(context) as services:
+        resealed = product.MasterKeyResealed(by=operating_system_user(), master=services.keys.master_id)
+        services.recorder.record_now(resealed)
         done = product.reseal(services.database, services.keys, services.home.keys)
     show(f"{done.values} data keys and reasons were sealed with the master key {services.keys.master_id}.")
     if done.destroyed:

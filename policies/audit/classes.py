@@ -93,6 +93,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.ErasureBegun,
         events.HomeCreated,
         events.HomePartsMade,
+        events.MasterKeyResealed,
         events.MasterKeyRotated,
         events.SigningKeyRotated,
         events.SubjectErased,

@@ -840,6 +840,15 @@ class SubjectExported:
 
 
 @dataclass(frozen=True, slots=True)
+class MasterKeyResealed:
+    """What earlier master keys sealed is about to be sealed anew with this one, and they are to be destroyed then."""
+
+    kind: ClassVar[str] = "master-key:resealed"
+    by: Person
+    master: str
+
+
+@dataclass(frozen=True, slots=True)
 class RevealAsked:
     """An auditor asks to see the text of a question and its answer; `user` is whose it is, `request` which.
 
@@ -980,6 +989,7 @@ Event = (
     | SigningKeyRotated
     | ErasureBegun
     | SubjectErased
+    | MasterKeyResealed
     | RevealAsked
     | RevealApproved
     | RevealRefused

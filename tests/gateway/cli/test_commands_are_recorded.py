@@ -31,7 +31,8 @@ UNRECORDED = {
     "audit key": "prints the public key, which is for everybody",
     "audit prepare": f"{OTHER_TESTS}: tests of trails in PostgreSQL",
     "audit reduce": "changes something once time is over alone: tests/policies/test_audit_retention.py",
-    "audit stamps": LISTS,
+    "audit stamps": "lists stamps of checkpoints, which hold digests alone",
+    "compliance record": "lists settings, sources and how many users there are",
     "directory status": LISTS,
     "directory sync": f"{OTHER_TESTS}: tests/gateway/identity/test_ldap.py",
     "doctor": "says how the installation is, above all when its trail cannot be written",
@@ -63,6 +64,12 @@ def commands_of(group: Any, before: str = "") -> set[str]:
     return found
 
 
+def kinds_in(home: Path) -> list[str]:
+    """The kinds of all entries of a home's trail."""
+    trail = home / "data" / "audit.db"
+    return [entry.kind for entry in read_on(trail, 0, 100_000)[1]] if trail.exists() else []
+
+
 class Walk:
     """One command after the other on one home, and the kinds of entries that each leaves."""
 
@@ -71,8 +78,7 @@ class Walk:
         self.left: dict[str, set[str]] = {}
 
     def entries(self) -> list[str]:
-        trail = self.commands.home / "data" / "audit.db"
-        return [entry.kind for entry in read_on(trail, 0, 100_000)[1]] if trail.exists() else []
+        return kinds_in(self.commands.home)
 
     def __call__(self, words: str, *arguments: str, stdin: str | None = None, exit_code: int = 0) -> str:
         before = len(self.entries())
@@ -183,15 +189,24 @@ class Listening:
         """Stop."""
 
 
-def what_ends(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+def what_ends(walk: Walk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as quick:
         quick.setattr(serving, "_listen", lambda *_: Listening())
         quick.setattr(product, "create_app", lambda *_: None)
         quick.setattr(product, "server_config", lambda *_: None)
         quick.setattr(product, "Server", lambda _: Listening())
         walk("serve")
-    walk("sources remove", "company")
+    walk("subject export", "alice", "--out", str(folder / "copy.zip"))
+    walk("keys rotate", "master")
+    walk("keys reseal")
     walk("keys rotate", "signing")
+    walk("backup", str(folder / "backup"), "--without-keys")
+    restored = ("--into", str(folder / "restored"), "--keys", str(walk.commands.home / "keys"), "--no-ledger")
+    walk("restore", str(folder / "backup"), *restored)
+    walk.left["restore"] = set(kinds_in(folder / "restored"))
+    assert "backup:restored" in walk.left["restore"]
+    walk("sources remove", "company")
+    walk("erase", "--subject", "alice")
 
 
 @pytest.fixture
@@ -210,7 +225,7 @@ def walk_all(walk: Walk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policies_and_models(walk, folder)
     the_trail(walk, folder)
     revealing(walk, monkeypatch)
-    what_ends(walk, monkeypatch)
+    what_ends(walk, folder, monkeypatch)
 
 
 @pytest.mark.network
