@@ -48,7 +48,7 @@ class Place:
 
 def checkpoint(keys: Keys, number: int, log: str = "0" * 16, at: datetime | None = None) -> SignedCheckpoint:
     when = timestamp(at or datetime.now(UTC))
-    return sign_checkpoint(Checkpoint(log, number, number, number, "1" * 64, when, "", keys.key_id()), keys)
+    return sign_checkpoint(Checkpoint(log, number, number, number, "1" * 64, when, "", keys.key_id()), keys.signing)
 
 
 def web(name: str = "siem") -> Sink:
