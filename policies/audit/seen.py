@@ -64,7 +64,8 @@ class SeenFile:
         if seen and seen.checkpoint.log == signed.checkpoint.log and seen.checkpoint.number >= signed.checkpoint.number:
             return
         new = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with new.open("w", encoding="ascii") as file:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(signed.line() + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -41,9 +41,10 @@ def seen(tmp_path: Path) -> SeenFile:
     return SeenFile(tmp_path / "trail.seen")
 
 
-def test_a_trail_goes_on_where_it_was(place: TrailPlace, keys: Keys, seen: SeenFile) -> None:
+def test_a_trail_goes_on_where_it_was(place: TrailPlace, keys: Keys, seen: SeenFile, tmp_path: Path) -> None:
     for number in range(1, 4):
         write(place, keys, seen)
+        assert (tmp_path / "trail.seen").stat().st_mode & 0o777 == 0o600
         newest = seen.newest()
         assert newest is not None
         assert newest.checkpoint.count == number * 2
