@@ -12,7 +12,13 @@ def writing(database: Engine) -> Session:
     SQLite refuses at once, without waiting, when a transaction that began by reading turns to writing while another
     has written (`SQLITE_BUSY_SNAPSHOT`); taking the lock first makes it wait its turn instead.
     """
-    return Session(database.execution_options(writing=True))
+    session = Session(database.execution_options(writing=True))
+    try:
+        session.connection()  # Else the first statement took it, and what is looked at before that could change.
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def batched(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:

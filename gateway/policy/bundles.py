@@ -172,6 +172,7 @@ class Bundles:
             return loaded
         policies, schema = shipped()
         schema = with_types(schema, self._policies.types)
+        self._recorder.token(by)  # Not below, where the write lock is held: whoever is new is given one.
         # The write lock is held while the trail is written, so that the trail has changes in the order they happened.
         with writing(self._database) as session:
             self._recorder.record_now(

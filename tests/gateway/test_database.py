@@ -26,6 +26,7 @@ import retrieval.tables
 from gateway.database import _alembic, open_database
 from gateway.errors import DatabaseBusyError, DatabaseUnusableError
 from policies.labels import Label
+from retrieval.sessions import writing
 
 TABLES = (
     gateway.audit.store,
@@ -74,6 +75,26 @@ def test_memberships_and_disabled_users_from_before_keep_their_meaning(tmp_path:
         ]
         rows = connection.execute("SELECT id, kind, origin, active, disabled_by FROM user ORDER BY id").fetchall()
     assert rows == [("a", "user", "local", 1, ""), ("b", "user", "local", 0, "local")]
+
+
+def test_writing_takes_its_turn_before_anything_is_looked_at(tmp_path: Path) -> None:
+    """What is asked first in such a block, of the ledger or the trail, must not change before the block ends."""
+    database = open_database(tmp_path / "muniment.db")
+
+    def is_locked() -> bool:
+        with closing(sqlite3.connect(tmp_path / "muniment.db", timeout=0)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                return "locked" in str(error)
+            return False
+
+    with writing(database):
+        assert is_locked()
+    assert not is_locked()
+    with Session(database.execution_options(writing=True)):
+        assert not is_locked(), "negative control: a session alone begins with its first statement"
+    database.dispose()
 
 
 def test_a_damaged_file_is_said_and_kept(tmp_path: Path) -> None:

@@ -79,6 +79,17 @@ def test_rules_are_in_force_at_once_and_in_every_process(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+def test_somebody_whom_the_trail_does_not_know_yet_can_change_them(world: World, *, adopted: bool) -> None:
+    """The first thing they do: what stands for them is written before the write lock is taken."""
+    if adopted:
+        store(world, CLOSED)
+        world.services.bundles.adopt(by="newcomer")
+    else:
+        world.services.bundles.load(bundle(CLOSED), by="newcomer")
+    assert recorded(world, PolicyChanged.kind)[0]["by"] == "newcomer"
+
+
 def test_loading_begins_an_epoch(world: World) -> None:
     def epoch() -> int:
         with writing(world.services.database) as session:
