@@ -19,7 +19,7 @@ from gateway.chat.keys import ConversationKeyRow
 from gateway.chat.store import Conversations
 from gateway.errors import BadRequestError, ConflictError, DatabaseBusyError, NotFoundError
 from gateway.holds import HoldKind, Holds
-from gateway.identity.forgetting import forget_user, named_elsewhere
+from gateway.identity.forgetting import forget_user, named_elsewhere, names_in
 from gateway.identity.store import UserRow
 from gateway.identity_file import Identity
 from gateway.ledger import ErasedKind, Ledger, LedgerLine, Step
@@ -27,10 +27,10 @@ from gateway.recording import Recorder
 from gateway.subjects import SubjectRow, Subjects, new_token
 from policies.audit.events import ErasureBegun, SubjectErased
 from policies.audit.people import is_token
-from policies.errors import ErasedValueError
+from policies.errors import ErasedValueError, VaultUnreadableError
 from policies.keys import Keys
 from policies.principals import Role
-from policies.redaction.erased import Erased, digests_of
+from policies.redaction.erased import Erased, digests_of, signs
 from retrieval.erasure import purge
 from retrieval.segment_files import IndexFiles
 from retrieval.sessions import writing
@@ -166,27 +166,38 @@ class Erasures:
         return self._carry_out(line, by)
 
     def resume(self, by: str) -> list[Erasure]:
-        """Complete what was begun and broken off.
+        """Complete what was begun and broken off; what a legal hold forbids now comes last, and is told.
 
         Raises:
             As `erase_user`.
         """
-        return [self._carry_out(line, by, self._name_of(line.token)) for line in self._ledger.unfinished()]
+        lines = sorted(self._ledger.unfinished(), key=lambda line: bool(self._holding(line.token)))
+        return [self._carry_out(line, by) for line in lines]
 
     def replay(self, lines: Sequence[LedgerLine], by: str) -> list[Erasure]:
         """Do erasures again: of the ledger's lines, on an installation restored from a backup of before them.
+
+        One that was never completed and that a legal hold forbids now is left to `resume`.
 
         Raises:
             As `erase_user`.
         """
         begun = [line for line in lines if line.step is Step.BEGUN]
-        return [self._carry_out(line, by, self._name_of(line.token)) for line in begun]
+        waiting = {line.token for line in self._ledger.unfinished()}
+        left = {line.token for line in begun if line.token in waiting and self._holding(line.token)}
+        return [self._carry_out(line, by) for line in begun if line.token not in left]
 
     def _carry_out(self, line: LedgerLine, by: str, name: str = "") -> Erasure:
-        """Do what a line of the ledger announces, whatever of it was done before."""
+        """Do what a line of the ledger announces, whatever of it was done before.
+
+        What was completed once is done again whatever is held: such a hold came back with a backup.
+        """
         counts: dict[str, int] = {}
         if line.kind is ErasedKind.USER:
             with writing(self._database) as session:
+                if any(line.token == waiting.token for waiting in self._ledger.unfinished()):
+                    self._require_no_hold(line.token)  # Under the write lock, so that nobody places one meanwhile.
+                name = name or self._name_in(session, line)
                 failures = self._failures_under(name) if name else ""
                 counts |= forget_user(session, line.token, name, failures)
                 session.commit()
@@ -268,6 +279,22 @@ class Erasures:
     def _name_of(self, token: str) -> str:
         return self._subjects.names([token]).get(token, "")
 
+    def _name_in(self, session: Session, line: LedgerLine) -> str:
+        """Whom a line is about: by their token, or by the digest of their name where that has no token here yet.
+
+        Raises:
+            VaultUnreadableError: Only a name that does not open would tell, and rows of theirs would stay.
+        """
+        if told := self._name_of(line.token):
+            return told
+        for name in names_in(session):
+            if self._subjects.name_hmac(name) in line.identity_hmacs:
+                return name if self._subjects.known(session, name) in {None, line.token} else ""
+        if not line.identity_hmacs and session.get(SubjectRow, line.token) is not None:
+            message = f"What {line.token} is called does not open with these keys. Restore the keys, then try again."
+            raise VaultUnreadableError(message)
+        return ""
+
     def _require_another_operator(self, name: str) -> None:
         with Session(self._database) as session:
             row = session.get(UserRow, name)
@@ -283,6 +310,11 @@ class Erasures:
         raise ConflictError(message)
 
     def _require_no_hold(self, token: str) -> None:
+        if held := self._holding(token):
+            raise ConflictError(self._holds.explain(held))
+
+    def _holding(self, token: str) -> set[tuple[HoldKind, str]]:
+        """What is held of somebody's, as holds name it."""
         held = self._holds.covered()
         with Session(self._database) as session:
             rows = session.exec(select(ConversationKeyRow.conversation_id).where(ConversationKeyRow.token == token))
@@ -293,8 +325,7 @@ class Erasures:
         targets = {(HoldKind.SUBJECT, token)} if token in held.subjects else set()
         targets |= {(HoldKind.CONVERSATION, id_) for id_ in conversations}
         targets |= {(HoldKind.REQUEST, request) for request in requests}
-        if targets:
-            raise ConflictError(self._holds.explain(targets))
+        return targets
 
 
 def _checked_reason(reason: str, names: Iterable[str]) -> str:
@@ -302,7 +333,8 @@ def _checked_reason(reason: str, names: Iterable[str]) -> str:
     if len(reason) > _MOST_REASON_CHARACTERS:
         message = f"The reason is longer than {_MOST_REASON_CHARACTERS} characters."
         raise BadRequestError(message)
-    if any(name and name.casefold() in reason.casefold() for name in names):
+    written = signs(reason)
+    if any((called := signs(name)) and called in written for name in names):
         raise _reason_names_them()
     return reason
 

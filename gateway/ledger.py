@@ -67,11 +67,17 @@ class Ledger:
 
     @property
     def stamp(self) -> Stamp:
-        """Changes when the ledger does; costs one look at the file, so it may be asked before each answer."""
+        """Changes when the ledger does; costs one look at the file, so it may be asked before each answer.
+
+        Raises:
+            LedgerUnusableError: It cannot be looked at.
+        """
         try:
             found = self._path.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._unreadable(error) from error
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def lines(self) -> tuple[LedgerLine, ...]:
@@ -174,8 +180,7 @@ class Ledger:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            message = f"The ledger of erasures {self._path} cannot be read: {error.strerror}. Check its owner and mode."
-            raise LedgerUnusableError(message) from error
+            raise self._unreadable(error) from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
@@ -191,6 +196,10 @@ class Ledger:
             yield file
         finally:
             os.close(file)
+
+    def _unreadable(self, error: OSError) -> LedgerUnusableError:
+        message = f"The ledger of erasures {self._path} cannot be read: {error.strerror}. Check its owner and mode."
+        return LedgerUnusableError(message)
 
     def _altered(self, number: int) -> LedgerUnusableError:
         return LedgerUnusableError(

@@ -53,6 +53,12 @@ def forget_user(session: Session, token: str, name: str, failures_under: str) ->
     return {kind: count for kind, count in counts.items() if count}
 
 
+def names_in(session: Session) -> set[str]:
+    """Every name of somebody that stands in the open: of users, and of those who did something."""
+    columns = (UserRow.id, *(getattr(table, column) for table, column in _BY_WHOM))
+    return {name for column in columns for name in session.exec(select(column).distinct()) if name}
+
+
 def _forget_sealed(session: Session, token: str, name: str) -> Counts:
     """Conversations and kept texts, and the keys that open them."""
     theirs = select(ConversationKeyRow.conversation_id).where(ConversationKeyRow.token == token)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import LargeBinary, String, event
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import Session, SQLModel, delete, select
 
 import gateway.erasure
 import gateway.identity.forgetting
@@ -26,16 +26,20 @@ from gateway.doctor import examine
 from gateway.erasure import Erasures
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.holds import HoldKind
+from gateway.identity.store import UserRow
 from gateway.identity_file import Identity, read_identity
-from gateway.ledger import Ledger, Step
+from gateway.ledger import ErasedKind, Ledger, LedgerLine, Step
+from gateway.policy.store import PolicyBundleRow
+from gateway.subjects import SubjectRow
 from models.engine import Speaker
 from policies.audit.events import QuestionAsked
 from policies.audit.people import hidden
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.verifier import verify
-from policies.errors import TrailUnavailableError
+from policies.errors import TrailUnavailableError, VaultUnreadableError
 from policies.principals import Role
 from retrieval.segment_files import IndexFiles, PurgedError
+from retrieval.sessions import writing
 from retrieval.tables import DocumentRow, PassageRow, SkipRow, SourceRow
 from tests.gateway.conftest import (
     TRAVEL_ANSWER,
@@ -287,7 +291,7 @@ def test_a_hold_that_is_not_asked_about_is_noticed(world: World, monkeypatch: py
         test_a_hold_forbids_it_and_says_why(world, hold_the_person)
 
 
-@pytest.mark.parametrize("reason", ["bob asked for it", "x" * 501])
+@pytest.mark.parametrize("reason", ["bob asked for it", "B. O. B. asked for it", "x" * 501])
 def test_a_reason_names_nobody(world: World, reason: str) -> None:
     with pytest.raises(BadRequestError):
         world.services.erasures.erase_user("bob", BY, reason)
@@ -370,6 +374,43 @@ def test_a_full_disk_erases_nothing_by_halves(world: World, monkeypatch: pytest.
     assert traces.left_in(world.services.home.folder) == {}
 
 
+def broken_off(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An erasure that was announced, and of which nothing was done."""
+    with monkeypatch.context() as broken:
+        broken.setattr(gateway.erasure, "forget_user", stop)
+        with pytest.raises(Stopped):
+            world.services.erasures.erase_user(name, BY)
+
+
+def test_a_hold_that_was_placed_meanwhile_forbids_to_complete_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_off(world, monkeypatch, "bob")
+    hold = hold_the_person(world)
+    broken_off(world, monkeypatch, "alice")
+    with pytest.raises(ConflictError, match="Proceedings 12 O 114/26"):
+        world.services.erasures.resume(BY)
+    there = {user.id for user in world.services.users.listed()}
+    assert "bob" in there
+    assert "alice" not in there, "what no hold forbids is completed"
+    assert world.services.erasures.replay(world.services.ledger.unfinished(), BY) == []
+    world.services.holds.end(hold, by="olga")
+    assert len(world.services.erasures.resume(BY)) == 1
+    assert "bob" not in {user.id for user in world.services.users.listed()}
+
+
+def test_a_hold_that_is_placed_at_the_last_moment_forbids_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Ledger.append
+
+    def holding(self: Ledger, *given: Any) -> Any:
+        hold_the_person(world)
+        return real(self, *given)
+
+    with monkeypatch.context() as late:
+        late.setattr(Ledger, "append", holding)
+        with pytest.raises(ConflictError, match="Proceedings 12 O 114/26"):
+            world.services.erasures.erase_user("bob", BY)
+    assert "bob" in {user.id for user in world.services.users.listed()}
+
+
 def test_without_the_trail_nothing_is_erased(world: World) -> None:
     world.services.trail.close()
     with pytest.raises(TrailUnavailableError):
@@ -396,6 +437,54 @@ def test_the_erased_do_not_come_back_with_a_backup(world: World, tmp_path: Path)
     world.services.erasures.replay(lines, BY)
     assert traces.left_in(home.folder) == {}
     assert name not in {user.id for user in world.services.users.listed()}
+
+
+def forget_tokens(world: World) -> None:
+    """As a database of before there were tokens."""
+    with writing(world.services.database) as session:
+        session.exec(delete(SubjectRow))
+        session.commit()
+
+
+def test_a_backup_that_knows_no_token_of_theirs_does_not_bring_them_back(world: World) -> None:
+    world.services.erasures.erase_user("bob", BY)
+    lines = world.services.ledger.lines()
+    with writing(world.services.database) as session:
+        session.add(UserRow(id="bob"))
+        session.add(PolicyBundleRow(revision="0" * 64, files="{}", shipped="", schema_text="", by="bob"))
+        session.commit()
+    forget_tokens(world)
+    [done] = world.services.erasures.replay(lines, BY)
+    assert done.counts["users"] == 1
+    assert "bob" not in {user.id for user in world.services.users.listed()}
+    with Session(world.services.database) as session:
+        assert session.exec(select(PolicyBundleRow.by)).all() == [lines[0].token]
+
+
+def test_somebody_who_was_made_a_user_again_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the one before: another token means another person."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Erasures, "_empty_log", stop)
+        with pytest.raises(Stopped):
+            world.services.erasures.erase_user("bob", BY)
+    world.services.users.add({"bob": frozenset()}, frozenset({Role.EMPLOYEE}), by="test")
+    assert len(world.services.erasures.resume(BY)) == 1
+    assert "bob" in {user.id for user in world.services.users.listed()}
+
+
+def test_a_name_that_does_not_open_is_not_taken_for_nobodys(world: World) -> None:
+    token = world.services.subjects.find("bob")
+    assert token is not None
+    with writing(world.services.database) as session:
+        row = session.get_one(SubjectRow, token)
+        row.name = b"\x01" + bytes(40)
+        session.add(row)
+        session.commit()
+    world.services.subjects._name_of.clear()
+    told = LedgerLine(1, "", Step.BEGUN, ErasedKind.USER, token, (), "")
+    with pytest.raises(VaultUnreadableError, match="Restore the keys"):
+        world.services.erasures.replay([told], BY)
+    assert "bob" in {user.id for user in world.services.users.listed()}
 
 
 # A person whom documents name

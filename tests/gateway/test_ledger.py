@@ -37,6 +37,13 @@ def test_what_was_begun_and_not_completed_is_told(ledger: Ledger) -> None:
     assert [line.number for line in ledger.lines()] == [1, 2, 3]
 
 
+def test_one_that_cannot_be_looked_at_is_told_in_a_sentence(file: Path, tmp_path: Path) -> None:
+    file.touch()
+    unreachable = Ledger(file / "erasures.jsonl", create_keys(tmp_path / "keys"))
+    with pytest.raises(LedgerUnusableError, match="Check its owner and mode"):
+        unreachable.lines()
+
+
 def test_every_line_changes_its_stamp(ledger: Ledger) -> None:
     stamps = [ledger.stamp]
     for step in Step:
