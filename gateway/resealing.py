@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, SQLModel, select
 
 from gateway.audit.store import InvestigationRow, RevealRow, about_reason
+from gateway.chat.store import Conversations
 from gateway.holds import HoldRow
 from gateway.holds import about_reason as about_hold
 from gateway.subjects import SubjectRow, about_key
@@ -37,7 +38,10 @@ WRAPPED = (
     Wrapped(InvestigationRow, "reason", lambda row: about_reason(row.id)),  # type: ignore[attr-defined]
     Wrapped(RevealRow, "reason", lambda row: about_reason(row.id)),  # type: ignore[attr-defined]
 )
-"""All that the master key wraps itself; everything else is under keys that these are."""
+"""All that the master key wraps itself; everything else is under keys that these are.
+
+Conversations of before there were keys are under keys that derive from it, and get their own here.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +53,16 @@ class Resealed:
     kept: tuple[str, ...]
 
 
-def reseal(database: Engine, keys: Keys, folder: Path) -> Resealed:
+def reseal(database: Engine, keys: Keys, folder: Path, conversations: Conversations) -> Resealed:
     """Wrap anew what another master than the one in force wraps, and destroy those that are not needed any more.
 
     Raises:
+        ConflictError: A conversation of before there were keys went on meanwhile; nothing is destroyed then.
         DatabaseUnusableError: The database cannot be read or written.
         KeysUnusableError: An earlier master cannot be read or destroyed.
         VaultUnreadableError: A value does not open; nothing is destroyed then.
     """
-    values = sum(_reseal(database, keys, wrapped) for wrapped in WRAPPED)
+    values = conversations.seal_those_of_before() + sum(_reseal(database, keys, wrapped) for wrapped in WRAPPED)
     needed = {master for wrapped in WRAPPED for master in _masters_of(database, wrapped)}
     settled = time.time() - (folder / "master.key").stat().st_mtime > _SETTLED_SECONDS
     earlier = sorted(keys.earlier)

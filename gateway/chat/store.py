@@ -14,7 +14,7 @@ from sqlalchemy import Column, Engine, LargeBinary
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from gateway.chat.kept import Texts, kept_row
-from gateway.chat.keys import ConversationKeys
+from gateway.chat.keys import ConversationKeyRow, ConversationKeys
 from gateway.errors import ConflictError, NotFoundError
 from gateway.holds import covered
 from gateway.subjects import Since, Subjects
@@ -143,6 +143,23 @@ class Conversations:
             if kept is not None:
                 session.add(kept_row(key, token, conversation.id, *kept))
             session.commit()
+
+    def seal_those_of_before(self) -> int:
+        """Give each conversation of before there were keys its own, so that the master key is not needed for it.
+
+        Returns how many that were.
+
+        Raises:
+            ConflictError: One went on meanwhile.
+            VaultUnreadableError: One does not open.
+        """
+        with Session(self._database) as session:
+            have = select(ConversationKeyRow.conversation_id)
+            query = select(ConversationRow.user_id, ConversationRow.id).where(col(ConversationRow.id).not_in(have))
+            found = session.exec(query).all()
+        for user_id, id_ in found:
+            self.append(user_id, self.open(user_id, id_))
+        return len(found)
 
     def forget(self, erased: Erased) -> int:
         """Put `[erased]` in the place of values in every conversation that no legal hold covers; returns in how many.

@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlmodel import Session, select
 
 from gateway import resealing
 from gateway.audit.store import InvestigationRow, Reasons
+from gateway.chat.store import ConversationRow
 from gateway.config import Home
 from gateway.database import open_database
 from gateway.holds import HoldKind
@@ -19,7 +21,9 @@ from gateway.services import Services
 from gateway.subjects import SubjectRow
 from policies.errors import VaultUnreadableError
 from policies.keys import open_keys, rotate_master
+from policies.redaction.vault import Place
 from policies.wrapping import wrapped_by
+from retrieval.sessions import writing
 from retrieval.tables import utc_now
 
 REASON = "proceeding 12 of the works council"
@@ -75,14 +79,53 @@ def test_everything_is_sealed_anew_and_the_old_master_destroyed(home: Home) -> N
     after = rotate_master(home.keys)
     assert all_opens(home), "while both are there"
     with Services(home) as services:
-        done = reseal(services.database, services.keys, home.keys)
+        done = reseal(services.database, services.keys, home.keys, services.conversations)
         assert (done.values, done.destroyed, done.kept) == (len_of(home), (), (before,)), "not at once"
         make_older(home)
-        done = reseal(services.database, services.keys, home.keys)
+        done = reseal(services.database, services.keys, home.keys, services.conversations)
         assert (done.values, done.destroyed, done.kept) == (0, (before,), ())
     assert masters(home) == {after}
     assert not (home.keys / f"master-{before}.key").exists()
     assert all_opens(home)
+
+
+def a_conversation_of_before(services: Services) -> None:
+    """As version 2 of the vault sealed it: under a key that derives from the master."""
+    place = Place("ada", "c1", "vault")
+    key, nonce = services.keys.derive(place.encoded().decode()), os.urandom(12)
+    said = AESGCM(key).encrypt(nonce, b'{"version": 1, "entries": []}', b"\x02" + place.encoded())
+    with writing(services.database) as session:
+        session.add(ConversationRow(id="c1", user_id="ada", vault=b"\x02" + nonce + said))
+        session.commit()
+
+
+def test_conversations_of_before_open_once_the_old_master_is_gone(home: Home) -> None:
+    with Services(home) as services:
+        a_conversation_of_before(services)
+    before = open_keys(home.keys).master_id
+    rotate_master(home.keys)
+    make_older(home)
+    with Services(home) as services:
+        done = reseal(services.database, services.keys, home.keys, services.conversations)
+        assert (done.values, done.destroyed) == (len_of(home) + 1, (before,))
+    with Services(home) as services:
+        assert services.conversations.open("ada", "c1").messages == ()
+
+
+def test_one_that_does_not_open_keeps_the_old_master(home: Home) -> None:
+    with Services(home) as services:
+        a_conversation_of_before(services)
+        with writing(services.database) as session:
+            row = session.get_one(ConversationRow, "c1")
+            row.vault = row.vault[:-1] + bytes([row.vault[-1] ^ 1])
+            session.add(row)
+            session.commit()
+    before = open_keys(home.keys).master_id
+    rotate_master(home.keys)
+    make_older(home)
+    with Services(home) as services, pytest.raises(VaultUnreadableError):
+        reseal(services.database, services.keys, home.keys, services.conversations)
+    assert (home.keys / f"master-{before}.key").exists()
 
 
 def len_of(home: Home) -> int:
@@ -97,7 +140,7 @@ def test_many_are_sealed_in_parts(home: Home, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(resealing, "_TOGETHER", 1)
     rotate_master(home.keys)
     with Services(home) as services:
-        assert reseal(services.database, services.keys, home.keys).values == len_of(home)
+        assert reseal(services.database, services.keys, home.keys, services.conversations).values == len_of(home)
     assert all_opens(home)
 
 
@@ -114,7 +157,7 @@ def test_a_value_that_does_not_open_keeps_the_old_master(home: Home) -> None:
     rotate_master(home.keys)
     make_older(home)
     with Services(home) as services, pytest.raises(VaultUnreadableError):
-        reseal(services.database, services.keys, home.keys)
+        reseal(services.database, services.keys, home.keys, services.conversations)
     assert (home.keys / f"master-{before}.key").exists()
 
 
@@ -127,7 +170,7 @@ def test_destroying_the_old_master_without_sealing_anew_would_lose_all(
     monkeypatch.setattr(resealing, "_reseal", lambda *_: 0)
     monkeypatch.setattr(resealing, "_masters_of", lambda *_: set())
     with Services(home) as services:
-        reseal(services.database, services.keys, home.keys)
+        reseal(services.database, services.keys, home.keys, services.conversations)
     with Services(home) as services, Session(services.database) as session:
         token = session.exec(select(SubjectRow)).first()
         assert token is not None
