@@ -6,13 +6,13 @@ of old entries ask here first. The reason is sealed, for it may name people; a p
 
 import secrets
 from base64 import b32encode
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy import Column, Engine, LargeBinary
+from sqlalchemy import Column, Engine, LargeBinary, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
@@ -30,6 +30,12 @@ from retrieval.tables import utc_now
 FEWEST_REASON_CHARACTERS = 10
 _MOST_REASON_CHARACTERS = 2000
 _MOST_TARGET_CHARACTERS = 128
+_IS_KNOWN = {
+    "conversation": "SELECT 1 FROM conversation WHERE id = :id"
+    " UNION ALL SELECT 1 FROM conversation_key WHERE conversation_id = :id",
+    "request": "SELECT 1 FROM kept_text WHERE request = :id",
+}
+"""Whether the database knows a conversation, or the texts of a request."""
 
 
 class HoldKind(StrEnum):
@@ -83,7 +89,11 @@ class Covered:
 class Holds:
     """The holds of one installation."""
 
-    def __init__(self, database: Engine, recorder: Recorder, subjects: Subjects, keys: Keys) -> None:
+    def __init__(
+        self, database: Engine, recorder: Recorder, subjects: Subjects, keys: Keys, asker_of: Callable[[str], str]
+    ) -> None:
+        """`asker_of` gives who made a request, by token; empty where the trail knows of none."""
+        self._asker_of = asker_of
         self._database = database
         self._recorder = recorder
         self._subjects = subjects
@@ -94,7 +104,7 @@ class Holds:
 
         Raises:
             BadRequestError: There is no reason, or a name is not usable.
-            NotFoundError: Nobody of that name was ever here.
+            NotFoundError: Nobody of that name was ever here, or there is no such conversation or request.
             TrailUnavailableError: It could not be recorded, so nothing is held.
         """
         reason = _required_reason(reason)
@@ -173,13 +183,25 @@ class Holds:
         if not target or len(target) > _MOST_TARGET_CHARACTERS or not target.isprintable():
             message = f"Name what is to be kept, in at most {_MOST_TARGET_CHARACTERS} characters."
             raise BadRequestError(message)
-        if kind is not HoldKind.SUBJECT or is_token(target):
+        if kind is not HoldKind.SUBJECT:
+            self._require_there(kind, target)
+            return target
+        if is_token(target):
             return target
         token = self._subjects.find(target)
         if token is None:
             message = f"Nobody called {target} was ever here. `muniment users list` shows who there is."
             raise NotFoundError(message)
         return token
+
+    def _require_there(self, kind: HoldKind, target: str) -> None:
+        """A mistyped id would hold nothing, and whatever is typed in its place would stand in the trail for good."""
+        with Session(self._database) as session:
+            known = session.connection().execute(text(_IS_KNOWN[kind.value]), {"id": target}).first() is not None
+        if known or (kind is HoldKind.REQUEST and self._asker_of(target)):
+            return
+        message = f"There is no {kind.value} {target}, so nothing is held. `muniment audit list` shows what there is."
+        raise NotFoundError(message)
 
     def _view(self, row: HoldRow) -> HoldView:
         tokens = [one for one in (row.target, row.by, row.ended_by) if is_token(one)]

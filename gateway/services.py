@@ -213,7 +213,7 @@ class Services:
 
     @cached_property
     def holds(self) -> Holds:
-        return Holds(self.database, self.recorder, self.subjects, self.keys)
+        return Holds(self.database, self.recorder, self.subjects, self.keys, self._asker_of)
 
     @cached_property
     def retention(self) -> Retention:

@@ -55,9 +55,8 @@ def reseal(context: typer.Context) -> None:
         resealed = product.MasterKeyResealed(by=operating_system_user(), master=services.keys.master_id)
         services.recorder.record_now(resealed)
         done = product.reseal(services.database, services.keys, services.home.keys, services.conversations)
-    show(
-        f"{done.values} data keys, reasons and earlier conversations were sealed with the master key {services.keys.master_id}."
-    )
+    what = "data keys, reasons and conversations"
+    show(f"{done.values} {what} were sealed with the master key {services.keys.master_id}.")
     if done.destroyed:
         show(f"Destroyed: {', '.join(done.destroyed)}. Remove it from backups of the keys folder, too.")
     if done.kept:

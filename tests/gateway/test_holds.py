@@ -5,8 +5,10 @@ from contextlib import closing
 
 import pytest
 
+from gateway.chat.kept import Texts
 from gateway.errors import BadRequestError, ConflictError, NotFoundError
 from gateway.holds import Covered, HoldKind
+from policies.audit.events import QuestionAsked
 from policies.errors import TrailUnavailableError
 from tests.gateway.conftest import World, recorded
 
@@ -31,12 +33,27 @@ def test_a_hold_covers_until_it_ends(world: World) -> None:
 
 
 def test_conversations_and_requests_are_held_by_their_ids(world: World) -> None:
+    world.services.kept_texts.store("bob", "c1", "r1", Texts("hello", "hi"))
     world.services.holds.add(HoldKind.CONVERSATION, "c1", REASON, by="root")
     world.services.holds.add(HoldKind.REQUEST, "r1", REASON, by="root")
     assert world.services.holds.covered() == Covered(frozenset(), frozenset({"c1"}), frozenset({"r1"}))
     assert world.services.holds.covers(conversation="c1")
     assert world.services.holds.covers(request="r1")
     assert not world.services.holds.covers(conversation="r1", request="c1")
+
+
+@pytest.mark.parametrize("kind", [HoldKind.CONVERSATION, HoldKind.REQUEST])
+@pytest.mark.parametrize("target", ["Ada Brandt", "c1", "r1"])
+def test_what_is_not_there_is_not_held_and_not_written_down(world: World, kind: HoldKind, target: str) -> None:
+    with pytest.raises(NotFoundError, match="nothing is held"):
+        world.services.holds.add(kind, target, REASON, by="root")
+    assert world.services.holds.listed() == recorded(world, "hold:placed") == []
+
+
+def test_a_request_that_only_the_trail_knows_is_held(world: World) -> None:
+    world.services.recorder.record_now(QuestionAsked("r9", "bob", "cli", "0" * 64, "small", "1" * 64))
+    world.services.holds.add(HoldKind.REQUEST, "r9", REASON, by="root")
+    assert world.services.holds.covers(request="r9")
 
 
 def test_both_ends_are_in_the_trail_without_a_name(world: World) -> None:
