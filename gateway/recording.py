@@ -91,7 +91,7 @@ class Recorder:
         return self._subjects.since()
 
     def nobody(self, name: str) -> str:
-        """What entries hold of a name that is no user's: a keyed digest, since anybody may have typed anything."""
+        """What entries hold of a name that is nobody's: a keyed digest, since anybody may have typed anything."""
         return f"{NOBODY_KNOWN}{self.digest(name)[:_NOBODY_DIGITS]}"
 
     def submit(self, event: Event, patience_seconds: float = 0.0) -> Future[EntryRef]:

@@ -248,5 +248,5 @@ def _stored(row: UserRow, directory: DirectoryRow | None, groups: Callable[[], f
     try:
         return StoredUser(row, directory, groups())
     except TooManyGroupsError as error:
-        _log.error("groups_not_decided user=%s reason=%s", row.id, error)
+        _log.error("groups_not_decided reason=%s `muniment doctor` says whose.", error)  # Logs name nobody.
         return StoredUser(row, directory, None)

@@ -12,7 +12,6 @@ from policies.principals import Principal
 
 NO_SUCH_SOURCE = "There is no such source, or you may not do this with it."
 """What is told in both cases."""
-_NAME_CHARACTERS = 63
 _ABSENT = Decision(allowed=False, reason="There is no such source.")
 
 
@@ -32,6 +31,8 @@ class SourceAccess:
     def require(self, principal: Principal, action: Action, context: RequestContext, source: str) -> None:
         """Refuse what the principal may not do with a source, and record that it was refused.
 
+        What is no source's name may be anything that somebody typed: the trail has a keyed digest of it.
+
         Raises:
             NotFoundError: There is no such source, or they may not.
             TrailUnavailableError: The refusal could not be recorded.
@@ -45,7 +46,7 @@ class SourceAccess:
             reason=decision.reason,
             policies=decision.policies,
             request=new_request_id(),
-            source=source[:_NAME_CHARACTERS],
+            source=self._recorder.nobody(source) if decision is _ABSENT else source,
         )
         self._recorder.record_now(event)
         raise NotFoundError(NO_SUCH_SOURCE)

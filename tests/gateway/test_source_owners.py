@@ -143,6 +143,13 @@ async def test_a_refusal_is_in_the_trail_with_its_source(owned: World, client: h
     assert denied["request"] == response.headers["x-request-id"]
 
 
+async def test_the_trail_holds_nothing_of_what_is_no_source(owned: World, client: httpx.AsyncClient) -> None:
+    await send(client, owned, "sam", "labels", "ada-brandt-of-harbour")
+    denied = recorded(owned, "access:denied")[-1]
+    assert denied["source"] == owned.services.recorder.nobody("ada-brandt-of-harbour")
+    assert "brandt" not in str(denied)
+
+
 async def test_lists_hold_only_what_is_ones_own(owned: World, client: httpx.AsyncClient) -> None:
     async def seen(user: str) -> list[str]:
         response = await client.get("/api/v1/sources", headers=owned.headers(user))
