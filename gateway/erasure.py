@@ -18,7 +18,7 @@ from gateway.chat.kept import KeptTextRow, KeptTexts
 from gateway.chat.keys import ConversationKeyRow
 from gateway.chat.store import Conversations
 from gateway.errors import BadRequestError, ConflictError, DatabaseBusyError, NotFoundError
-from gateway.holds import HoldKind, Holds
+from gateway.holds import NOTHING_HELD, HoldKind, Holds
 from gateway.identity.forgetting import forget_user, named_elsewhere, names_in
 from gateway.identity.store import UserRow
 from gateway.identity_file import Identity
@@ -226,6 +226,8 @@ class Erasures:
             told = named_elsewhere(session, names)
         if names(self._settings()):
             told.append("the settings name them; correct the file")
+        if line.kind is ErasedKind.PERSON and self._holds.covered() != NOTHING_HELD:
+            told.append("what legal holds cover may name them, and was left; when they have ended, erase them again")
         if {"directory_entries", "scim_entries"} & counts.keys():
             told.append("a directory knew them, and makes them a user again unless they are taken out there")
         return told

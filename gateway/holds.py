@@ -86,6 +86,9 @@ class Covered:
         return subject in self.subjects or conversation in self.conversations or request in self.requests
 
 
+NOTHING_HELD = Covered(frozenset(), frozenset(), frozenset())
+
+
 class Holds:
     """The holds of one installation."""
 

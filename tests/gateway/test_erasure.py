@@ -606,6 +606,7 @@ def test_what_others_typed_about_them_is_masked(world: World) -> None:
     world.services.holds.add(HoldKind.CONVERSATION, held.id, "Proceedings 12 O 114/26", by="olga")
     done = world.services.erasures.erase_person(identity, BY)
     assert (done.counts["masked_conversations"], done.counts["masked_texts"]) == (1, 1)
+    assert [told for told in done.left if "legal holds" in told], "whoever reads it knows that it is not all"
     opened = world.services.conversations.open("bob", conversation.id)
     assert [message.text for message in opened.messages] == ["Where is [erased]?", "In Bergen."]
     assert world.services.kept_texts.open("r1").texts == Texts("Where is [erased]?", "[erased]")
