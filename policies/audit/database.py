@@ -8,7 +8,7 @@ from their bodies, so it cannot disagree.
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -128,7 +128,7 @@ class FileWriter:
         self._presence: Presence | None = None
         with _told():
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make_file(path)
             self._connection = _connect_to_write(path)
             try:
                 _make_tables(self._connection)
@@ -249,6 +249,17 @@ def _connect_to_write(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty file, for us alone, where there is none.
+
+    One that is there is not even opened: closing any descriptor of a file gives up all locks of this process on it,
+    and then other processes take those for gone that still write, and remove what these wrote last.
+    https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

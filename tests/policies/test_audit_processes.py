@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from policies.audit import store
+from policies.audit import database, store
 from policies.audit.events import Event, QuestionAsked
 from policies.audit.places import TrailPlace
 from policies.audit.store import EntryRef, Trail
 from policies.audit.verifier import verify
+from policies.audit.writer import ChainWriter
 from policies.keys import Keys, create_keys, open_keys
 from tests.policies.trails import made_in, rows, told
 from tests.postgres import Server
@@ -61,6 +63,34 @@ def test_processes_write_beside_each_other(place: TrailPlace, keys_folder: Path)
     report = verify(place, open_keys(keys_folder).public_key_pem())
     assert report.ok, report.findings
     assert (report.entries, report.writers, report.sealed) == (234, 2, 234)
+
+
+def stays_after_others(place: TrailPlace, folder: Path, keys: Keys) -> bool:
+    """Whether entries are there after a second writer of the same process and another process came and went."""
+    with Trail.open(place, keys) as trail:
+        first = trail.record(ASKED, timeout_seconds=WAIT_SECONDS)
+        ChainWriter(place, keys).close()
+        output, _ = start(place, folder, 3, 1).communicate(timeout=WAIT_SECONDS)
+        last = trail.record(ASKED, timeout_seconds=WAIT_SECONDS)
+        said = acknowledged(output) | {(entry.writer, entry.seq, entry.hash) for entry in (first, last)}
+        try:
+            return said <= stored(place)
+        except sqlite3.OperationalError:
+            return False  # Its write-ahead log was removed while it was in use.
+
+
+def test_a_second_writer_in_a_process_gives_up_no_lock(place: TrailPlace, keys_folder: Path) -> None:
+    assert stays_after_others(place, keys_folder, open_keys(keys_folder))
+
+
+def test_a_file_that_is_opened_and_closed_beside_sqlite_loses_entries(
+    trail_file: Path, keys_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened_and_closed(path: Path) -> None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    monkeypatch.setattr(database, "_make_file", opened_and_closed)
+    assert not stays_after_others(trail_file, keys_folder, open_keys(keys_folder))
 
 
 def lost_after_kill(place: TrailPlace, keys_folder: Path, count: int) -> tuple[int, int]:
