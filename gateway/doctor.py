@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.audit.places import copied_to_files, export_states, newest_kept
+from gateway.audit.places import copied_to_files, export_states, newest_kept, stamp_states
 from gateway.config import Config, is_loopback
 from gateway.errors import DatabaseUnusableError, translate
 from gateway.ledger import Step
@@ -31,6 +31,7 @@ from policies.audit.verifier import verify
 from policies.egress import host_of, is_never_connected
 from policies.principals import SEPARATE_ROLES
 from policies.rules import Origin, words_of_context
+from policies.sqlite import lacks_room
 
 _LITTLE_DISK_BYTES = 2 * 10**9
 """Below this a sync of some ten thousand documents or a pulled model may not fit."""
@@ -135,6 +136,9 @@ def _database(services: Services) -> Finding:
         try:
             problems = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
         except sqlite3.DatabaseError as error:
+            if lacks_room(error):
+                fix = "Free some space, or mend the disk; nothing needs to be restored so far."
+                return Level.FAIL, f"{path} cannot be read: its disk is full or fails", fix
             problems = [str(error)]
     if problems != ["ok"]:
         detail = f"{path} is damaged: {'; '.join(problems)}"
@@ -335,6 +339,20 @@ def _exports(services: Services) -> Iterator[Finding]:
             yield _ok(f"{state.name} has the entries up to {state.entry}")
 
 
+def _stamps(services: Services) -> Iterator[Finding]:
+    """Whether the newest time stamp holds; the authority is asked while the service runs."""
+    url = services.config.audit.stamp_url
+    states = stamp_states(services.config.audit, services.home)
+    if not states and url:
+        yield Level.WARN, f"{url} has stamped no checkpoint so far", "See that `muniment serve` runs and reaches it."
+    elif states and states[-1].at is None:
+        detail = f"The stamp of checkpoint {states[-1].checkpoint} does not count: {states[-1].problem}"
+        yield Level.FAIL, detail, "muniment audit stamps"
+    elif states:
+        newest = states[-1]
+        yield _ok(f"The entries up to {newest.entries} existed at {newest.at:%Y-%m-%d %H:%M:%S} UTC, says their stamp")
+
+
 def _without_a_copy(entries: int, kept_in: Sequence[Path], *, elsewhere: bool) -> Finding:
     """A sound trail whose end nothing here vouches for: no place for that was named, or it holds nothing yet."""
     if elsewhere:
@@ -374,6 +392,8 @@ def destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
         yield "Copying checkpoints", copies
     if exports := _addresses(config.audit.exports):
         yield "Sending entries of the trail", exports
+    if config.audit.stamp_url:
+        yield "Time stamps of checkpoints", [config.audit.stamp_url]
 
 
 def _addresses(places: Sequence[Sink | Export]) -> list[str]:
@@ -417,6 +437,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("copies", _copies),
     ("erasures", _erasures),
     ("exports", _exports),
+    ("stamps", _stamps),
     ("models", _models),
     ("index", _index),
     ("sources", _sources),

@@ -39,7 +39,7 @@ def reduce(
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, say what would be removed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what old entries say, as [audit.retention] tells; their hashes stay, so the rest can still be checked."""
+    """Remove what old entries say, as `audit.retention` tells; their hashes stay, so the rest can be checked."""
     with opened(context) as services:
         if not services.config.audit.retention.days:
             tell("Everything is kept for good. [audit.retention] says for how many days it is kept instead.")

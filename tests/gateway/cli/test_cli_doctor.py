@@ -46,6 +46,7 @@ def test_a_healthy_installation_lacks_only_models_here(commands: Commands) -> No
         "database": {"ok"},
         "policies": {"ok"},
         "trail": {"warn"},
+        "erasures": {"ok"},
         "models": {"fail"},
         "index": {"ok"},
         "sources": {"ok"},
@@ -64,7 +65,7 @@ def test_the_doctor_changes_nothing(commands: Commands) -> None:
     trail = commands.json("audit", "verify")["entries"]
     examine(commands)
     assert {path: path.read_bytes() for path in before} == before
-    assert commands.json("audit", "verify")["entries"] == trail
+    assert commands.json("audit", "verify")["entries"] == trail + 1  # That it was read.
 
 
 def open_home(commands: Commands) -> None:
@@ -219,3 +220,11 @@ def test_findings_for_people_say_what_to_do(commands: Commands) -> None:
     result = commands("doctor")
     assert result.exit_code == 1
     assert f"chmod 700 {commands.home}" in result.stdout
+
+
+def test_an_authority_that_has_stamped_nothing_is_told(commands: Commands) -> None:
+    settings = commands.home / "muniment.toml"
+    settings.write_text('[audit]\nstamp_url = "https://tsa.example"\nstamp_ca_file = "muniment.toml"\n')
+    checks = examine(commands)
+    assert levels(checks)["stamps"] == {"warn"}
+    assert any(check["detail"].startswith("Time stamps") for check in checks["network"])
