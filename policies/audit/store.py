@@ -207,7 +207,10 @@ class Trail:
                 for entry in entries:
                     entry.result(_CLOSE_SECONDS)
         except (StorageError, TimeoutError, ValueError, TypeError) as error:
-            message = f"Questions that were left without an end in {place} could not be looked after: {error}."
+            message = (
+                f"Questions that were left without an end in {place} could not be looked after: {error}. Run `muniment "
+                "audit verify`, which says where the trail is not what was written."
+            )
             raise TrailUnavailableError(message) from error
 
     def _say_if_the_clock_is_behind(self, trail: Selecting) -> None:
