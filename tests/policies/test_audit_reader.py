@@ -236,15 +236,18 @@ def test_a_trail_on_read_only_media_can_be_read(open_folder: Path, keys: Keys) -
         trail.record(asked("r1", "ada"), WAIT_SECONDS)
     file.chmod(0o444)
     open_folder.chmod(0o555)
+    pem = keys.public_key_pem()  # Where it lies, nobody but root may look.
     child = os.fork()
     if child == 0:
-        if os.getuid() == 0:
-            os.setuid(65534)
-        fine = verify(file, keys.public_key_pem()).ok and len(read_entries(file, EntryQuery())) == 1
         try:
-            Trail.open(file, keys)
-        except TrailUnavailableError:
-            os._exit(0 if fine else 1)
-        os._exit(2)
+            if os.getuid() == 0:
+                os.setuid(65534)
+            fine = verify(file, pem).ok and len(read_entries(file, EntryQuery())) == 1
+            try:
+                Trail.open(file, keys)
+            except TrailUnavailableError:
+                os._exit(0 if fine else 1)
+        finally:
+            os._exit(2)  # Whatever happens: the child must not go on as a second pytest.
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     open_folder.chmod(0o755)
