@@ -84,6 +84,7 @@ _BY_VERB = {
     "retrieved": _Activity.READ,
     "revealed": _Activity.READ,
     "revoked": _Activity.DELETE,
+    "resealed": _Activity.UPDATE,
     "rotated": _Activity.UPDATE,
     "selected": _Activity.UPDATE,
     "sent": _Activity.READ,

@@ -221,7 +221,7 @@ KINDS = {
         "search:asked subject:exported trail:read",
         3: "backup:restored documents:changed labels:changed export:restarted index:rebuilt "
         "investigation:closed key:rotated "
-        "master-key:rotated reveal:approved trail:loss-accepted group:nested group:unnested "
+        "master-key:resealed master-key:rotated reveal:approved trail:loss-accepted group:nested group:unnested "
         "password:changed quarantine:changed source:owners-changed "
         "user:disabled user:enabled user:groups-changed user:linked user:unlocked",
         4: "erasure:begun subject:erased trail:reduced hold:ended key:revoked session:ended source:removed",

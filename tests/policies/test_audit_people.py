@@ -26,7 +26,7 @@ NAME_NOBODY = {
     "access_sha256", "action", "address_hmac", "backup", "change", "channel", "cited", "conversation", "counts",
     "covers", "decisions", "decisions_sha256", "document", "documents", "ends", "entries", "error", "expires",
     "filters", "group", "groups", "hold", "investigation", "issuer", "key", "key_id", "kind", "label", "labels",
-    "labels_before", "made_at", "method", "model", "model_sha256", "network", "of", "open_until", "operation",
+    "labels_before", "made_at", "master", "method", "model", "model_sha256", "network", "of", "open_until", "operation",
     "origin", "output_sha256", "parent", "parts", "passages", "policies", "policy_revision", "previous", "public_key",
     "purpose", "query_hmac", "question_hmac", "reason", "reason_hmac", "receipt_sha256", "request", "reveal", "roles",
     "scopes", "session", "sink", "source", "subject", "subject_hmac", "target", "trail", "type", "version",

@@ -231,8 +231,10 @@ def put_in_a_checkpoint(place: TrailPlace, keys: Keys, other_keys: Keys, forgery
     """A newest checkpoint far ahead of the entries: noise, one of another key, or our own under another count."""
     ours = rows(place, "SELECT body, signature FROM checkpoints")[0]
     log = str(rows(place, "SELECT id FROM log")[0][0])
-    forged = sign_checkpoint(Checkpoint(log, 10**12, 1, 10**12, "0" * 64, "", "", ""), other_keys.signing)
-    foreign = sign_checkpoint(Checkpoint("another", 10**12, 1, 10**12, "0" * 64, "", "", ""), keys.signing)
+    forged = sign_checkpoint(
+        Checkpoint(log, 10**12, 1, 10**12, "0" * 64, "", "", other_keys.key_id()), other_keys.signing
+    )
+    foreign = sign_checkpoint(Checkpoint("another", 10**12, 1, 10**12, "0" * 64, "", "", keys.key_id()), keys.signing)
     made = {
         "noise": ("x", b""),
         "other key": (forged.body, forged.signature),
