@@ -187,7 +187,7 @@ def read_answer(response: httpx.Response) -> tuple[str, dict[str, Any]]:
 
 
 def state_of(world: World) -> dict[str, object]:
-    """All that questions must not change: rows of every table but those of conversations, and every other file."""
+    """All that questions must not change: rows of every table but those of conversations, every file but the trail's."""
     home = world.services.home.folder
     state: dict[str, object] = {}
     with closing(sqlite3.connect(home / "data" / "muniment.db")) as database:
@@ -197,7 +197,7 @@ def state_of(world: World) -> dict[str, object]:
             rows = database.execute(f'SELECT {", ".join(map(_quoted, columns))} FROM "{table}"')
             state[table] = sorted(map(repr, rows))
     for path in sorted([*home.rglob("*"), *(home.parent / "documents").rglob("*")]):
-        if path.is_file() and path.parent != home / "data":
+        if path.is_file() and path.parent != home / "data" and path != world.services.home.trail_seen:
             state[str(path)] = path.read_bytes()
     return state
 
