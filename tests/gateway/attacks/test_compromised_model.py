@@ -187,7 +187,7 @@ def read_answer(response: httpx.Response) -> tuple[str, dict[str, Any]]:
 
 
 def state_of(world: World) -> dict[str, object]:
-    """All that questions must not change: rows of every table but those of conversations, every file but the trail's."""
+    """All that questions must not change: rows of every table but those of conversations, all files but the trail's."""
     home = world.services.home.folder
     state: dict[str, object] = {}
     with closing(sqlite3.connect(home / "data" / "muniment.db")) as database:
