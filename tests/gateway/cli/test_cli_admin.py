@@ -165,7 +165,7 @@ def test_the_trail_is_searched_by_what_was_shown(commands: Commands) -> None:
 
     about = found("--document", citation["document"])
     assert about == ["answer:given", "passages:retrieved", "documents:changed"]
-    assert found("--document", "none") == []
+    commands.fail("audit", "list", "--document", "none", exit_code=5)
     assert found("--rule", "label-allows-group")[-1] == "passages:retrieved"
     assert found("--asked", question) == ["question:asked"]
     assert found("--asked", question + " ") == []
