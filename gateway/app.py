@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,6 @@ from litestar.types import Message, Scope
 
 from gateway.admission import Places
 from gateway.audit.places import export_states
-from gateway.audit.retention import Retention
 from gateway.audit.routes import AUDIT_ROUTES, entry_query, looking
 from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
@@ -27,7 +26,6 @@ from gateway.health.routes import live, measurements, ready
 from gateway.health.service import Readiness
 from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
 from gateway.identity.callers import Caller
-from gateway.identity.directories import Directories
 from gateway.identity.routes import SIGN_IN_ROUTES
 from gateway.identity.scim.routes import SCIM_ROUTES
 from gateway.identity.workers import Workers
@@ -153,9 +151,9 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
         },
         lifespan=[
             lambda _app: _running(readiness, workers, provider_workers),
-            lambda _app: _reading_directory(services),
-            lambda _app: _reducing_trail(services),
-            lambda _app: _letting_go(services),
+            lambda _app: _beside(_read_directory_again(services)),
+            lambda _app: _beside(_reduce_trail_again(services)),
+            lambda _app: _beside(_let_go_again(services)),
             lambda _app: _sending(services),
         ],
         openapi_config=openapi_config(),
@@ -229,53 +227,42 @@ async def _sending(services: Services) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _reading_directory(services: Services) -> AsyncIterator[None]:
-    """Read the directory now and then, where one is set up."""
-    if not services.config.ldap.urls:
-        yield
-        return
-    reading = asyncio.create_task(_read_directory_again(services.directories))
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have something done again and again while the service runs."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        reading.cancel()
+        task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await reading
-
-
-@contextlib.asynccontextmanager
-async def _letting_go(services: Services) -> AsyncIterator[None]:
-    """Forget whom another process erased, and remove texts that were kept for their time."""
-    looking = asyncio.create_task(_let_go_again(services))
-    try:
-        yield
-    finally:
-        looking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await looking
+            await task
 
 
 async def _let_go_again(services: Services) -> None:
-    purged_at = float("-inf")
+    """Forget whom another process erased, and remove texts that were kept for their time."""
+    purged_at, problem = float("-inf"), ""
     while True:
         try:
             services.forget_erased()
             if time.monotonic() - purged_at >= _PURGE_SECONDS:
                 purged_at = time.monotonic()
                 await asyncio.to_thread(services.purge_kept_texts)
+            problem = ""
         except (GatewayError, PoliciesError) as error:
-            _log.warning("kept_texts_not_purged reason=%s", error)  # Ours, without names; tried again in an hour.
+            if str(error) != problem:  # Ours, without names; tried again, and told once.
+                problem = str(error)
+                _log.warning("letting_go_failed reason=%s", error)
         except Exception:  # noqa: BLE001 - a defect must not end the looking
             _log.exception("letting_go_defect")
         await asyncio.sleep(_ERASED_LOOK_SECONDS)
 
 
-async def _read_directory_again(directories: Directories) -> None:
+async def _read_directory_again(services: Services) -> None:
     """Looked at every so often, so that one of several processes reads it, and soon after a clock was set."""
-    while True:
+    while services.config.ldap.urls:
         try:
-            if await asyncio.to_thread(directories.is_due):
-                await asyncio.to_thread(directories.sync, "serve")
+            if await asyncio.to_thread(services.directories.is_due):
+                await asyncio.to_thread(services.directories.sync, "serve")
         except (GatewayError, PoliciesError) as error:
             # Told of where it happened; what was known before grows old, and then denies (`freshness.py`).
             _log.info("directory_not_read reason=%s", type(error).__name__)
@@ -284,26 +271,12 @@ async def _read_directory_again(directories: Directories) -> None:
         await asyncio.sleep(DIRECTORY_LOOK_SECONDS)
 
 
-@contextlib.asynccontextmanager
-async def _reducing_trail(services: Services) -> AsyncIterator[None]:
+async def _reduce_trail_again(services: Services) -> None:
     """Remove what old entries say once a day, where the settings let anything go."""
-    if not services.config.audit.retention.days:
-        yield
-        return
-    reducing = asyncio.create_task(_reduce_trail_again(services.retention))
-    try:
-        yield
-    finally:
-        reducing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reducing
-
-
-async def _reduce_trail_again(retention: Retention) -> None:
     await asyncio.sleep(RETENTION_FIRST_SECONDS)
-    while True:
+    while services.config.audit.retention.days:
         try:
-            await asyncio.to_thread(retention.reduce, "serve")
+            await asyncio.to_thread(services.retention.reduce, "serve")
         except PoliciesError as error:
             _log.warning("trail_not_reduced reason=%s", error)
         except Exception:  # noqa: BLE001 - a defect must not end the reducing; told with its trace, which holds no names

@@ -18,7 +18,8 @@ from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
 from policies.audit.classes import FEWEST_DAYS, EntryClass
 from policies.audit.sinks.options import Export, FileSink, Sink
-from policies.errors import RedactionSettingsError
+from policies.errors import RedactionSettingsError, SecretUnusableError
+from policies.private_files import read_secret
 from policies.redaction.options import RedactionOptions
 from policies.redaction.site import SiteRedaction, read_site
 from retrieval.options import RetrievalOptions
@@ -280,6 +281,18 @@ def read_config(file: Path) -> Config:
     except msgspec.MsgspecError as error:
         message = f"{file} is not valid: {error}. Correct that setting."
         raise ConfigurationError(message) from error
+
+
+def read_setting(file: Path, what: str) -> str:
+    """What a file of its own says, that must not stand in the settings themselves: `what` names it in errors.
+
+    Raises:
+        ConfigurationError: It cannot be read, says nothing, or others can read it.
+    """
+    try:
+        return read_secret(file, what)
+    except SecretUnusableError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def site_redaction(config: Config, file: Path) -> SiteRedaction:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from gateway.config import AuditOptions, Home
+from gateway.config import AuditOptions, Home, read_setting
 from gateway.errors import ConfigurationError
 from policies.audit.places import PostgresPlace, TrailPlace
 
@@ -77,15 +77,4 @@ def read_password(path: Path) -> str:
     Raises:
         ConfigurationError: It cannot be read, or others can read it.
     """
-    try:
-        if path.stat().st_mode & 0o077:
-            message = f"{path} can be read by others. Run: chmod 600 {path}"
-            raise ConfigurationError(message)
-        password = path.read_text(encoding="utf-8").strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"The trail's password {path} cannot be read. Put it there, or name another file."
-        raise ConfigurationError(message) from error
-    if not password:
-        message = f"The trail's password {path} is empty. Put the password of the database's user there."
-        raise ConfigurationError(message)
-    return password
+    return read_setting(path, "trail's password")

@@ -25,6 +25,10 @@ class KeysUnusableError(PoliciesError):
     """The installation's keys are missing, exposed or damaged: the operator restores them; nothing runs without."""
 
 
+class SecretUnusableError(PoliciesError):
+    """A file that an operator put a secret into is missing, exposed or holds none: the operator mends it."""
+
+
 class PolicyInvalidError(PoliciesError):
     """A policy or schema does not validate: the operator corrects it; it is not loaded. `problems` lists all."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from policies.errors import KeysUnusableError
+from policies.errors import KeysUnusableError, SecretUnusableError
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -61,6 +61,26 @@ def read_private(path: Path) -> bytes:
     except OSError as error:
         message = f"The key {path} cannot be read: {error.strerror}. Restore it, or run `muniment init` for a new home."
         raise KeysUnusableError(message) from error
+
+
+def read_secret(path: Path, what: str) -> str:
+    """The one line of a file that somebody put here, such as a password; `what` names it in errors.
+
+    Raises:
+        SecretUnusableError: It cannot be read, is not one line of text, or others can read it.
+    """
+    try:
+        if path.stat().st_mode & 0o077:
+            message = f"{path} can be read by others. Run: chmod 600 {path}"
+            raise SecretUnusableError(message)
+        secret = path.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"The {what} {path} cannot be read. Put it there, or name another file."
+        raise SecretUnusableError(message) from error
+    if not secret or not secret.isprintable():
+        message = f"The {what} {path} is empty or more than one line. Put it there and nothing else."
+        raise SecretUnusableError(message)
+    return secret
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.config import is_loopback
+from gateway.config import is_loopback, read_setting
 from gateway.errors import ConfigurationError, DirectoryUnavailableError
 from gateway.identity.directory import Person, Snapshot, require_distinct
 from gateway.identity.options import LdapOptions
@@ -403,21 +403,7 @@ def _check(options: LdapOptions) -> None:
 
 
 def _read_password(options: LdapOptions, keys: Path) -> str:
-    if not options.bind_dn:
-        return ""
-    path = keys / options.password_file
-    try:
-        if path.stat().st_mode & 0o077:
-            message = f"{path} can be read by others. Run: chmod 600 {path}"
-            raise ConfigurationError(message)
-        password = path.read_text(encoding="utf-8").strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"The directory's password {path} cannot be read. Put it there, or correct ldap.password_file."
-        raise ConfigurationError(message) from error
-    if not password:
-        message = f"The directory's password {path} is empty. Put the password of ldap.bind_dn there."
-        raise ConfigurationError(message)
-    return password
+    return read_setting(keys / options.password_file, "directory's password") if options.bind_dn else ""
 
 
 def _certificates(options: LdapOptions) -> str:

@@ -29,7 +29,7 @@ from gateway.identity.freshness import Freshness
 from gateway.identity.memberships import Origin, direct_groups, write_groups
 from gateway.identity.names import require_user_id
 from gateway.identity.options import OidcOptions
-from gateway.identity.provider import Provider, read_secret
+from gateway.identity.provider import Provider, client_secret
 from gateway.identity.sessions import OpenSession, ProviderSession, Sessions
 from gateway.identity.store import LinkRow, read_principal, use_once, write_user
 from gateway.identity.tokens import LEEWAY, Expected, TokenRefusedError, read_id_token, read_logout_token
@@ -349,7 +349,7 @@ def open_provider(options: OidcOptions, keys: Path, transport: egress.BaseTransp
         if getattr(options, name) and not secure:
             message = f"oidc.{name} must be an https address; http only for this machine's own."
             raise ConfigurationError(message)
-    return Provider(options, read_secret(options, keys), transport)
+    return Provider(options, client_secret(options, keys), transport)
 
 
 def require_local(path: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.config import is_loopback
+from gateway.config import is_loopback, read_setting
 from gateway.errors import ConfigurationError, NotAuthenticatedError, ProviderUnavailableError
 from gateway.identity.options import OidcOptions
 from gateway.identity.tokens import TokenRefusedError, strict_json
@@ -237,27 +237,13 @@ class Provider:
         raise ProviderUnavailableError(message)
 
 
-def read_secret(options: OidcOptions, keys: Path) -> str:
+def client_secret(options: OidcOptions, keys: Path) -> str:
     """The client's secret, from its file; empty for a client without one.
 
     Raises:
         ConfigurationError: The file cannot be read, is empty, or can be read by others.
     """
-    if not options.client_secret_file:
-        return ""
-    path = keys / options.client_secret_file
-    try:
-        if path.stat().st_mode & 0o077:
-            message = f"{path} can be read by others. Run: chmod 600 {path}"
-            raise ConfigurationError(message)
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"The client secret {path} cannot be read. Put it there, or correct oidc.client_secret_file."
-        raise ConfigurationError(message) from error
-    if not secret:
-        message = f"The client secret {path} is empty. Put the secret there that the provider gave out."
-        raise ConfigurationError(message)
-    return secret
+    return read_setting(keys / options.client_secret_file, "client secret") if options.client_secret_file else ""
 
 
 def _certificates(file: str) -> ssl.SSLContext:

@@ -5,13 +5,12 @@ so the newest signature vouches for all. A checkpoint of no entries says that th
 which entries have no content any more, and may name the key that signs all after it.
 
 A chain alone does not notice that its tail was cut, or that all of it was replaced. A checkpoint that somebody else
-keeps does: `CheckpointFile` copies each to a file, which belongs on another machine or volume.
+keeps does: `sinks/copies.py` sends each to other places.
 """
 
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -143,50 +142,8 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
     return SignedCheckpoint(checkpoint, signature)
 
 
-def append_to(path: Path, signed: SignedCheckpoint) -> None:
-    """Copy a checkpoint to the end of a file, durably.
-
-    Raises:
-        OSError: It cannot be written there.
-    """
-    with path.open("a", encoding="ascii") as file:
-        file.write(signed.line() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-class CheckpointFile:
-    """Copies each checkpoint that it is called with to a file.
-
-    The first may be there already, as the newest one that a trail holds when it is opened. A file that speaks of more,
-    or of another trail, is left as it is then: that is what it is kept for.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._compared = False
-
-    def __call__(self, signed: SignedCheckpoint) -> None:
-        """Copy a checkpoint.
-
-        Raises:
-            OSError: It cannot be written there. It is to be tried again.
-        """
-        if self._compared or not self._knows_as_much_as(signed.checkpoint):
-            append_to(self._path, signed)
-        self._compared = True
-
-    def _knows_as_much_as(self, checkpoint: Checkpoint) -> bool:
-        try:
-            kept = last_exported(self._path)
-        except OSError:
-            return False  # There is none yet, or it can only be written to.
-        said = kept.checkpoint if kept else None
-        return said is not None and (said.log != checkpoint.log or said.number >= checkpoint.number)
-
-
 def last_exported(path: Path) -> SignedCheckpoint | None:
-    """The last whole checkpoint in a file that `append_to` wrote; a line cut off by a crash does not count.
+    """The last whole checkpoint in a file of lines, as copies are; a line cut off by a crash does not count.
 
     Raises:
         OSError: The file cannot be read.

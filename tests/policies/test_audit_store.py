@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from policies.audit.chain import encode
-from policies.audit.checkpoints import Checkpoint, CheckpointFile, last_exported, sign_checkpoint
+from policies.audit.checkpoints import Checkpoint, last_exported, sign_checkpoint
 from policies.audit.events import SearchAsked, UserAdded
 from policies.audit.places import TrailPlace
 from policies.audit.reader import EntryQuery, read_entries
@@ -27,7 +27,7 @@ from policies.audit.verifier import verify
 from policies.audit.writer import ChainWriter
 from policies.errors import TrailUnavailableError, TrailUnreadableError
 from policies.keys import Keys, create_keys
-from tests.policies.trails import administrating, rows
+from tests.policies.trails import administrating, kept_in, rows
 
 WAIT_SECONDS = 20.0
 
@@ -140,7 +140,7 @@ def test_a_failed_commit_leaves_no_signature(place: TrailPlace, keys: Keys) -> N
 
 def test_a_quiet_trail_says_that_nothing_happened(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.jsonl"
-    with Trail(ChainWriter(place, keys, CheckpointFile(copy)), quiet_seconds=0.05) as trail:
+    with Trail(ChainWriter(place, keys, kept_in(copy)), quiet_seconds=0.05) as trail:
         until(lambda: rows(place, "SELECT count(*) FROM checkpoints") >= [(2,)])
         trail.record(asked(), WAIT_SECONDS)
         newest = "SELECT json_extract(body, '$.count') FROM checkpoints ORDER BY number DESC LIMIT 1"
@@ -155,58 +155,16 @@ def test_a_quiet_trail_says_that_nothing_happened(place: TrailPlace, keys: Keys,
 def test_checkpoints_are_copied_elsewhere(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.jsonl"
     for _ in range(2):
-        with Trail.open(place, keys, CheckpointFile(copy)) as trail:
+        with Trail.open(place, keys, kept_in(copy)) as trail:
             trail.record(asked(), WAIT_SECONDS)
     copied = [json.loads(line)["checkpoint"]["count"] for line in copy.read_text(encoding="utf-8").splitlines()]
-    assert copied == [1, 2]
+    assert copied == [1, 1, 2], "at opening the one that is there is told of again"
     with copy.open("a", encoding="utf-8") as file:
         file.write('{"checkpoint":{"at":"20')
     last = last_exported(copy)
     assert last is not None
     assert last.checkpoint.count == 2
     assert verify(place, keys.public_key_pem(), last).ok
-
-
-def test_a_copy_is_made_up_for_where_it_is_missing(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
-    """At opening where that works, else as soon as it does; nothing new needs to be recorded for it."""
-    with Trail.open(place, keys) as trail:
-        trail.record(asked(), WAIT_SECONDS)
-    copy, unmounted = tmp_path / "later.jsonl", tmp_path / "unmounted" / "kept.jsonl"
-    Trail.open(place, keys, CheckpointFile(copy)).close()
-    Trail.open(place, keys, CheckpointFile(copy)).close()
-    assert len(copy.read_text(encoding="utf-8").splitlines()) == 1
-    with Trail.open(place, keys, CheckpointFile(unmounted)) as trail:
-        until(lambda: "kept.jsonl" in trail.health.detail)
-        unmounted.parent.mkdir()
-        until(unmounted.exists)
-    assert unmounted.read_bytes() == copy.read_bytes()
-
-
-def test_a_copy_that_knows_more_is_left_as_it_is(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
-    """Negative control: an older checkpoint after a newer one would hide that the trail was rolled back."""
-    copy = tmp_path / "elsewhere.jsonl"
-    with Trail.open(place, keys) as trail:
-        trail.record(asked(), WAIT_SECONDS)
-    with Trail.open(place, keys, CheckpointFile(copy)) as trail:
-        trail.record(asked(), WAIT_SECONDS)
-    with administrating(place) as connection:
-        for table, counted in (("entries", "id"), ("checkpoints", "number")):
-            connection.execute(f"DELETE FROM {table} WHERE {counted} > 1")
-    before = copy.read_bytes()
-    Trail.open(place, keys, CheckpointFile(copy)).close()
-    assert copy.read_bytes() == before
-    assert not verify(place, keys.public_key_pem(), last_exported(copy)).ok
-
-
-def test_a_copy_that_cannot_be_written_is_said_and_made_later(place: TrailPlace, keys: Keys, tmp_path: Path) -> None:
-    copy = tmp_path / "unmounted" / "checkpoints.jsonl"
-    with Trail.open(place, keys, CheckpointFile(copy)) as trail:
-        trail.record(asked(), WAIT_SECONDS)
-        until(lambda: "checkpoints.jsonl" in trail.health.detail)
-        assert trail.health.ready, "entries are still durable"
-        copy.parent.mkdir()
-        until(copy.exists)
-        until(lambda: trail.health.detail == "")
 
 
 def test_the_trail_is_its_owners_alone(file_trail: Trail, trail_file: Path) -> None:
@@ -253,7 +211,7 @@ def test_a_newest_checkpoint_that_is_not_ours_is_said(
 ) -> None:
     """Were it trusted, nothing would be signed or copied any more, and entries cut after it would not be missed."""
     copy = tmp_path / "elsewhere.jsonl"
-    with Trail.open(place, keys, CheckpointFile(copy)) as trail:
+    with Trail.open(place, keys, kept_in(copy)) as trail:
         trail.record(asked(1), WAIT_SECONDS)
         until(copy.exists)
         if running:
@@ -263,7 +221,7 @@ def test_a_newest_checkpoint_that_is_not_ours_is_said(
             assert trail.health.ready, "entries are still durable"
     if not running:
         put_in_a_checkpoint(place, keys, other_keys, forgery)
-        with Trail.open(place, keys, CheckpointFile(copy)) as trail:
+        with Trail.open(place, keys, kept_in(copy)) as trail:
             trail.record(asked(2), WAIT_SECONDS)
             until(lambda: "did not sign" in trail.health.detail)
     assert rows(place, "SELECT count(*) FROM checkpoints") == [(2,)], "nothing is signed after it"

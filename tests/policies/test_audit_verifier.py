@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from policies.audit import verifier
-from policies.audit.checkpoints import CheckpointFile, SignedCheckpoint, last_exported
+from policies.audit.checkpoints import SignedCheckpoint, last_exported
 from policies.audit.verifier import FindingKind, VerificationReport, verify
 from policies.audit.writer import ChainWriter
 from policies.errors import KeysUnusableError, TrailUnreadableError
@@ -44,13 +44,14 @@ from tests.policies.tamperings import (
     sign_with_the_key_before,
     tampering,
 )
+from tests.policies.trails import kept_in
 
 ALONE = runpy.run_path(str(Path(__file__).parents[2] / "deploy" / "verify_trail.py"))
 
 
 def write(file: Path, keys: Keys, copy: Path, rng: random.Random, groups: int) -> None:
     """A trail that several processes of the product wrote, in groups of different sizes, and signed now and then."""
-    writers = [ChainWriter(file, keys, CheckpointFile(copy)) for _ in range(rng.randint(1, 4))]
+    writers = [ChainWriter(file, keys, kept_in(copy)) for _ in range(rng.randint(1, 4))]
     for number in range(groups):
         writer = rng.choice(writers)
         writer.append([body(number * 100 + place) for place in range(rng.randint(1, 6))])

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import psycopg
 
 from policies.audit.chain import new_id
+from policies.audit.checkpoints import OnCheckpoint, SignedCheckpoint
 from policies.audit.places import PostgresPlace, TrailPlace
 from policies.audit.postgres_tables import OWNER, WRITER, statements
 from tests.postgres import Server
@@ -21,6 +22,16 @@ AS_SQLITE_HAS = (
     LANGUAGE sql AS $$SELECT body::jsonb #> string_to_array(substr(path, 3), '.')$$""",
 )
 """What statements of tests use that PostgreSQL has no name for."""
+
+
+def kept_in(file: Path) -> OnCheckpoint:
+    """Keeps every checkpoint that is told of, a line each."""
+
+    def keep(signed: SignedCheckpoint) -> None:
+        with file.open("a", encoding="ascii") as lines:
+            lines.write(signed.line() + "\n")
+
+    return keep
 
 
 class Statements(Protocol):

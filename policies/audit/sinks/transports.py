@@ -18,7 +18,8 @@ from typing import Protocol, assert_never
 from policies import egress
 from policies.audit.sinks.options import FileSink, HttpSink, SyslogSink
 from policies.audit.sinks.syslog import Severity, syslog_frame
-from policies.errors import DeliveryFailedError, EgressRefusedError
+from policies.errors import DeliveryFailedError, EgressRefusedError, SecretUnusableError
+from policies.private_files import read_secret
 
 _MOST_WAIT_SECONDS = 3600.0
 """The longest that a server may ask us to wait; one that says more is asked again after this."""
@@ -126,7 +127,7 @@ class HttpTransport:
         deadline = egress.Deadline(options.deadline_seconds)
         try:
             if options.token_file:
-                token = read_secret(self._keys / options.token_file)
+                token = _token(self._keys / options.token_file)
                 headers["Authorization"] = f"{options.token_scheme} {token}"
             certificates = certificates_of(options, self._keys)
             hosts = [egress.host_of(options.url)]
@@ -177,22 +178,15 @@ def certificates_of(options: SyslogSink | HttpSink, keys: Path) -> ssl.SSLContex
     return made
 
 
-def read_secret(path: Path) -> str:
-    """A secret from a file that only its owner can read.
-
-    Raises:
-        DeliveryFailedError: There is none.
-    """
+def _token(path: Path) -> str:
     try:
-        _require_private(path)
-        secret = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"The secret {path} cannot be read. Put it there."
-        raise DeliveryFailedError(message) from error
-    if not secret.isprintable() or not secret:
-        message = f"The secret {path} is empty or more than one line. Put the secret there and nothing else."
+        token = read_secret(path, "secret")
+    except SecretUnusableError as error:
+        raise DeliveryFailedError(str(error)) from error
+    if not token.isascii():  # It is sent in a header.
+        message = f"The secret {path} cannot be read as ASCII. Put it there as it was given out."
         raise DeliveryFailedError(message)
-    return secret
+    return token
 
 
 def _require_private(path: Path) -> None:
