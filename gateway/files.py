@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.errors import BackupError, ConflictError, GatewayError
+from policies.private_files import sync_folder
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What a file system without hard links answers."""
@@ -25,11 +26,6 @@ def require_room(folder: Path, wanted: int, what: str) -> None:
     if free < wanted:
         message = f"{what} needs {wanted / 1e6:.1f} MB in {folder}, and {free / 1e6:.1f} MB are free. Free some space."
         raise BackupError(message)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, not only what they name."""
-    sync_file(folder)
 
 
 def sync_file(path: Path) -> None:

@@ -23,6 +23,7 @@ import msgspec
 from gateway.errors import LedgerUnusableError
 from policies.audit.chain import canonical, timestamp
 from policies.keys import Keys
+from policies.private_files import sync_folder
 
 Stamp = tuple[int, int, int] | None
 
@@ -188,11 +189,7 @@ class Ledger:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)
             yield file
         finally:
             os.close(file)

@@ -19,6 +19,7 @@ from models.catalogue import Artefact, ModelFile, PackageFolder, PackageParts, S
 from models.downloads import hub_reader, mirror_reader
 from models.errors import ModelCorruptError, ModelMissingError, PullFailedError
 from models.store import ModelStore, is_right
+from policies.private_files import sync_folder
 
 Progress = Callable[[int, int, str], None]
 """Told the bytes had, the bytes in all, and what is going on."""
@@ -225,22 +226,14 @@ def _publish(artefact: Artefact, partial: Path, home: Path) -> None:
         else:
             path.unlink()
     for folder in [partial, *(path for path in partial.rglob("*") if path.is_dir())]:
-        _sync_folder(folder)
+        sync_folder(folder)
     damaged = partial.with_name(f"{artefact.id}.damaged")
     shutil.rmtree(damaged, ignore_errors=True)
     if home.exists():
         home.rename(damaged)
     partial.rename(home)
-    _sync_folder(home.parent)
+    sync_folder(home.parent)
     shutil.rmtree(damaged, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _failure(artefact: Artefact, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, such as keys."""
+"""Files that only their owner may read, such as keys; written whole or not at all, and on disk when it is said."""
 
 import os
 import secrets

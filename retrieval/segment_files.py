@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 import numpy as np
 
-from retrieval.files import flush_folder, write_atomically
+from policies.private_files import replace_private, sync_folder
 from retrieval.labels import CorpusState
 from retrieval.layers import Layer, whole
 from retrieval.segments import Buffer, Segment, Shape, segment_over, size_bytes
@@ -157,11 +157,11 @@ class IndexFiles:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._purging(fcntl.LOCK_EX), self._locked():
-            write_atomically(self._folder / _GENERATION, secrets.token_hex(8).encode())
+            replace_private(self._folder / _GENERATION, secrets.token_hex(8).encode())
             for path in self._folder.iterdir():
                 if path.name not in {_GENERATION, _PURGE_LOCK, "lock"}:
                     path.unlink()
-            flush_folder(self._folder)
+            sync_folder(self._folder)
 
     @contextmanager
     def current(self, generation: str) -> Iterator[None]:
@@ -203,7 +203,7 @@ class IndexFiles:
         stored = _Stored(name, shape, self._macs(name, new.buffer))
         path = self._folder / name
         new.path.rename(path)
-        flush_folder(self._folder)
+        sync_folder(self._folder)
         segment = segment_over(shape, _mapped(path, size_bytes(shape)))
         self._stored[segment] = stored
         return segment
@@ -224,8 +224,7 @@ class IndexFiles:
     def _swap(self, manifest: _Manifest) -> None:
         old = self._read_manifest()
         payload = msgspec.msgpack.encode(manifest)
-        write_atomically(self.manifest, _FORMAT + _mac(self._key, _FORMAT, payload) + payload)
-        flush_folder(self._folder)
+        replace_private(self.manifest, _FORMAT + _mac(self._key, _FORMAT, payload) + payload)
         used = {use.stored.name for use in manifest.uses}
         self._clean(used, {use.stored.name for use in old.uses} - used if old else set())
 

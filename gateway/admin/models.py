@@ -7,7 +7,7 @@ from gateway.services import Services
 from gateway.settings_file import with_setting
 from models.catalogue import Kind
 from policies.audit.events import ModelSelected
-from retrieval.files import write_atomically
+from policies.private_files import replace_private
 from retrieval.tables import PassageRow
 
 _SETTINGS = {
@@ -41,7 +41,7 @@ def select_model(services: Services, model: str, by: str) -> Kind:
     try:
         changed = with_setting(file.read_text(encoding="utf-8"), "models", _SETTINGS[kind], model)
         services.recorder.record_now(ModelSelected(by=by, model=model, previous=previous))
-        write_atomically(file, changed.encode())
+        replace_private(file, changed.encode())
     except OSError as error:
         message = f"{file} cannot be changed: {error.strerror}. Set {_SETTINGS[kind]} under [models] yourself."
         raise ConfigurationError(message) from error

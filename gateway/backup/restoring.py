@@ -32,13 +32,14 @@ from gateway.backup.snapshot import Progress, key_parts
 from gateway.config import Config, Home
 from gateway.database import knows_revision
 from gateway.errors import BackupError, ConflictError
-from gateway.files import made_private, require_room, sync_folder
+from gateway.files import made_private, require_room
 from gateway.identity.store import SessionRow
 from gateway.services import Services
 from policies.audit.checkpoints import SignedCheckpoint
 from policies.audit.events import BackupRestored
 from policies.audit.verifier import verify
 from policies.keys import open_keys
+from policies.private_files import sync_folder
 from retrieval.sessions import writing
 from retrieval.tables import utc_now
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from policies.audit.chain import new_id
 from policies.audit.presence import Presence, gone
 from policies.audit.storage import NewEntry, ReplacedError, StorageError, StoredCheckpoint, StoredEntry, Values
+from policies.private_files import sync_folder
 from policies.sqlite import lacks_room, write_ahead
 
 _LOCK_WAIT_SECONDS = 5.0
@@ -132,7 +133,7 @@ class FileWriter:
             self._connection = _connect_to_write(path)
             try:
                 _make_tables(self._connection)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
                 self._file = _identity(path)
                 self.log = _log_id(self._connection)
             except BaseException:
@@ -268,15 +269,6 @@ def _make_tables(connection: sqlite3.Connection) -> None:
             for statement in TABLES:
                 connection.execute(statement)
             connection.execute("INSERT INTO log VALUES (1, ?)", (new_id(),))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the file's name durable, not only its content."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -4,12 +4,12 @@ This is for accidents. Who can change the trail may well be able to change this 
 checkpoints that somebody else keeps.
 """
 
-import os
 from pathlib import Path
 
 from policies.audit.checkpoints import SignedCheckpoint, last_exported
 from policies.audit.storage import Selecting
 from policies.errors import TrailUnavailableError
+from policies.private_files import replace_private
 
 _GO_ON = (
     "Nothing is answered until a newer copy is restored, or until `muniment audit go-on` accepts the loss and says so "
@@ -63,13 +63,7 @@ class SeenFile:
         seen = self.newest()
         if seen and seen.checkpoint.log == signed.checkpoint.log and seen.checkpoint.number >= signed.checkpoint.number:
             return
-        new = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(signed.line() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        replace_private(self._path, f"{signed.line()}\n".encode())
 
     def forget(self) -> None:
         """Take the trail as it is from now on."""

@@ -107,7 +107,7 @@ def test_a_manifest_written_in_place_would_be_noticed(kept: Corpus, monkeypatch:
         path.write_bytes(content[: len(content) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("retrieval.segment_files.write_atomically", in_place)
+    monkeypatch.setattr("retrieval.segment_files.replace_private", in_place)
     with suppress(OSError):
         kept.index.save()
     assert held_by_disk(kept) is None

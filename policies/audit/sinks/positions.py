@@ -6,7 +6,6 @@ is noticed instead of sent as if nothing had happened.
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,7 @@ from pathlib import Path
 import msgspec
 
 from policies.errors import PositionUnreadableError
-
-_NEW = ".new"
+from policies.private_files import replace_private
 
 
 class Trouble(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,20 +67,9 @@ class PositionFile:
         Raises:
             PositionUnreadableError: It cannot be written.
         """
-        new = self._path.with_suffix(f".{secrets.token_hex(4)}{_NEW}")
         try:
             self._make_folder()
-            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(file, "wb") as opened:
-                opened.write(msgspec.json.encode(position))
-                opened.flush()
-                os.fsync(opened.fileno())
-            new.replace(self._path)
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_private(self._path, msgspec.json.encode(position))
         except OSError as error:
             raise _unusable(self._path, error) from error
 

@@ -19,7 +19,7 @@ from policies import egress
 from policies.audit.sinks.options import FileSink, HttpSink, SyslogSink
 from policies.audit.sinks.syslog import Severity, syslog_frame
 from policies.errors import DeliveryFailedError, EgressRefusedError, SecretUnusableError
-from policies.private_files import read_secret
+from policies.private_files import read_secret, sync_folder
 
 _MOST_WAIT_SECONDS = 3600.0
 """The longest that a server may ask us to wait; one that says more is asked again after this."""
@@ -81,7 +81,7 @@ class FileTransport:
             message = "it is no file"
             raise OSError(message)
         if is_new:
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         return file
 
 
@@ -229,12 +229,3 @@ def _ends_within_a_line(file: int) -> bool:
         return size > 0 and os.pread(file, 1, size - 1) != b"\n"
     except OSError:  # It may only be added to.
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the file's name durable, not only its content."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
