@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
 from gateway.config import RetentionOptions
 from gateway.holds import Covered
@@ -76,7 +77,10 @@ class Retention:
         Raises:
             TrailUnreadableError: The trail cannot be read.
         """
-        held = held_by(self._covered(), self._place)
+        return self._planned(self._covered())
+
+    def _planned(self, covered: Covered) -> Removal:
+        held = held_by(covered, self._place)
         return plan(self._place, self._options.days, datetime.now(UTC), held, self._taken())
 
     def reduce(self, by: str) -> Removal:
@@ -84,9 +88,16 @@ class Retention:
 
         Raises:
             TrailUnreadableError: The trail cannot be read.
-            TrailUnavailableError: The removal could not be recorded or signed, so nothing was removed.
+            TrailUnavailableError: The removal could not be recorded or signed, or a hold was placed or ended
+                meanwhile, so nothing was removed. The next time is soon enough.
         """
-        found = self.planned()
+        covered = self._covered()
+        found = self._planned(covered)
         if found.ids:
-            remove(self._place, self._keys, found, by, self._recorder.record_now)
+            still = partial(self._is_covered, covered)
+            remove(self._place, self._keys, found, by, self._recorder.record_now, still)
         return found
+
+    def _is_covered(self, covered: Covered) -> bool:
+        """Whether holds cover now what they covered then."""
+        return self._covered() == covered

@@ -81,22 +81,29 @@ def plan(
     return Removal(tuple(sorted(ids)), dict(classes), kept)
 
 
-def remove(place: TrailPlace, keys: Keys, removal: Removal, by: str, record: Callable[[Event], object]) -> None:
-    """Announce a removal, and do it.
+def remove(
+    place: TrailPlace,
+    keys: Keys,
+    removal: Removal,
+    by: str,
+    record: Callable[[Event], object],
+    still: Callable[[], bool] = lambda: True,
+) -> None:
+    """Announce a removal, and do it if what it was planned by is `still` so.
 
     Raises:
-        TrailUnavailableError: It was not announced, or not signed; then nothing was removed.
+        TrailUnavailableError: It was not announced, not signed, or may not be done any more; nothing was removed.
     """
     writer = ChainWriter(place, keys)
     try:
         writer.require_untouched()
         record(removal.event(by))
         try:
-            writer.remove(removal.ids)
+            writer.remove(removal.ids, still)
         except SignatureRefusedError:
             # A signer signed an earlier removal that did not come to its end, and signs no other before that.
             writer.remove(_announced_before(place))
-            writer.remove(removal.ids)
+            writer.remove(removal.ids, still)
     finally:
         writer.close()
 

@@ -106,13 +106,22 @@ class ChainWriter:
         except StorageError as error:
             raise self._unavailable(error) from error
 
-    def remove(self, ids: Sequence[int]) -> None:
+    def remove(self, ids: Sequence[int], still: Callable[[], bool] = lambda: True) -> None:
         """Take out what entries say, with a checkpoint that says of which. An entry has announced it before.
+
+        Whether they may `still` go is asked once nobody else can write any more.
 
         Raises:
             TrailUnavailableError: Nothing was removed; or the newest checkpoint is not ours, so that nothing is signed.
         """
-        self._commit(lambda: (self._head, [], self._sealer.sign_removal(self._storage, ids)))
+
+        def take_out() -> tuple[_Head, list[NewEntry], SignedCheckpoint | None]:
+            if not still():
+                message = "Some of these entries have to stay since a moment ago. Nothing was removed; try again."
+                raise TrailUnavailableError(message)
+            return self._head, [], self._sealer.sign_removal(self._storage, ids)
+
+        self._commit(take_out)
 
     def hand_over(self, next_key: str) -> None:
         """Sign a checkpoint that names the public key (hexadecimal) of whoever signs from now on.

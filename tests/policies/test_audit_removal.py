@@ -58,6 +58,18 @@ def test_what_entries_say_is_removed_and_their_hashes_stay(written: TrailPlace, 
         assert b"eve-the-third" in content
 
 
+@pytest.mark.parametrize("still", [False, True], ids=["not any more", "control: still"])
+def test_nothing_is_removed_that_may_not_go_any_more(written: TrailPlace, keys: Keys, *, still: bool) -> None:
+    chain = ChainWriter(owner_of(written), keys)
+    if still:
+        chain.remove([1, 2], lambda: still)
+    else:
+        with pytest.raises(TrailUnavailableError, match="have to stay"):
+            chain.remove([1, 2], lambda: still)
+    chain.close()
+    assert rows(written, "SELECT count(*), count(body) FROM entries") == [(3, 1 if still else 3)]
+
+
 def test_nothing_is_removed_that_could_not_be_signed(written: TrailPlace, keys: Keys) -> None:
     with administrating(written) as connection:
         none = "''" if isinstance(written, PostgresPlace) else "x'00'"

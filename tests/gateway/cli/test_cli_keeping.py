@@ -7,9 +7,11 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import gateway.audit.retention
 from policies.audit.chain import encode
 from policies.audit.events import AnswerGiven, QuestionAsked, SearchAsked
 from policies.audit.writer import ChainWriter
@@ -82,6 +84,25 @@ def test_a_hold_keeps_all_entries_of_whom_it_holds(old: Commands) -> None:
     old.succeed("hold", "add", "--subject", "alice", "--reason", "proceeding 12 of the works council")
     found = old.json("audit", "reduce", "--yes")
     assert (found["removed"], found["held"]) == (2, 3)
+    assert bare(old) == 2
+
+
+def test_a_hold_that_is_placed_while_entries_are_being_removed_keeps_them(
+    old: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(old, "[audit.retention]\nquestions = 200\n")
+    real = gateway.audit.retention.plan
+
+    def plan_and_hold(*arguments: Any) -> Any:
+        planned = real(*arguments)
+        old.succeed("hold", "add", "--subject", "alice", "--reason", "proceeding 12 of the works council")
+        return planned
+
+    with monkeypatch.context() as raced:
+        raced.setattr(gateway.audit.retention, "plan", plan_and_hold)
+        old.fail("audit", "reduce", "--yes", exit_code=7)
+    assert bare(old) == 0
+    assert old.json("audit", "reduce", "--yes")["held"] == 3
     assert bare(old) == 2
 
 
