@@ -278,6 +278,7 @@ def _trail(services: Services) -> Finding:
             health.detail,
             "Check its disk and owner, or its server; nothing is answered until it is mended.",
         )
+    services.copies.settle(_COPIES_SECONDS)  # A place that lacks the newest checkpoint is given it by now, or says why.
     kept_in = copied_to_files(services.config.audit, services.home)
     try:
         kept = newest_kept(kept_in)
@@ -313,7 +314,7 @@ def _erasures(services: Services) -> Iterator[Finding]:
 
 
 def _copies(services: Services) -> Iterator[Finding]:
-    """Which places have the newest checkpoint; each is given it now, if it lacks it."""
+    """Which places have the newest checkpoint, now that each was given it."""
     _ = services.trail
     services.copies.settle(_COPIES_SECONDS)
     for health in services.copies.health:
