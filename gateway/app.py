@@ -187,7 +187,7 @@ def _open(services: Services) -> None:
     """Open what is quick to open, so that a service that cannot work does not start, and nothing is opened twice."""
     _ = (services.config, services.networks, services.site_redaction, services.keys, services.database)
     _ = (services.trail, services.recorder)
-    _ = (services.authorizer, services.users, services.catalogue, services.models, services.generator)
+    _ = (services.authorizer, services.users, services.catalogue, services.models, services.served)
     _ = (services.sources, services.source_access, services.source_runs)
     _ = (services.conversations, services.bundles, services.callers, services.password_sign_in)
     if services.config.ldap.urls:

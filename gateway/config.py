@@ -52,13 +52,14 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `mirror` is a folder or an https address asked instead of the catalogue's; `hosts` are those besides that web
     servers with models may lead on to. `threads` 0 means every core. An empty `russian_recogniser` saves its 30 MB
-    where nobody writes Russian.
+    where nobody writes Russian. `also` are further generators that questions may name, each in a process of its own.
     """
 
     generator: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
     embedder: str = "all-minilm-l6-v2"
     recogniser: str = "en-core-web-sm-3.8.0"
     russian_recogniser: str = "natasha-1.6.0"
+    also: tuple[str, ...] = ()
     folder: str = ""
     mirror: str = ""
     hosts: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def in_use(self) -> tuple[str, ...]:
         """All that this installation works with."""
-        return (self.generator, self.embedder, *self.recognisers)
+        return (self.generator, *self.also, self.embedder, *self.recognisers)
 
 
 class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
@@ -42,6 +42,7 @@ from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
 from gateway.identity.users import Users
 from gateway.ledger import Ledger
+from gateway.models.served import ServedModel, ServedModels
 from gateway.policy.bundles import Bundles
 from gateway.policy.current import CurrentPolicies
 from gateway.policy.service import Explanations
@@ -494,18 +495,31 @@ class Services:
 
     @cached_property
     def engine(self) -> Engine:
+        """The default model's."""
+        return self._engine_of(self.generator)
+
+    @cached_property
+    def served(self) -> ServedModels:
+        """Nothing is loaded yet."""
+        others = (self.catalogue.artefact(id_) for id_ in self.config.models.also if id_ != self.generator.id)
+        return ServedModels(
+            self._served(self.generator, self.engine),
+            (self._served(artefact, self._engine_of(artefact)) for artefact in others),
+        )
+
+    def _engine_of(self, artefact: Artefact) -> Engine:
         return LlamaEngine(
-            self.models.locate(self.generator.id),
-            artefact=self.generator,
+            partial(self.models.locate, artefact.id),
+            artefact=artefact,
             context_tokens=self.config.models.context_tokens,
             threads=self.config.models.threads,
         )
 
-    @cached_property
-    def remembering_engine(self) -> RememberingEngine:
-        """Forgets when somebody is erased."""
+    def _served(self, artefact: Artefact, engine: Engine) -> ServedModel:
+        """What it said is remembered for a while, and forgotten when somebody is erased."""
         seconds = self.config.answers.remembered_seconds
-        return RememberingEngine(self.engine, seconds, since=lambda: self.ledger.stamp)
+        remembering = RememberingEngine(engine, seconds, since=lambda: self.ledger.stamp)
+        return ServedModel(artefact.id, artefact.sha256, remembering)
 
     @cached_property
     def erasures(self) -> Erasures:
@@ -527,8 +541,8 @@ class Services:
     def forget_erased(self) -> None:
         """Let go of everything in memory of whoever was erased since the last time; costs a look at a file."""
         self.subjects.forget_if_due()
-        if "remembering_engine" in self.__dict__:
-            self.remembering_engine.forget_if_due()
+        if "served" in self.__dict__:
+            self.served.forget_if_due()
 
     def purge_kept_texts(self) -> int:
         """Remove the texts that were kept for their time; returns how many."""
@@ -556,14 +570,13 @@ class Services:
             retriever=self.retriever,
             redactor=self.redactor,
             authorizer=self.authorizer,
-            engine=self.remembering_engine,
+            models=self.served,
             recorder=self.recorder,
             conversations=self.conversations,
             kept=self.kept_texts if self.config.audit.texts_kept_days else None,
             keys=self.keys,
             options=self.config.answers,
             author_share=self.config.retrieval.author_share,
-            model=self.generator,
         )
 
 

@@ -15,15 +15,13 @@ from msgspec import UNSET, UnsetType
 from gateway.chat.schemas import Answer, Citation, Usage
 from gateway.chat.service import Question
 from gateway.chat.store import Message
-from gateway.errors import BadRequestError, ModelNotFoundError
+from gateway.errors import BadRequestError
 from gateway.texts import in_utc
 from models.engine import Speaker
 from policies.context import RequestContext
 from policies.principals import Principal
 from retrieval.retriever import Narrowing
 
-MODEL_ALIAS = "muniment"
-"""A model name that stays when the operator changes the model."""
 _MOST_SEED = 2**32 - 1
 """Clients send negative seeds too; what counts is that the same one gives the same answer."""
 _MOST_SOURCES = 100
@@ -225,6 +223,7 @@ def read_question(request: CompletionRequest, principal: Principal, context: Req
         narrowing=read_narrowing(options.sources, options.modified_after, options.modified_before),
         temperature=request.temperature or 0.0,
         seed=(request.seed or 0) & _MOST_SEED,
+        model=request.model,
     )
 
 
@@ -258,17 +257,6 @@ def read_narrowing(
         raise BadRequestError(message)
     after, before = (None if moment is None else in_utc(moment) for moment in (modified_after, modified_before))
     return Narrowing(None if sources is None else frozenset(sources), after, before)
-
-
-def check_model(name: str, models: Sequence[str]) -> None:
-    """Refuse a model name that is not offered.
-
-    Raises:
-        ModelNotFoundError: It is not among them.
-    """
-    if name not in models:
-        message = f"There is no model {name[:80]!r}. GET /v1/models lists what there is; `{MODEL_ALIAS}` always works."
-        raise ModelNotFoundError(message)
 
 
 def completion(answer: Answer, id_: str, created: int, model: str) -> Completion:

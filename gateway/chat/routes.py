@@ -73,8 +73,7 @@ async def complete(
     With `stream`, the answer comes as server-sent events once it has been checked and recorded; comments keep the
     connection open until then.
     """
-    model = services.generator.id
-    openai.check_model(data.model, _model_names(services))
+    model = services.served.named(data.model).id
     question = openai.read_question(data, principal, context)
     id_, created = f"chatcmpl-{request_id(request.scope)}", int(time.time())
     asking = asyncio.create_task(admission.ask(question))
@@ -97,7 +96,7 @@ async def complete(
 @get("/v1/models", opt={"action": Action.MODELS_LIST}, tags=["chat"], responses=error_responses(), sync_to_thread=False)
 def list_models(services: NamedDependency[Services]) -> openai.ModelList:
     """List the model names that a question may give; `muniment` stands for whichever is in use."""
-    return openai.ModelList([openai.Model(name) for name in _model_names(services)])
+    return openai.ModelList([openai.Model(name) for name in services.served.names])
 
 
 @get(
@@ -109,7 +108,7 @@ def list_models(services: NamedDependency[Services]) -> openai.ModelList:
 )
 def show_model(services: NamedDependency[Services], name: FromPath[str]) -> openai.Model:
     """Show one of the models."""
-    openai.check_model(name, _model_names(services))
+    services.served.named(name)
     return openai.Model(name)
 
 
@@ -141,7 +140,3 @@ def show_conversation(
     read = ConversationRead(new_request_id(), principal.id, conversation.id, len(conversation.messages))
     services.recorder.record_now(read)
     return ConversationDetail(conversation.id, list(conversation.messages))
-
-
-def _model_names(services: Services) -> list[str]:
-    return [openai.MODEL_ALIAS, services.generator.id]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -29,12 +29,12 @@ from gateway.chat.store import Conversation, Conversations, Message, new_convers
 from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
 from gateway.errors import ConflictError
+from gateway.models.served import ServedModel, ServedModels
 from gateway.reading import Reader, Revealed
 from gateway.recording import Recorder, decisions_digest, new_request_id
 from gateway.subjects import Since
 from gateway.texts import require_text
-from models.catalogue import Artefact
-from models.engine import Choice, Chunk, Engine, Generation, Speaker, Turn
+from models.engine import Choice, Chunk, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, Event, PersonalDataRevealed, QuestionAsked
 from policies.audit.receipts import (
     Receipt,
@@ -71,7 +71,7 @@ class Question:
     """What somebody asks, and how.
 
     `history` is what the client sends along; with a `conversation` named, the stored turns count instead. An answer is
-    kept only in a conversation: `keep` begins one where none is named.
+    kept only in a conversation: `keep` begins one where none is named. No `model` is the default one.
     """
 
     principal: Principal
@@ -84,6 +84,7 @@ class Question:
     narrowing: Narrowing | None = None
     temperature: float = 0.0
     seed: int = 0
+    model: str = ""
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ class _Run:
     conversation: Conversation
     length: Length
     since: Since
+    model: ServedModel
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
     redactions: Counter[str] = field(default_factory=Counter)
@@ -126,19 +128,18 @@ class Chats:
         retriever: Retriever,
         redactor: Finder,
         authorizer: Decider,
-        engine: Engine,
+        models: ServedModels,
         recorder: Recorder,
         conversations: Conversations,
         kept: KeptTexts | None,
         keys: Keys,
         options: AnswerOptions,
         author_share: float,
-        model: Artefact,
     ) -> None:
         self._retriever = retriever
         self._redactor = redactor
         self._authorizer = authorizer
-        self._engine = engine
+        self._models = models
         self._recorder = recorder
         self._conversations = conversations
         self._kept = kept
@@ -147,35 +148,36 @@ class Chats:
         self._revision_key = revision_key(keys)
         self._options = options
         self._author_share = author_share
-        self._model = model
-        self._weights = evidence.weights_of(model.id)
+        self._declines = True
         self._open: set[tuple[str, str]] = set()
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
 
     def answer_always(self) -> None:
         """Decline nothing, whatever the evidence: for measuring what declining is worth."""
-        self._weights = replace(self._weights, threshold=0.0)
+        self._declines = False
 
     async def ask(self, question: Question) -> Answer:
         """Answer from what the asker may read, or decline.
 
         Raises:
             BadRequestError: The question is empty or too long.
+            ModelNotFoundError: It names a model that is not served.
             NotFoundError: The asker has no such conversation.
             ConflictError: A question in that conversation is still being answered.
             TrailUnavailableError: It could not be recorded, so there is no answer.
             EngineUnavailableError: The model is gone for the moment.
             RedactionFailedError: Personal data could not be looked for.
         """
-        self._validate(question)
+        require_text(question.text, "question", self._options.question_characters)
+        model = self._models.named(question.model)
         with self._alone(question.principal.id, question.conversation):
-            return await self._ask(question)
+            return await self._ask(question, model)
 
-    async def _ask(self, question: Question) -> Answer:
+    async def _ask(self, question: Question, model: ServedModel) -> Answer:
         since = self._recorder.erasures_so_far()
         conversation = await self._conversation(question)
-        run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options), since)
+        run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options), since, model)
         intent = self._recorder.submit(self._intent(run))
         try:
             return await self._answer(run, intent)
@@ -201,9 +203,6 @@ class Chats:
         finally:
             self._open.remove(asking)
 
-    def _validate(self, question: Question) -> None:
-        require_text(question.text, "question", self._options.question_characters)
-
     async def _conversation(self, question: Question) -> Conversation:
         if question.conversation is not None:
             return await asyncio.to_thread(self._conversations.open, question.principal.id, question.conversation)
@@ -218,7 +217,7 @@ class Chats:
             network=run.question.context.network,
             os_user=run.question.operating_system_user,
             question_hmac=self._recorder.digest(run.question.text),
-            model=self._model.id,
+            model=run.model.id,
             policy_revision=self._authorizer.revision,
         )
 
@@ -232,7 +231,7 @@ class Chats:
         draft = await self._draft(run) if run.passages else None
         run.mark("answered")
         text, citations = prompt.ABSTENTION, list[Citation]()
-        if draft is not None and draft.probability >= self._weights.threshold:
+        if draft is not None and self._suffices(draft, run.model):
             text, citations = await asyncio.to_thread(self._compose, run, draft)
         if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
             text, citations, run.revealed = prompt.ABSTENTION, [], []
@@ -251,15 +250,18 @@ class Chats:
         context = prompt.context_parts(passages, mark)
         turns = prompt.answer_turns(context, history, asked, run.length.sentences)
         text = await self._generate(run, turns, domain)
-        stands = await self._odds(prompt.stands_in_turns(turns, text), domain)
-        holds = await self._odds(prompt.holds_answer_turns(context, asked), domain)
+        stands = await self._odds(run, prompt.stands_in_turns(turns, text), domain)
+        holds = await self._odds(run, prompt.holds_answer_turns(context, asked), domain)
         texts = [f"{passage.title}\n{passage.heading}\n{passage.text}" for passage in passages]
         sentences = check_support(text, texts)
         similarity = max(passage.similarity for passage in run.passages)
         signals = evidence.measure(sentences, similarity=similarity, holds=holds, stands=stands)
-        probability = evidence.probability(signals, self._weights)
+        probability = evidence.probability(signals, evidence.weights_of(run.model.id))
         self.observe(run.id, signals, probability)
         return _Draft(text, sentences, probability, mark)
+
+    def _suffices(self, draft: _Draft, model: ServedModel) -> bool:
+        return not self._declines or draft.probability >= evidence.weights_of(model.id).threshold
 
     def _pseudonymise(self, run: _Run) -> tuple[str, str, list[prompt.PromptPassage]]:
         """Question, history and passages as the model may see them, all with the conversation's placeholders.
@@ -296,7 +298,7 @@ class Chats:
             seed=run.question.seed,
         )
         pieces: list[str] = []
-        async with aclosing(self._engine.stream(generation)) as chunks:
+        async with aclosing(run.model.engine.stream(generation)) as chunks:
             async for chunk in chunks:
                 if not pieces:
                     run.mark("first_token")
@@ -304,8 +306,8 @@ class Chats:
                 run.last = chunk
         return shorten(strip_markers("".join(pieces)), run.length.words)
 
-    async def _odds(self, turns: tuple[Turn, ...], domain: str) -> float:
-        return (await self._engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
+    async def _odds(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> float:
+        return (await run.model.engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
 
     def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation]]:
         """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
@@ -390,8 +392,8 @@ class Chats:
             decisions_sha256=decisions_digest(found),
             passages=tuple(passage.sha256 for passage in run.passages),
             redactions=dict(run.redactions),
-            model=self._model.id,
-            model_sha256=self._model.sha256,
+            model=run.model.id,
+            model_sha256=run.model.sha256,
             sampling=Sampling(
                 str(run.question.temperature), "1", run.question.seed, run.length.words * _TOKENS_PER_WORD
             ),

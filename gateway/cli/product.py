@@ -4,7 +4,6 @@ from dataclasses import asdict as asdict
 
 from uvicorn import Server as Server
 
-from gateway.admin.models import select_model as select_model
 from gateway.app import create_app as create_app
 from gateway.app import server_config as server_config
 from gateway.audit.access import Looking as Looking
@@ -42,6 +41,7 @@ from gateway.identity_file import read_identity as read_identity
 from gateway.installation import accept_loss as accept_loss
 from gateway.installation import create_home as create_home
 from gateway.installation import make_missing_parts as make_missing_parts
+from gateway.models.choosing import select_model as select_model
 from gateway.policy.ordinary import shown_to_ordinary_readers as shown_to_ordinary_readers
 from gateway.policy.reports import list_oversharing as list_oversharing
 from gateway.policy.reports import simulate_bundle as simulate_bundle

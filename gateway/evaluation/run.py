@@ -141,7 +141,7 @@ def _answering_with(services: Services, model: str) -> Services:
     services.models.locate(model)
     _ = services.retriever, services.redactor, services.conversations
     other = copy.copy(services)
-    for part in ("engine", "chats"):
+    for part in ("engine", "served", "chats"):
         vars(other).pop(part, None)
     other.generator = artefact
     return other

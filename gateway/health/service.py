@@ -46,13 +46,18 @@ class Readiness:
             Part.INDEX: lambda: asyncio.to_thread(lambda: self._services.retriever),
             Part.MODEL: self._start_engine,
         }
-        await asyncio.gather(*(self._load(part, load) for part, load in loading.items()))
-        _log.info("ready")
+        others = asyncio.create_task(self._services.served.start_others(self._retry_seconds))
+        try:
+            await asyncio.gather(*(self._load(part, load) for part, load in loading.items()))
+            _log.info("ready")
+            await others
+        finally:
+            others.cancel()
 
     async def stop(self) -> None:
-        """Stop the engine, where it was begun."""
-        if "engine" in vars(self._services):
-            await self._services.engine.stop()
+        """Stop the engines, where they were begun."""
+        if "served" in vars(self._services):
+            await self._services.served.stop()
 
     async def check(self) -> list[PartHealth]:
         """How every part is now."""

@@ -7,13 +7,15 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from models.catalogue import Artefact
 from models.engine import Choice, Chunk, EngineHealth, Generation, Turn
-from models.errors import EngineUnavailableError, ModelCorruptError
+from models.errors import EngineUnavailableError, ModelCorruptError, ModelMissingError
 from models.llama.client import GONE_TEXT, Worker
 from models.llama.protocol import Ask, Count, Counted, Generate, Load, Loaded, Odds, Piece, Ping, Pong
 from models.llama.templates import check_turns
@@ -50,7 +52,7 @@ class LlamaEngine:
     """A model in a worker process of its own; implements `models.engine.Engine`.
 
     Args:
-        model_file: The GGUF file; the worker checks its digest on the file it opens.
+        locate: Says where the GGUF file is, each time it is loaded; the worker checks its digest on the file it opens.
         artefact: Its entry in the catalogue.
         context_tokens: The longest prompt with its answer; at most what the model was trained on.
         threads: How many threads compute; 0 takes every core.
@@ -59,7 +61,7 @@ class LlamaEngine:
 
     def __init__(
         self,
-        model_file: Path,
+        locate: Callable[[], Path],
         *,
         artefact: Artefact,
         context_tokens: int = 4096,
@@ -68,8 +70,9 @@ class LlamaEngine:
     ) -> None:
         self._artefact = artefact
         self._context_tokens = min(context_tokens, artefact.context_tokens or context_tokens)
+        self._locate = locate
         self._load = Load(
-            path=str(model_file.absolute()),
+            path="",
             size_bytes=artefact.size_bytes,
             sha256=artefact.sha256,
             template=artefact.template or "",
@@ -90,6 +93,7 @@ class LlamaEngine:
         Raises:
             EngineUnavailableError: It cannot be loaded.
             ModelCorruptError: The file's bytes are not the publisher's.
+            ModelMissingError: There is no such file.
         """
         if self._supervisor is None:
             self._worker = await self._launch()
@@ -195,18 +199,20 @@ class LlamaEngine:
         Raises:
             EngineUnavailableError: It cannot be loaded.
             ModelCorruptError: The file's bytes are not the publisher's.
+            ModelMissingError: There is no such file.
         """
+        path = str((await asyncio.to_thread(self._locate)).absolute())
         worker = await Worker.spawn(self._options.log_level)
         try:
             with worker.request(0) as request:
-                request.send(self._load)
+                request.send(msgspec.structs.replace(self._load, path=path))
                 reply = await request.reply(self._options.load)
                 request.done = True
         except EngineUnavailableError as error:
             await worker.end()
             if str(error) != GONE_TEXT:
                 raise
-            message = f"{worker.ending()} while loading {self._load.path}."
+            message = f"{worker.ending()} while loading {path}."
             raise EngineUnavailableError(message) from error
         except BaseException:
             await worker.end()
@@ -244,7 +250,7 @@ class LlamaEngine:
             try:
                 self._worker = await self._launch()
             except Exception as error:  # noqa: BLE001 - see above.
-                known = isinstance(error, EngineUnavailableError | ModelCorruptError)
+                known = isinstance(error, EngineUnavailableError | ModelCorruptError | ModelMissingError)
                 what = str(error) if known else f"The model's worker cannot be started ({error!r}). It is tried again."
                 if what != self._detail:
                     _log.error("model_worker_not_started model=%s reason=%s", self._artefact.id, what)

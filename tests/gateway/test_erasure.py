@@ -678,7 +678,7 @@ async def test_a_running_service_forgets_whom_another_process_erased(world: Worl
         for _ in range(2):
             assert (await client.post("/v1/chat/completions", json=asked, headers=world.headers("bob"))).is_success
         name, traces = await asyncio.to_thread(live_here, world.services, Random(8))
-        remembered = world.services.remembering_engine._remembered
+        remembered = world.services.served.default.engine._remembered
         assert remembered
         with open_services(world.services.home.folder, GatedModel()) as other:
             await asyncio.to_thread(other.erasures.erase_user, "bob", BY)

@@ -57,7 +57,7 @@ def opened_vocabulary(model_file: Path) -> Iterator[Vocabulary]:
 
 def make_engine(model_file: Path, artefact: Artefact, context_tokens: int = 512) -> LlamaEngine:
     # One thread: tests share the machine, and threads that wait for each other suffer most from that.
-    return LlamaEngine(model_file, artefact=artefact, context_tokens=context_tokens, threads=1, options=OPTIONS)
+    return LlamaEngine(lambda: model_file, artefact=artefact, context_tokens=context_tokens, threads=1, options=OPTIONS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

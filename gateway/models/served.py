@@ -1,0 +1,86 @@
+"""The models that questions can go to, side by side; one of them is the default.
+
+Each has an engine of its own, so that a model that falls takes no other with it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gateway.errors import ModelNotFoundError
+from models.engine import Engine
+from models.remembering import RememberingEngine
+
+MODEL_ALIAS = "muniment"
+"""A model name that stays when the operator changes the model."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model that answers: its name, the digest of its weights (empty where nobody tells), and what asks it."""
+
+    id: str
+    sha256: str
+    engine: Engine
+
+
+class ServedModels:
+    """All models of an installation, the default first."""
+
+    def __init__(self, default: ServedModel, others: Iterable[ServedModel] = ()) -> None:
+        self.default = default
+        self.others = tuple(others)
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter((self.default, *self.others))
+
+    @property
+    def names(self) -> list[str]:
+        """What a request may name."""
+        return [MODEL_ALIAS, *(model.id for model in self)]
+
+    def named(self, name: str) -> ServedModel:
+        """The model that a request names; no name, or the alias, is the default.
+
+        Raises:
+            ModelNotFoundError: It is not among them.
+        """
+        if name in ("", MODEL_ALIAS):
+            return self.default
+        for model in self:
+            if model.id == name:
+                return model
+        message = f"There is no model {name[:80]!r}. GET /v1/models lists what there is; `{MODEL_ALIAS}` always works."
+        raise ModelNotFoundError(message)
+
+    async def start_others(self, retry_seconds: float) -> None:
+        """Start all but the default, and keep trying what fails; nobody waits for them."""
+        await asyncio.gather(*(_start(model, retry_seconds) for model in self.others))
+
+    async def stop(self) -> None:
+        """Stop every engine; running answers fail."""
+        await asyncio.gather(*(model.engine.stop() for model in self))
+
+    def forget_if_due(self) -> None:
+        """Let go of remembered answers where something says that they must go."""
+        for model in self:
+            if isinstance(model.engine, RememberingEngine):
+                model.engine.forget_if_due()
+
+
+async def _start(model: ServedModel, retry_seconds: float) -> None:
+    told = ""
+    while True:
+        try:
+            await model.engine.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, this model is not there and is tried again.
+            reason = str(error) or type(error).__name__
+            if reason != told:
+                _log.error("model_not_ready model=%s reason=%s", model.id, reason)
+            told = reason
+            await asyncio.sleep(retry_seconds)
+        else:
+            return
