@@ -243,7 +243,7 @@ async def _let_go_again(services: Services) -> None:
     purged_at, problem = float("-inf"), ""
     while True:
         try:
-            services.forget_erased()
+            await services.forget_erased()
             if time.monotonic() - purged_at >= _PURGE_SECONDS:
                 purged_at = time.monotonic()
                 await asyncio.to_thread(services.purge_kept_texts)

@@ -53,6 +53,10 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `mirror` is a folder or an https address asked instead of the catalogue's; `hosts` are those besides that web
     servers with models may lead on to. `threads` 0 means every core. An empty `russian_recogniser` saves its 30 MB
     where nobody writes Russian. `also` are further generators that questions may name, each in a process of its own.
+
+    A generator works on `at_once` requests together; more wait. Prompts, answers and what is kept of them for the next
+    question take `cache_tokens` of memory, 0 for four times `context_tokens`. `gpu_layers` is how much of it a graphics
+    card computes, -1 for all where there is one.
     """
 
     generator: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
@@ -64,7 +68,10 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mirror: str = ""
     hosts: tuple[str, ...] = ()
     context_tokens: _Positive = 4096
+    cache_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=128)] = 8
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
 
     @property
     def recognisers(self) -> tuple[str, ...]:

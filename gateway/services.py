@@ -508,11 +508,15 @@ class Services:
         )
 
     def _engine_of(self, artefact: Artefact) -> Engine:
+        options = self.config.models
         return LlamaEngine(
             partial(self.models.locate, artefact.id),
             artefact=artefact,
-            context_tokens=self.config.models.context_tokens,
-            threads=self.config.models.threads,
+            context_tokens=options.context_tokens,
+            cache_tokens=options.cache_tokens,
+            at_once=options.at_once,
+            threads=options.threads,
+            gpu_layers=options.gpu_layers,
         )
 
     def _served(self, artefact: Artefact, engine: Engine) -> ServedModel:
@@ -538,11 +542,11 @@ class Services:
             settings=lambda: self.home.config_file.read_text(encoding="utf-8"),
         )
 
-    def forget_erased(self) -> None:
+    async def forget_erased(self) -> None:
         """Let go of everything in memory of whoever was erased since the last time; costs a look at a file."""
         self.subjects.forget_if_due()
         if "served" in self.__dict__:
-            self.served.forget_if_due()
+            await self.served.forget_if_due()
 
     def purge_kept_texts(self) -> int:
         """Remove the texts that were kept for their time; returns how many."""

@@ -23,10 +23,17 @@ class Turn:
 
     The text is content: however it is spelt, no part of it ever becomes a control token. Each part is tokenised by
     itself, so that a prompt which begins with the same parts begins with the same tokens and their work is reused.
+
+    Attributes:
+        speaker: Who says it.
+        parts: What is said.
+        shared: For each part, from the first, who may share the work done on it: an access domain. Parts without one
+            belong to the request's own domain. Work is reused as far as tokens *and* domains are the same.
     """
 
     speaker: Speaker
     parts: tuple[str, ...]
+    shared: tuple[str, ...] = ()
 
 
 class FinishReason(StrEnum):
@@ -43,12 +50,13 @@ class Generation:
 
     Attributes:
         turns: The conversation; the model speaks next.
-        domain: Who may share the work done on this prompt: KV state is reused inside one domain only.
+        domain: Who may share the work done on this prompt, where a part of it names nobody else.
         max_tokens: The most tokens to produce.
         temperature: 0 takes the likeliest token each time.
         top_p: Nucleus of the sampled distribution; 1 keeps all.
         seed: Makes sampling repeatable.
         stop: Texts that end the answer; they are not part of it.
+        grammar: What the answer must look like, in llama.cpp's GBNF; empty for anything.
     """
 
     turns: tuple[Turn, ...]
@@ -58,13 +66,15 @@ class Generation:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    grammar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer; the last one has a finish reason and counts.
 
-    `cached_tokens` of the `prompt_tokens` were not computed again.
+    `cached_tokens` of the `prompt_tokens` were not computed again. `compute_seconds` is this answer's share of the time
+    that all threads worked.
     """
 
     text: str
@@ -72,6 +82,7 @@ class Chunk:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    compute_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,10 @@ class Engine(Protocol):
 
     async def count_tokens(self, text: str) -> int:
         """How many tokens a text takes as content."""
+        ...
+
+    async def forget(self) -> None:
+        """Let go of everything that is kept of earlier requests; an engine that is gone keeps nothing."""
         ...
 
     async def health(self) -> EngineHealth:

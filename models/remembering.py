@@ -40,7 +40,7 @@ class RememberingEngine:
     ) -> None:
         self._engine = engine
         self._since = since
-        self._seen = since()
+        self._seen = self._engine_seen = since()
         self._seconds = seconds
         self._clock = clock
         self._lock = threading.Lock()
@@ -84,12 +84,24 @@ class RememberingEngine:
         """See `models.engine.Engine`."""
         return await self._engine.count_tokens(text)
 
+    async def forget(self) -> None:
+        """See `models.engine.Engine`."""
+        with self._lock:
+            self._remembered.clear()
+        await self._engine.forget()
+
     async def health(self) -> EngineHealth:
         """See `models.engine.Engine`."""
         return await self._engine.health()
 
-    def forget_if_due(self) -> None:
-        """Forget everything where something changed since the last time."""
+    async def forget_if_due(self) -> None:
+        """Forget everything, and let the engine do so, where something changed since the last time."""
+        self._drop_if_due()
+        if (now := self._since()) != self._engine_seen:
+            self._engine_seen = now
+            await self._engine.forget()
+
+    def _drop_if_due(self) -> None:
         now = self._since()
         with self._lock:
             if now != self._seen:
@@ -99,7 +111,7 @@ class RememberingEngine:
     def _recall(self, key: bytes | None) -> _Said | None:
         if key is None or not self._seconds:
             return None
-        self.forget_if_due()
+        self._drop_if_due()
         with self._lock:
             at, said = self._remembered.get(key, (float("-inf"), None))
             if self._clock() - at > self._seconds:
@@ -110,7 +122,7 @@ class RememberingEngine:
     def _remember(self, key: bytes | None, said: _Said) -> None:
         if key is None or not self._seconds:
             return
-        self.forget_if_due()
+        self._drop_if_due()
         with self._lock:
             self._remembered[key] = (self._clock(), said)
             self._remembered.move_to_end(key)

@@ -1,7 +1,8 @@
 """What the model is told. Pure functions: passages and a question in, turns out.
 
-What repeats comes first, what varies last, so that work on a prefix can be reused. Passages stand between marks that
-an author cannot guess (derived from a key of the asker's access domain), and the model is told that they are data.
+What repeats comes first, what varies last, so that work on a prefix can be reused: by everybody for the instructions,
+by those who may read a passage for that passage, and by the asker alone from there on. Passages stand between marks
+that an author cannot guess (derived from a key and who may read them), and the model is told that they are data.
 """
 
 import hashlib
@@ -28,6 +29,8 @@ _TASK = (
 _HOLDS_ANSWER = "Do the passages above state the answer to this question? Reply Yes or No.\nQuestion: {question}"
 _STANDS_IN = "Is this answer to the question stated in the passages above? Reply Yes or No."
 YES, NO = "Yes", "No"
+_EVERYBODY = "everybody"
+"""Who may share the work on what every prompt begins with."""
 _WORD = re.compile(r"\[\d+(?:: not confirmed)?\]|(\w+)")
 """A word; what marks a sentence's source stands between words and is none."""
 _RUN_WORDS = 8
@@ -36,12 +39,28 @@ _RUN_WORDS = 8
 
 @dataclass(frozen=True, slots=True)
 class PromptPassage:
-    """A passage as the model sees it: personal data replaced."""
+    """A passage as the model sees it: personal data replaced. `readers` names those who may read it."""
 
     title: str
     heading: str
     modified: str
     text: str
+    readers: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The passages of a prompt, one part each, so that a repeated passage gives repeated tokens.
+
+    Attributes:
+        parts: The passages between their marks.
+        shared: For each of them, the access domain of those who may read it.
+        marks: The marks.
+    """
+
+    parts: tuple[str, ...]
+    shared: tuple[str, ...]
+    marks: frozenset[str]
 
 
 def passage_mark(key: bytes, domain: str) -> str:
@@ -62,21 +81,24 @@ def _without(text: str, mark: str) -> str:
     return text.replace(mark, " ")
 
 
-def context_parts(passages: Sequence[PromptPassage], mark: str) -> tuple[str, ...]:
-    """The passages, one part each, so that a repeated passage gives repeated tokens."""
-    return tuple(passage_part(number, passage, mark) for number, passage in enumerate(passages, start=1))
+def context_of(passages: Sequence[PromptPassage], key: bytes) -> Context:
+    """The passages as parts of a prompt."""
+    shared = tuple(f"readers/{passage.readers}" if passage.readers else "" for passage in passages)
+    marks = [passage_mark(key, domain) for domain in shared]
+    numbered = zip(range(1, len(passages) + 1), passages, marks, strict=True)
+    return Context(tuple(passage_part(*each) for each in numbered), shared, frozenset(marks))
 
 
-def answer_turns(context: tuple[str, ...], history: str, question: str, sentences: str) -> tuple[Turn, ...]:
+def answer_turns(context: Context, history: str, question: str, sentences: str) -> tuple[Turn, ...]:
     """The turns that ask for an answer."""
     spoken = f"\nThe conversation so far:\n{history}\n" if history else ""
     task = f"\n{_TASK.format(sentences=sentences)}{spoken}\nQuestion: {question}"
-    return _system(), Turn(Speaker.USER, (*context, task))
+    return _system(), _after(context, task)
 
 
-def holds_answer_turns(context: tuple[str, ...], question: str) -> tuple[Turn, ...]:
+def holds_answer_turns(context: Context, question: str) -> tuple[Turn, ...]:
     """The turns that ask whether the passages hold an answer at all."""
-    return _system(), Turn(Speaker.USER, (*context, "\n" + _HOLDS_ANSWER.format(question=question)))
+    return _system(), _after(context, "\n" + _HOLDS_ANSWER.format(question=question))
 
 
 def stands_in_turns(answered: tuple[Turn, ...], answer: str) -> tuple[Turn, ...]:
@@ -108,4 +130,8 @@ def _runs() -> frozenset[tuple[str, ...]]:
 
 
 def _system() -> Turn:
-    return Turn(Speaker.SYSTEM, (_SYSTEM,))
+    return Turn(Speaker.SYSTEM, (_SYSTEM,), (_EVERYBODY,))
+
+
+def _after(context: Context, task: str) -> Turn:
+    return Turn(Speaker.USER, (*context.parts, task), context.shared)

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.chat import evidence, prompt
 from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
@@ -56,6 +56,8 @@ from policies.redaction.placeholders import MayReveal, PlaceholderInfo
 from policies.redaction.streaming import StreamGuard
 from retrieval.retriever import Found, FoundPassage, Narrowing, Retriever
 
+_One = TypeVar("_One")
+_Other = TypeVar("_Other")
 _SEARCHED = 12
 """Passages retrieved; the few an answer is made from are cut from these."""
 _USER, _HISTORY = "user", "history"
@@ -116,7 +118,7 @@ class _Draft:
     text: str
     sentences: list[SupportedSentence]
     probability: float
-    mark: str
+    marks: frozenset[str]
 
 
 class Chats:
@@ -246,19 +248,19 @@ class Chats:
         """Let the model answer over pseudonymised passages, and weigh the evidence for what it wrote."""
         asked, history, passages = await asyncio.to_thread(self._pseudonymise, run)
         domain = f"user/{run.question.principal.id}"
-        mark = prompt.passage_mark(self._mark_key, domain)
-        context = prompt.context_parts(passages, mark)
+        context = prompt.context_of(passages, self._mark_key)
         turns = prompt.answer_turns(context, history, asked, run.length.sentences)
-        text = await self._generate(run, turns, domain)
-        stands = await self._odds(run, prompt.stands_in_turns(turns, text), domain)
-        holds = await self._odds(run, prompt.holds_answer_turns(context, asked), domain)
+        # Whether the passages hold an answer is asked beside it: the work on them is done once, the rest overlaps.
+        (text, stands), holds = await _together(
+            self._write(run, turns, domain), self._odds(run, prompt.holds_answer_turns(context, asked), domain)
+        )
         texts = [f"{passage.title}\n{passage.heading}\n{passage.text}" for passage in passages]
         sentences = check_support(text, texts)
         similarity = max(passage.similarity for passage in run.passages)
         signals = evidence.measure(sentences, similarity=similarity, holds=holds, stands=stands)
         probability = evidence.probability(signals, evidence.weights_of(run.model.id))
         self.observe(run.id, signals, probability)
-        return _Draft(text, sentences, probability, mark)
+        return _Draft(text, sentences, probability, context.marks)
 
     def _suffices(self, draft: _Draft, model: ServedModel) -> bool:
         return not self._declines or draft.probability >= evidence.weights_of(model.id).threshold
@@ -287,7 +289,13 @@ class Chats:
             heading=replace(passage.heading, passage.heading_spans, origin),
             modified=passage.modified.date().isoformat() if passage.modified else "",
             text=replace(passage.text, passage.spans, origin),
+            readers=passage.label.digest,
         )
+
+    async def _write(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> tuple[str, float]:
+        """The model's answer, and its odds that the passages state it."""
+        text = await self._generate(run, turns, domain)
+        return text, await self._odds(run, prompt.stands_in_turns(turns, text), domain)
 
     async def _generate(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> str:
         generation = Generation(
@@ -321,7 +329,7 @@ class Chats:
         may_reveal = _revealing(reader, run.passages, revealed)
         seen = "\n".join(f"{reader.shown_title(each)}\n{reader.shown(each)}" for each in run.passages)
         guard = StreamGuard(run.conversation.pseudonyms, self._redactor, may_reveal, seen)
-        text = clean(guard.feed(marked) + guard.close(), [draft.mark], run.length.characters)
+        text = clean(guard.feed(marked) + guard.close(), draft.marks, run.length.characters)
         run.revealed = reader.entries(run.id, revealed + reader.counted(run.passages[index] for index in numbering))
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
         return prompt.without_instructions(text), [
@@ -400,6 +408,17 @@ class Chats:
             output_sha256=_sha256(text),
             intent=ReceiptEntry(intent.log, intent.hash),
         )
+
+
+async def _together(one: Coroutine[Any, Any, _One], other: Coroutine[Any, Any, _Other]) -> tuple[_One, _Other]:
+    """Both at the same time; when one of them fails, so does this, and the other is ended."""
+    tasks = asyncio.create_task(one), asyncio.create_task(other)
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _ignore(_request: str, _signals: evidence.Signals, _probability: float) -> None:

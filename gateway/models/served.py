@@ -64,11 +64,11 @@ class ServedModels:
         """Stop every engine; running answers fail."""
         await asyncio.gather(*(model.engine.stop() for model in self))
 
-    def forget_if_due(self) -> None:
-        """Let go of remembered answers where something says that they must go."""
+    async def forget_if_due(self) -> None:
+        """Let go of remembered answers and computed prompts where something says that they must go."""
         for model in self:
             if isinstance(model.engine, RememberingEngine):
-                model.engine.forget_if_due()
+                await model.engine.forget_if_due()
 
 
 async def _start(model: ServedModel, retry_seconds: float) -> None:

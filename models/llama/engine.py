@@ -6,7 +6,6 @@ A crash of the worker fails the answers that were running, with `EngineUnavailab
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,13 @@ from models.catalogue import Artefact
 from models.engine import Choice, Chunk, EngineHealth, Generation, Turn
 from models.errors import EngineUnavailableError, ModelCorruptError, ModelMissingError
 from models.llama.client import GONE_TEXT, Worker
-from models.llama.protocol import Ask, Count, Counted, Generate, Load, Loaded, Odds, Piece, Ping, Pong
+from models.llama.cores import usable_cores
+from models.llama.protocol import Ask, Count, Counted, Forget, Generate, Load, Loaded, Odds, Piece, Ping, Pong
 from models.llama.templates import check_turns
 
 _log = logging.getLogger(__name__)
 
+_CONTEXTS_HELD = 4
 _STARTING_TEXT = "The model's worker is not running; it is being started. Retry in a moment."
 
 
@@ -55,7 +56,11 @@ class LlamaEngine:
         locate: Says where the GGUF file is, each time it is loaded; the worker checks its digest on the file it opens.
         artefact: Its entry in the catalogue.
         context_tokens: The longest prompt with its answer; at most what the model was trained on.
-        threads: How many threads compute; 0 takes every core.
+        cache_tokens: How many tokens all prompts, answers and kept prefixes can hold together; 0 is four times
+            `context_tokens`.
+        at_once: How many requests are worked on at a time; more wait.
+        threads: How many threads compute; 0 is one for each core that this process may use.
+        gpu_layers: How many layers a graphics card computes; -1 is all of them, where there is one.
         options: How the worker is run.
     """
 
@@ -65,7 +70,10 @@ class LlamaEngine:
         *,
         artefact: Artefact,
         context_tokens: int = 4096,
+        cache_tokens: int = 0,
+        at_once: int = 8,
         threads: int = 0,
+        gpu_layers: int = -1,
         options: WorkerOptions | None = None,
     ) -> None:
         self._artefact = artefact
@@ -77,9 +85,10 @@ class LlamaEngine:
             sha256=artefact.sha256,
             template=artefact.template or "",
             context_tokens=self._context_tokens,
-            # Room for one prompt of full length beside the prefixes of others.
-            cache_tokens=2 * self._context_tokens,
-            threads=threads or os.cpu_count() or 1,
+            cache_tokens=max(cache_tokens or _CONTEXTS_HELD * self._context_tokens, self._context_tokens),
+            at_once=at_once,
+            threads=threads or usable_cores(),
+            gpu_layers=gpu_layers,
         )
         self._options = options or WorkerOptions()
         self._worker: Worker | None = None
@@ -164,6 +173,13 @@ class LlamaEngine:
         if not isinstance(reply, Counted):
             raise EngineUnavailableError(GONE_TEXT)
         return reply.tokens
+
+    async def forget(self) -> None:
+        """Let go of everything that is kept of earlier requests."""
+        if self._worker is not None:
+            with self._worker.request() as request:
+                request.send(Forget(request.id))
+                request.done = True
 
     async def health(self) -> EngineHealth:
         """How the engine is, within a second, also while it works."""

@@ -6,10 +6,12 @@ One thread at a time; only `interrupt` may come from another.
 import ctypes
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import llama_cpp
 import numpy as np
+import numpy.typing as npt
 
 from models.llama.sampling import Logits
 from models.llama.vocabulary import Vocabulary
@@ -58,6 +60,19 @@ def _log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
         sys.stderr.flush()
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Tokens to compute at the end of one sequence, from its position `start` on.
+
+    The scores after the last of them are wanted, or nothing is.
+    """
+
+    sequence: int
+    tokens: npt.NDArray[np.int32]
+    start: int
+    wanted: bool
+
+
 class Model:
     """A model with one context whose cells all sequences share.
 
@@ -66,14 +81,17 @@ class Model:
         cells: How many tokens all sequences can hold together.
         sequences: How many sequences there can be.
         threads: How many threads compute.
+        gpu_layers: How many layers a graphics card computes.
 
     Raises:
         NativeError: The file cannot be loaded, or there is not enough memory.
     """
 
-    def __init__(self, path: Path, *, cells: int, sequences: int, threads: int) -> None:
+    def __init__(self, path: Path, *, cells: int, sequences: int, threads: int, gpu_layers: int) -> None:
         llama_cpp.llama_backend_init()
-        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             message = "llama.cpp cannot load the file"
             raise NativeError(message)
@@ -91,31 +109,43 @@ class Model:
         self._tokens = np.ctypeslib.as_array(self._batch.token, (MAX_ROWS,))
         self._positions = np.ctypeslib.as_array(self._batch.pos, (MAX_ROWS,))
         self._wanted = np.ctypeslib.as_array(self._batch.logits, (MAX_ROWS,))
+        # Each row belongs to one sequence, named in the row's own place of one array.
+        self._sequences = np.zeros(MAX_ROWS, dtype=np.int32)
         for row in range(MAX_ROWS):
             self._batch.n_seq_id[row] = 1
+            place = self._sequences.ctypes.data + row * self._sequences.itemsize
+            self._batch.seq_id[row] = ctypes.cast(place, ctypes.POINTER(llama_cpp.llama_seq_id))
 
-    def decode(self, sequence: int, tokens: Sequence[int], start: int) -> Logits:
-        """Compute tokens at the end of a sequence; the scores after the last, valid until the next call.
+    def decode(self, slices: Sequence[Slice]) -> list[Logits]:
+        """Compute slices of different sequences together, at most `MAX_ROWS` tokens in all.
+
+        Returns the scores after each slice that wants them, in order; they are valid until the next call.
 
         Raises:
             NoRoomError: No cells are free.
-            InterruptedDecodeError: `interrupt` was called; the sequence is as it was before.
+            InterruptedDecodeError: `interrupt` was called.
             NativeError: llama.cpp failed.
+            After any of these, the sequences are as they were before.
         """
-        rows = len(tokens)
-        self._batch.n_tokens = rows
-        self._tokens[:rows] = tokens
-        self._positions[:rows] = np.arange(start, start + rows)
-        for row in range(rows):
-            self._batch.seq_id[row][0] = sequence
+        ends = np.cumsum([len(each.tokens) for each in slices])
+        self._batch.n_tokens = rows = int(ends[-1])
         self._wanted[:rows] = 0
-        self._wanted[rows - 1] = 1
+        for each, end in zip(slices, ends, strict=True):
+            begin = end - len(each.tokens)
+            self._tokens[begin:end] = each.tokens
+            self._positions[begin:end] = np.arange(each.start, each.start + len(each.tokens))
+            self._sequences[begin:end] = each.sequence
+            self._wanted[end - 1] = each.wanted
         self._interrupted = False
         outcome = llama_cpp.llama_decode(self._context, self._batch)
         if outcome:
-            self.cut(sequence, start)
+            for each in slices:
+                self.cut(each.sequence, each.start)
             raise _trouble(outcome)
-        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._context, -1), (self.vocabulary.size,))
+        return [self._scores(int(end) - 1) for each, end in zip(slices, ends, strict=True) if each.wanted]
+
+    def _scores(self, row: int) -> Logits:
+        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._context, row), (self.vocabulary.size,))
 
     def interrupt(self) -> None:
         """End the step that is being computed, if any, within milliseconds."""

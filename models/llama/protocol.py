@@ -22,7 +22,9 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     template: str
     context_tokens: int
     cache_tokens: int
+    at_once: int
     threads: int
+    gpu_layers: int
 
 
 class Generate(msgspec.Struct, frozen=True, tag=True):
@@ -52,6 +54,12 @@ class Cancel(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
+class Forget(msgspec.Struct, frozen=True, tag=True):
+    """Let go of every prompt that nobody works on."""
+
+    id: int
+
+
 class Ping(msgspec.Struct, frozen=True, tag=True):
     """Say how you are; `Pong` follows at once, also while an answer is produced."""
 
@@ -73,10 +81,13 @@ class Piece(msgspec.Struct, frozen=True, tag=True):
 
 
 class Odds(msgspec.Struct, frozen=True, tag=True):
-    """The probability of each reply, in the order they were given."""
+    """The probability of each reply, in the order they were given, and what finding it took; see `Chunk`."""
 
     id: int
     odds: tuple[float, ...]
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    compute_seconds: float = 0.0
 
 
 class Counted(msgspec.Struct, frozen=True, tag=True):
@@ -87,11 +98,12 @@ class Counted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Pong(msgspec.Struct, frozen=True, tag=True):
-    """How the worker is: how long its current step has taken, and how many requests it holds."""
+    """How the worker is: how long its current step has taken, how many requests it works on, and how many wait."""
 
     id: int
     step_seconds: float
-    requests: int
+    running: int
+    waiting: int
 
 
 class Fault(StrEnum):
@@ -112,7 +124,15 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-ToWorker = Load | Generate | Ask | Count | Cancel | Ping
+class RefusedError(Exception):
+    """In the worker: a request, or the model, that cannot be served, and why."""
+
+    def __init__(self, fault: Fault, text: str) -> None:
+        super().__init__(text)
+        self.fault = fault
+
+
+ToWorker = Load | Generate | Ask | Count | Cancel | Forget | Ping
 FromWorker = Loaded | Piece | Odds | Counted | Pong | Refused
 
 _encoder = msgspec.msgpack.Encoder()

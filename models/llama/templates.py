@@ -26,7 +26,9 @@ class Vocabulary(Protocol):
         ...
 
 
-Assemble = Callable[[Sequence[Turn]], list[int]]
+Segment = tuple[str, list[int]]
+"""Tokens, and whose they are: the domain of the part they stand in or around; empty for the request's own."""
+Assemble = Callable[[Sequence[Turn]], list[Segment]]
 
 
 def check_turns(turns: Sequence[Turn]) -> None:
@@ -46,15 +48,15 @@ def chatml(vocabulary: Vocabulary) -> Assemble:
     newline = vocabulary.encode("\n")
     openings = {speaker: [begin, *vocabulary.encode(f"{speaker}\n")] for speaker in Speaker}
 
-    def assemble(turns: Sequence[Turn]) -> list[int]:
+    def assemble(turns: Sequence[Turn]) -> list[Segment]:
         check_turns(turns)
-        tokens: list[int] = []
+        segments: list[Segment] = []
         for turn in turns:
-            tokens += openings[turn.speaker]
-            for part in turn.parts:
-                tokens += vocabulary.encode(part)
-            tokens += [end, *newline]
-        return tokens + openings[Speaker.ASSISTANT]
+            domains = [*turn.shared, *[""] * (len(turn.parts) - len(turn.shared))] or [""]
+            segments.append((domains[0], openings[turn.speaker]))
+            segments += zip(domains, map(vocabulary.encode, turn.parts), strict=False)
+            segments.append((domains[-1], [end, *newline]))
+        return [*segments, ("", openings[Speaker.ASSISTANT])]
 
     return assemble
 

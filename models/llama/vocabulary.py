@@ -10,6 +10,7 @@ import re
 from itertools import pairwise
 
 import llama_cpp
+import numpy as np
 
 _SPECIAL = (
     llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -29,10 +30,13 @@ class Vocabulary:
     """
 
     def __init__(self, model: llama_cpp.llama_model_p) -> None:
-        self._vocab = llama_cpp.llama_model_get_vocab(model)
-        self.size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
-        attributes = [int(llama_cpp.llama_vocab_get_attr(self._vocab, token)) for token in range(self.size)]
+        self.pointer = llama_cpp.llama_model_get_vocab(model)
+        self.size = int(llama_cpp.llama_vocab_n_tokens(self.pointer))
+        attributes = [int(llama_cpp.llama_vocab_get_attr(self.pointer, token)) for token in range(self.size)]
         self.special = frozenset(token for token, attribute in enumerate(attributes) if attribute & _SPECIAL)
+        self.never_said = np.array(
+            [token for token in self.special if not llama_cpp.llama_vocab_is_eog(self.pointer, token)], dtype=np.int32
+        )
         self.pieces = [b"" if token in self.special else self._piece(token) for token in range(self.size)]
         self._names = {self._name(token): token for token in self.special}
         self._starts = re.compile("|".join(f"(?={re.escape(name)})" for name in self._names if len(name) > 1) or "(?!)")
@@ -71,14 +75,14 @@ class Vocabulary:
         content = text.encode("utf-8", "replace")
         room = len(content) + 1
         tokens = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self._vocab, content, len(content), tokens, room, False, special)
+        count = llama_cpp.llama_tokenize(self.pointer, content, len(content), tokens, room, False, special)
         return list(tokens[:count])
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, _PIECE_BYTES, 0, False)
+        length = llama_cpp.llama_token_to_piece(self.pointer, token, buffer, _PIECE_BYTES, 0, False)
         return buffer.raw[: max(length, 0)]
 
     def _name(self, token: int) -> str:
-        name: bytes = llama_cpp.llama_vocab_get_text(self._vocab, token)
+        name: bytes = llama_cpp.llama_vocab_get_text(self.pointer, token)
         return name.decode("utf-8", "replace")

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,6 +27,7 @@ from models.llama.protocol import (
     Count,
     Counted,
     Fault,
+    Forget,
     FromWorker,
     Generate,
     Load,
@@ -33,14 +35,20 @@ from models.llama.protocol import (
     Ping,
     Pong,
     Refused,
+    RefusedError,
     ToWorker,
     frame,
     frame_length,
     read_request,
 )
-from policies.sandbox import SandboxError, confine
+from policies.sandbox import SandboxError, confine, limit_growth
 
-_SEQUENCES = 8  # Prefixes kept: each costs only the cells it uses.
+if TYPE_CHECKING:
+    from models.llama.work import Work
+
+_KEPT_PREFIXES = 24  # Each costs only the cells it uses.
+_GROWTH_BYTES = 2 << 30
+"""How much more memory the process may take once the model is loaded; its buffers are made by then."""
 _PARENT_CHECK_SECONDS = 2.0
 _LOG_LEVELS = {"debug": 1, "info": 2, "warning": 3, "error": 4}  # ggml's numbers.
 
@@ -89,14 +97,6 @@ class Peer:
         return bytes(content)
 
 
-class _RefuseLoadError(Exception):
-    """The model is not loaded, and why."""
-
-    def __init__(self, fault: Fault, text: str) -> None:
-        super().__init__(text)
-        self.fault = fault
-
-
 class Service:
     """A loaded model at work for one peer."""
 
@@ -108,7 +108,7 @@ class Service:
 
         quiet(_LOG_LEVELS.get(log_level, _LOG_LEVELS["error"]))
         self._peer = peer
-        self._inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Work | Cancel | Forget] = queue.SimpleQueue()
         self._step_began: float | None = None
         began = time.monotonic()
         with Path(load.path).open("rb") as file:
@@ -116,9 +116,23 @@ class Service:
             hashed = time.monotonic()
             # The very file that was hashed, whatever the path names by now.
             path = Path(f"/proc/self/fd/{file.fileno()}")
-            self._model = Model(path, cells=load.cache_tokens, sequences=_SEQUENCES, threads=load.threads)
-        assemble = TEMPLATES[load.template](self._model.vocabulary)
-        self._scheduler = Scheduler(self._model, assemble, load.context_tokens, _SEQUENCES)
+            sequences = load.at_once + _KEPT_PREFIXES
+            self._model = Model(
+                path,
+                cells=load.cache_tokens,
+                sequences=sequences,
+                threads=load.threads,
+                gpu_layers=load.gpu_layers,
+            )
+        self._scheduler = Scheduler(
+            self._model,
+            TEMPLATES[load.template](self._model.vocabulary),
+            context_tokens=load.context_tokens,
+            cells=load.cache_tokens,
+            at_once=load.at_once,
+            sequences=sequences,
+        )
+        limit_growth(_GROWTH_BYTES)
         peer.send(Loaded(hashed - began, time.monotonic() - hashed))
 
     def run(self) -> None:
@@ -136,10 +150,12 @@ class Service:
         """Hand on what has arrived; wait for something when there is nothing to do."""
         while self._scheduler.idle or not self._inbox.empty():
             message = self._inbox.get()
-            if isinstance(message, Generate | Ask):
-                self._scheduler.submit(message)
-            elif isinstance(message, Cancel):
+            if isinstance(message, Cancel):
                 self._peer.send(*self._scheduler.cancel(message.id))
+            elif isinstance(message, Forget):
+                self._scheduler.forget()
+            else:
+                self._scheduler.submit(message)
 
     def _read(self) -> None:
         while True:
@@ -159,31 +175,43 @@ class Service:
         if isinstance(message, Ping):
             began = self._step_began
             seconds = 0.0 if began is None else time.monotonic() - began
-            self._peer.send(Pong(message.id, seconds, self._scheduler.requests + self._inbox.qsize()))
+            waiting = self._scheduler.waiting + self._inbox.qsize()
+            self._peer.send(Pong(message.id, seconds, self._scheduler.running, waiting))
         elif isinstance(message, Count):
             self._peer.send(Counted(message.id, len(self._model.vocabulary.encode(message.text))))
-        else:
+        elif isinstance(message, Generate | Ask):
+            self._prepare(message)
+        elif isinstance(message, Forget):
             self._inbox.put(message)
-            if isinstance(message, Cancel) and self._scheduler.current == message.id:
+        elif isinstance(message, Cancel):
+            self._inbox.put(message)
+            if self._scheduler.only == message.id:  # Else the step goes on: it is others' work, too.
                 self._model.interrupt()
+
+    def _prepare(self, request: Generate | Ask) -> None:
+        """Encode in this thread: a long prompt must not keep others' words waiting."""
+        try:
+            self._inbox.put(self._scheduler.prepare(request))
+        except RefusedError as refusal:
+            self._peer.send(Refused(request.id, refusal.fault, str(refusal)))
 
 
 def _check_digest(descriptor: int, load: Load) -> None:
     """Refuse a file that is not the publisher's, before anything parses it.
 
     Raises:
-        _RefuseLoadError: It is not.
+        RefusedError: It is not.
     """
     with open(descriptor, "rb", closefd=False) as file:
         right = os.fstat(descriptor).st_size == load.size_bytes
         if not right or hashlib.file_digest(file, "sha256").hexdigest() != load.sha256:
-            raise _RefuseLoadError(Fault.CORRUPT, f"The bytes of {load.path} are not the publisher's.")
+            raise RefusedError(Fault.CORRUPT, f"The bytes of {load.path} are not the publisher's.")
 
 
 def _first_message(peer: Peer) -> Load:
     first = peer.receive()
     if not isinstance(first, Load):
-        raise _RefuseLoadError(Fault.MALFORMED, "The first message is not what to load.")
+        raise RefusedError(Fault.MALFORMED, "The first message is not what to load.")
     return first
 
 
@@ -196,7 +224,7 @@ def main() -> None:
     try:
         confine()
         service = Service(peer, _first_message(peer), log_level)
-    except _RefuseLoadError as error:
+    except RefusedError as error:
         peer.send(Refused(0, error.fault, str(error)))
     except (OSError, SandboxError, msgspec.MsgspecError, LookupError) as error:
         peer.send(Refused(0, Fault.FAILED, f"The model's worker cannot start: {error}."))

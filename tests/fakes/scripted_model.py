@@ -20,6 +20,7 @@ class ScriptedModel:
         generations: The requests for text, in order.
         choices: The requests for odds, in order.
         cancelled: How many answers were closed before their end.
+        forgotten: How often it was told to let go of what it keeps.
     """
 
     def __init__(self, reply: Reply = "Yes [1].", odds: Weights | None = None) -> None:
@@ -28,6 +29,7 @@ class ScriptedModel:
         self.generations: list[Generation] = []
         self.choices: list[Choice] = []
         self.cancelled = 0
+        self.forgotten = 0
         self.running = False
 
     async def start(self) -> None:
@@ -64,6 +66,9 @@ class ScriptedModel:
 
     async def count_tokens(self, text: str) -> int:
         return len(pieces(text))
+
+    async def forget(self) -> None:
+        self.forgotten += 1
 
     async def health(self) -> EngineHealth:
         return EngineHealth(self.running, "scripted", 4096, 0, "" if self.running else "not started")

@@ -15,7 +15,7 @@ from models.llama.vocabulary import Vocabulary
 from tests.gateway.attacks.texts import attack_texts
 
 pytestmark = pytest.mark.models
-MARK = "4f1c09ab"
+KEY = b"4f1c09ab"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def vocabulary(model_path: Callable[[str], Path]) -> Iterator[Vocabulary]:
 def all_turns(content: str) -> list[tuple[Turn, ...]]:
     """Every prompt there is, with this content wherever somebody else than we may write."""
     passage = prompt.PromptPassage(title=content, heading=content, modified=content, text=content)
-    context = prompt.context_parts([passage, passage], MARK)
+    context = prompt.context_of([passage, passage], KEY)
     asked = prompt.answer_turns(context, f"User: {content}\nAssistant: {content}", content, "two sentences")
     return [asked, prompt.holds_answer_turns(context, content), prompt.stands_in_turns(asked, content)]
 
@@ -43,7 +43,10 @@ def specials(vocabulary: Vocabulary, encode: Callable[[str], list[int]], content
 
     Encoding.encode = staticmethod(encode)  # type: ignore[attr-defined]
     assemble = chatml(Encoding())  # type: ignore[arg-type]
-    return [[token for token in assemble(turns) if token in vocabulary.special] for turns in all_turns(content)]
+    return [
+        [token for _, tokens in assemble(turns) for token in tokens if token in vocabulary.special]
+        for turns in all_turns(content)
+    ]
 
 
 def hostile(vocabulary: Vocabulary) -> list[str]:

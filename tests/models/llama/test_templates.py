@@ -1,6 +1,8 @@
 """A conversation becomes tokens part by part, and content never becomes a control token."""
 
 import random
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -21,8 +23,29 @@ class Letters:
         return [ord(letter) for letter in text]
 
 
+def tokens_of(vocabulary: "Vocabulary | Letters | Obeying", turns: Sequence[Turn]) -> list[int]:
+    return [token for _, tokens in chatml(vocabulary)(turns) for token in tokens]
+
+
+def test_every_token_belongs_to_the_part_it_stands_in_or_around() -> None:
+    user = Turn(Speaker.USER, ("a", "b", "c"), ("staff", "board"))
+    segments = chatml(Letters())((Turn(Speaker.SYSTEM, ("s",), ("all",)), user))
+    said = [(domain, "".join({-1: "[", -2: "]"}.get(token) or chr(token) for token in run)) for domain, run in segments]
+    assert said == [
+        ("all", "[system\n"),
+        ("all", "s"),
+        ("all", "]\n"),
+        ("staff", "[user\n"),
+        ("staff", "a"),
+        ("board", "b"),
+        ("", "c"),
+        ("", "]\n"),
+        ("", "[assistant\n"),
+    ]
+
+
 def test_turns_are_framed_and_the_assistant_speaks_next() -> None:
-    tokens = chatml(Letters())((SYSTEM, Turn(Speaker.USER, ("a", "b"))))
+    tokens = tokens_of(Letters(), (SYSTEM, Turn(Speaker.USER, ("a", "b"))))
     text = "".join({-1: "[", -2: "]"}.get(token) or chr(token) for token in tokens)
     assert text == "[system\nBe brief.]\n[user\nab]\n[assistant\n"
 
@@ -41,7 +64,7 @@ def test_a_model_without_the_control_tokens_is_refused(vocabulary: Vocabulary) -
 
 @pytest.mark.models
 def test_prompts_that_begin_alike_begin_with_the_same_tokens(vocabulary: Vocabulary) -> None:
-    assemble = chatml(vocabulary)
+    assemble = partial(tokens_of, vocabulary)
     one = assemble((SYSTEM, Turn(Speaker.USER, ("The same passage", "ending one"))))
     other = assemble((SYSTEM, Turn(Speaker.USER, ("The same passage", "s and another ending"))))
     shared = len(assemble((SYSTEM, Turn(Speaker.USER, ("The same passage",))))) - 5  # Frame of the end and the opening.
@@ -126,7 +149,7 @@ class Obeying:
 
 def specials_of(vocabulary: Vocabulary, encoding: Vocabulary | Obeying, *parts: str) -> list[int]:
     """The special tokens of a conversation with these parts, in order."""
-    tokens = chatml(encoding)((SYSTEM, Turn(Speaker.USER, parts)))
+    tokens = tokens_of(encoding, (SYSTEM, Turn(Speaker.USER, parts)))
     return [token for token in tokens if token in vocabulary.special]
 
 

@@ -31,19 +31,30 @@ from models.llama.protocol import (
     Ping,
     Pong,
     Refused,
+    RefusedError,
     ToWorker,
     frame,
     frame_length,
     read_reply,
 )
-from models.llama.worker import Peer, Service, _check_digest, _RefuseLoadError
+from models.llama.worker import Peer, Service, _check_digest
 from tests.models.conftest import changed, file_of
 from tests.models.llama.conftest import conversation, make_engine
 
 
 def load_of(path: Path, content: bytes) -> Load:
     digest = hashlib.sha256(content).hexdigest()
-    return Load(str(path), len(content), digest, "chatml", context_tokens=256, cache_tokens=512, threads=1)
+    return Load(
+        str(path),
+        len(content),
+        digest,
+        "chatml",
+        context_tokens=256,
+        cache_tokens=512,
+        at_once=2,
+        threads=1,
+        gpu_layers=0,
+    )
 
 
 class RawWorker:
@@ -125,7 +136,7 @@ def test_no_flipped_or_cut_file_passes_the_digest(tmp_path: Path, count: int) ->
         spoilt = bytearray(content)
         spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)
         path.write_bytes(rng.choice([bytes(spoilt), content[: rng.randrange(len(content))], content + b"\0"]))
-        with path.open("rb") as opened, pytest.raises(_RefuseLoadError):
+        with path.open("rb") as opened, pytest.raises(RefusedError):
             _check_digest(opened.fileno(), load_of(path, content))
 
 
@@ -140,11 +151,11 @@ def test_the_file_that_was_hashed_is_the_file_that_is_loaded(tmp_path: Path, mon
         (tmp_path / "new").write_bytes(evil)
         (tmp_path / "new").rename(path)
         read.extend((opened.read_bytes(), path.read_bytes()))
-        raise _RefuseLoadError(Fault.FAILED, "enough seen")
+        raise RefusedError(Fault.FAILED, "enough seen")
 
     monkeypatch.setattr("models.llama.native.Model", swap_then_load)
     ours, theirs = socket.socketpair()
-    with ours, theirs, pytest.raises(_RefuseLoadError, match="enough seen"):
+    with ours, theirs, pytest.raises(RefusedError, match="enough seen"):
         Service(Peer(ours), load_of(path, good), "error")
     # The second is the control: by its name, the other file would have been read.
     assert read == [good, evil]
@@ -227,7 +238,7 @@ def test_an_impossible_length_ends_the_worker(worker: RawWorker) -> None:
 def test_a_loaded_worker_survives_nonsense_and_ends_with_its_parent(
     worker: RawWorker, model_file: Path, artefact: Artefact
 ) -> None:
-    worker.send(Load(str(model_file), artefact.size_bytes, artefact.sha256, "chatml", 256, 512, 1))
+    worker.send(Load(str(model_file), artefact.size_bytes, artefact.sha256, "chatml", 256, 512, 2, 1, 0))
     assert isinstance(worker.receive(), Loaded)
     for content in (b"", b"\xc1", b"\x80", msgspec.msgpack.encode({"type": "Ping"}), b"\x93\xff\xff\xff", b"Z" * 5000):
         worker.connection.sendall(len(content).to_bytes(LENGTH_BYTES, "big") + content)
@@ -244,7 +255,7 @@ def test_a_loaded_worker_survives_nonsense_and_ends_with_its_parent(
     worker.send(Ping(9))
     pong = worker.until(Pong)
     assert time.monotonic() - began < 1
-    assert pong == Pong(9, pong.step_seconds, 1)  # type: ignore[union-attr]
+    assert pong == Pong(9, pong.step_seconds, 1, 0)  # type: ignore[union-attr]
     worker.connection.close()
     assert worker.process.wait(10) == 0
 
