@@ -15,17 +15,19 @@ SMALL_GENERATOR := qwen2.5-coder-0.5b-instruct-q4_k_m
 BIN := .venv/bin
 STAMP := .venv/.installed
 ATTACKS := .attack-texts
+COMPARATORS := .bench
 DEMO_HOME := demo-home
 DEMO := $(BIN)/muniment --home $(DEMO_HOME)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-deep bench lint constraints
+.PHONY: help setup models demo test test-deep bench bench-engine lint constraints
 
 help:
 	@echo "make demo       set everything up, read the sample company, ask as two people, serve"
 	@echo "make test       run the tests"
 	@echo "make test-deep  run the full counts of the security figures"
 	@echo "make bench      measure"
+	@echo "make bench-engine  measure the engine beside llama.cpp's servers, which it builds first"
 	@echo "make lint       check style, types and imports"
 	@echo "make setup      the virtual environment and the libraries"
 	@echo "make models     the model files, about 1.8 GB once for all installations of this user"
@@ -75,7 +77,15 @@ test-deep: models $(ATTACKS)
 	$(BIN)/python -m pytest -m deep --timeout=3600
 
 bench: models
-	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in $(filter-out benchmarks/bench_engine.py,$(wildcard benchmarks/bench_*.py)); do \
+	  echo "== $$script"; $(BIN)/python $$script; done
+
+bench-engine: models $(COMPARATORS)
+	$(BIN)/python benchmarks/bench_engine.py
+
+$(COMPARATORS): benchmarks/build_comparators | $(STAMP)
+	PIP_ARGS='$(PIP_ARGS)' benchmarks/build_comparators $(COMPARATORS) $(BIN)/python
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .

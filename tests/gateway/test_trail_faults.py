@@ -373,21 +373,22 @@ def swallowed_packets(site: Site) -> Faulty:
 
 @contextmanager
 def terminated_backends(site: Site) -> Faulty:
-    """Again and again."""
-    over = threading.Event()
+    """Again and again, and before anything is asked."""
+    over, none_left = threading.Event(), threading.Event()
+    ours = "FROM pg_stat_activity WHERE application_name = 'muniment'"
 
     def terminate() -> None:
         with administrating(site.place) as administrator:
             while not over.is_set():
-                administrator.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'muniment'"
-                )
+                if not administrator.execute(f"SELECT pg_terminate_backend(pid) {ours}").fetchall():
+                    none_left.set()
                 over.wait(0.001)
 
     with altering("ALTER ROLE muniment_audit_writer NOLOGIN", "ALTER ROLE muniment_audit_writer LOGIN")(site):
         running = threading.Thread(target=terminate)
         running.start()
         try:
+            assert none_left.wait(RECOVERY_SECONDS)
             yield
         finally:
             over.set()
