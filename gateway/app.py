@@ -21,6 +21,7 @@ from gateway.chat.admission import Admission
 from gateway.chat.routes import complete, list_conversations, list_models, show_conversation, show_model
 from gateway.config import ServerOptions
 from gateway.contexts import connection_context
+from gateway.embeddings.routes import embed
 from gateway.errors import GatewayError
 from gateway.health.routes import live, measurements, ready
 from gateway.health.service import Readiness
@@ -62,6 +63,7 @@ from policies.principals import Principal
 _log = logging.getLogger(__name__)
 _ROUTES = (
     complete,
+    embed,
     explain,
     list_conversations,
     list_flags,

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from gateway.subjects import Since, Subjects
 from policies.audit.events import (
     ConversationRead,
+    EmbeddingsMade,
     Event,
     LabelsDecided,
     PassagesRetrieved,
@@ -42,7 +43,7 @@ _MOST_TOLD = 10_000
 """Decisions remembered as told; people of the same groups share theirs."""
 
 
-_LETS_OUT = ConversationRead | QuestionAsked | SearchAsked
+_LETS_OUT = ConversationRead | EmbeddingsMade | QuestionAsked | SearchAsked
 """Events that say that texts are about to leave."""
 
 

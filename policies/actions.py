@@ -12,6 +12,7 @@ class Action(StrEnum):
     CONVERSATIONS_READ = "conversations:read"
     DIRECTORY_MANAGE = "directory:manage"
     DOCUMENTS_READ = "documents:read"
+    EMBEDDINGS_MAKE = "embeddings:make"
     HEALTH_READ = "health:read"
     KEYS_MANAGE = "keys:manage"
     LABELS_READ = "labels:read"

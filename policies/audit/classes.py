@@ -82,6 +82,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.AnswerFailed,
         events.AnswerGiven,
         events.AnswerUnknown,
+        events.EmbeddingsMade,
         events.PassagesRetrieved,
         events.PersonalDataRevealed,
         events.QuestionAsked,

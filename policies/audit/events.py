@@ -55,6 +55,20 @@ class SearchAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingsMade:
+    """Somebody gets vectors of `texts` they sent, of so many `tokens` in all; nothing of the documents is in them."""
+
+    kind: ClassVar[str] = "embeddings:made"
+    request: str
+    principal: Person
+    channel: str
+    model: str
+    texts: int
+    tokens: int
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelsDecided:
     """Which labels were allowed and which denied, each with the rules that say so; searches name it by `access_sha256`.
 
@@ -929,6 +943,7 @@ class TrailRead:
 Event = (
     QuestionAsked
     | SearchAsked
+    | EmbeddingsMade
     | LabelsDecided
     | PassagesRetrieved
     | PersonalDataRevealed

@@ -67,6 +67,7 @@ ROLE_ACTIONS = {
     Role.EMPLOYEE: {
         Action.CHAT_ASK,
         Action.CONVERSATIONS_READ,
+        Action.EMBEDDINGS_MAKE,
         Action.MODELS_LIST,
         Action.OPENAPI_READ,
         Action.SEARCH_QUERY,

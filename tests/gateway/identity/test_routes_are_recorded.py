@@ -103,6 +103,8 @@ async def documents_and_policies(journey: Journey) -> None:
     journey.question = answer["muniment"]["receipt"]["receipt"]["request"]
     conversation = f"/api/v1/conversations/{answer['muniment']['conversation']}"
     await journey.sent("GET /api/v1/conversations/{conversation_id}", conversation, "bob")
+    texts = {"model": "muniment", "input": ["one", "another"]}
+    await journey.sent("POST /v1/embeddings", "/v1/embeddings", "bob", texts)
     await journey.sent("POST /api/v1/search", "/api/v1/search", "bob", {"query": "Norway"})
     asked = {"user": "bob", "document": "finance/budget.md"}
     await journey.sent("POST /api/v1/policy/explain", "/api/v1/policy/explain", "audra", asked)

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,3 +290,45 @@ async def test_many_domains_share_the_cells_and_none_crosses(own: Callable[..., 
             assert colour in text.lower()
             assert not any(other in text.lower() for other in colours if other != colour)
             assert lap or last.cached_tokens == 0
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=[pytest.mark.deep, pytest.mark.timeout(3600)])])
+@pytest.mark.asyncio(loop_scope="function")
+async def test_however_often_the_worker_is_killed_it_comes_back(own: Callable[..., LlamaEngine], kills: int) -> None:
+    """Threat T19: each time all running answers fail with an error that says so, none hangs, and new ones are given."""
+    engine = own()
+    engine._options = replace(engine._options, restart=(0.05,))
+    await engine.start()
+    for number in range(kills):
+        running = [asyncio.create_task(answer(engine, asking(f"{number}/{each}", max_tokens=200))) for each in range(3)]
+        await asyncio.sleep(0.1)
+        worker = engine._worker
+        assert worker is not None
+        os.kill(worker._process.pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            ended = await asyncio.gather(*running, return_exceptions=True)
+            assert all(isinstance(each, EngineUnavailableError) or each[1].finish for each in ended), ended  # type: ignore[index]
+            while not (await engine.health()).ready or engine._worker is worker:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
+    assert "28" in (await answer(engine, asking("after")))[0]
+    assert (await engine.health()).restarts == kills
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=[pytest.mark.deep, pytest.mark.timeout(3600)])])
+async def test_whoever_leaves_leaves_no_place_taken(engine: LlamaEngine, count: int) -> None:
+    """Threat T19: answers that are given up at any moment are neither worked on nor waited for."""
+    chance = random.Random(count)
+
+    async def leave(number: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(chance.random() * 0.5):
+                await answer(engine, asking(f"leaving/{number}", max_tokens=200))
+
+    for start in range(0, count, 20):
+        await asyncio.gather(*(leave(number) for number in range(start, min(start + 20, count))))
+    async with asyncio.timeout(30):
+        while (pong := await engine._ping()) is None or pong.running + pong.waiting:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.05)
+    assert engine._worker is not None
+    assert engine._worker._requests == {}
+    assert "28" in (await answer(engine, asking("stays")))[0]
