@@ -4,7 +4,6 @@ Each folder's options are a type of their own; unknown names and wrong types are
 a misspelt setting never silently means its default.
 """
 
-import ipaddress
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import platformdirs
 from gateway.compliance.options import ComplianceOptions
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from policies.addresses import is_loopback as is_loopback
 from policies.audit.classes import FEWEST_DAYS, EntryClass
 from policies.audit.sinks.options import Export, FileSink, Sink
 from policies.errors import RedactionSettingsError, SecretUnusableError
@@ -246,14 +246,6 @@ class Home:
 
     def __str__(self) -> str:
         return str(self.folder)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name that is no address counts as reachable."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def find_home(folder: str | None) -> Home:

@@ -183,7 +183,7 @@ def open_stream(host: str, port: int, deadline: Deadline, certificates: ssl.SSLC
         try:
             if certificates is not None:
                 connection.settimeout(deadline.left())
-                connection = certificates.wrap_socket(connection, server_hostname=_normal(host))
+                connection = certificates.wrap_socket(connection, server_hostname=normal_host(host))
         except BaseException:
             connection.close()
             raise
@@ -194,7 +194,7 @@ def open_stream(host: str, port: int, deadline: Deadline, certificates: ssl.SSLC
 def host_of(address: str) -> str:
     """The host of a URL in the form that hosts are compared in; empty where there is none."""
     try:
-        return _normal(urlsplit(address).hostname or "")
+        return normal_host(urlsplit(address).hostname or "")
     except ValueError:
         return ""
 
@@ -206,7 +206,7 @@ def addresses_of(host: str, port: int) -> list[str]:
         EgressRefusedError: The host, or any address it has, is never connected to.
         OSError: It has none.
     """
-    if _normal(host) in _METADATA_NAMES:
+    if normal_host(host) in _METADATA_NAMES:
         raise EgressRefusedError(_refusal(host, host))
     # Other spellings of numbers (2852039166, 0xA9FEA9FE, 0251.0376.0251.0376) become what the system makes of them.
     found = dict.fromkeys(entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
@@ -248,7 +248,7 @@ class _Backend(httpcore.SyncBackend):
     """Connects to named hosts at addresses that were looked at. TLS still checks the certificate for the name."""
 
     def __init__(self, hosts: Collection[str], deadline: Deadline | None = None) -> None:
-        self._hosts = frozenset(map(_normal, hosts))
+        self._hosts = frozenset(map(normal_host, hosts))
         self._deadline = deadline
 
     def connect_tcp(
@@ -260,7 +260,7 @@ class _Backend(httpcore.SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect; whatever is refused looks like a connection that failed, and says why."""
-        if _normal(host) not in self._hosts:
+        if normal_host(host) not in self._hosts:
             message = f"{host} is not a host that the configuration names, so nothing connects to it"
             raise httpcore.ConnectError(message)
         try:
@@ -335,7 +335,8 @@ def _within(
     return left if timeout is None else min(left, timeout)
 
 
-def _normal(host: str) -> str:
+def normal_host(host: str) -> str:
+    """A host in the form that hosts are compared in."""
     return host.lower().strip("[]").rstrip(".")
 
 
