@@ -55,7 +55,14 @@ def choose(
     return pick(trials or idle)
 
 
-def free_at(endpoints: Sequence[Endpoint], now: float) -> float | None:
-    """When one that only asked for a pause takes questions again; none where that is not what keeps them."""
-    pausing = [each.busy_until for each in endpoints if each.breaker.state is not State.OPEN and each.busy_until > now]
-    return min(pausing, default=None)
+def pause(endpoints: Sequence[Endpoint], now: float, soon: float, until: float) -> float | None:
+    """How many seconds to wait for a server where none takes a question now; none where none will in time.
+
+    One that asked to be left alone is waited for if that ends `soon`; one that has its hands full, `until` then.
+    """
+    working = [each for each in endpoints if each.breaker.state is not State.OPEN]
+    full = any(each.busy_until <= now for each in working)
+    ends = [each.busy_until for each in working if now < each.busy_until <= soon]
+    if full and until > now:
+        ends.append(until)
+    return min(ends) - now if ends else None

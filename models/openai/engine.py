@@ -19,7 +19,7 @@ from models.llama.templates import check_turns
 from models.openai import breaker, budget
 from models.openai.breaker import BreakerRules, State
 from models.openai.budget import BudgetRules
-from models.openai.endpoints import Endpoint, choose, free_at
+from models.openai.endpoints import Endpoint, choose, pause
 from models.openai.exchange import Deadlines, answers, ask_once, stream_deltas
 from models.openai.faults import PromptRefusedError, TryFailedError
 from models.openai.messages import Message, messages_of, most_prompt_tokens, most_tokens
@@ -33,7 +33,7 @@ from policies.private_files import read_secret
 _log = logging.getLogger(__name__)
 _ALTERNATIVES = 20
 """As many as the protocol gives at most."""
-_UNREACHED = "cannot be reached"
+_BUSY, _UNREACHED = "has too much to do", "cannot be reached"
 _WORD_TOKENS = 4
 _CHARACTERS_PER_TOKEN = 16
 """Four times what prose has: a stream with more in it than this is not what was asked for."""
@@ -98,6 +98,7 @@ class UpstreamEngine:
         self._budget = budget.opened(clock(), self._rules.budget)
         self._client: AsyncClient | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
         self._gives_logprobs = True
         self._returned = 0
         self.endpoints = tuple(map(Endpoint, options.urls))
@@ -166,8 +167,7 @@ class UpstreamEngine:
             deadlines = replace(self._deadlines, total=tries.ends - self._clock())
             try:
                 with self._using(endpoint):
-                    url = f"{endpoint.url}/chat/completions"
-                    deltas = stream_deltas(client, url, body, deadlines, generation.max_tokens)
+                    deltas = stream_deltas(client, _completions(endpoint), body, deadlines, generation.max_tokens)
                     async with aclosing(_as_chunks(deltas, generation)) as chunks:
                         async for chunk in chunks:
                             begun = True
@@ -191,13 +191,13 @@ class UpstreamEngine:
         if self._gives_logprobs:
             try:
                 wanted = self._body(choice.turns, 1, temperature=0, logprobs=True, top_logprobs=_ALTERNATIVES)
-                odds, told = read_odds(await self._ask(client, wanted, passing=_NO_LOGPROBS), choice.replies)
+                odds, told = await self._odds_of(client, wanted, choice.replies, passing=_NO_LOGPROBS)
             except _PassedError:
                 told = False
             if told:
                 return odds
         word = self._body(choice.turns, _WORD_TOKENS, temperature=0)
-        odds, _ = read_odds(await self._ask(client, word), choice.replies)
+        odds, _ = await self._odds_of(client, word, choice.replies)
         if self._gives_logprobs:
             self._gives_logprobs = False
             _log.info("upstream_without_logprobs model=%s", self._options.name)
@@ -215,15 +215,17 @@ class UpstreamEngine:
         detail = "; ".join(faults) if self._client is not None else "No server has answered so far."
         return EngineHealth(ready, self._options.name, self._options.context_tokens, self._returned, detail)
 
-    async def _ask(self, client: AsyncClient, body: bytes, passing: frozenset[int] = frozenset()) -> bytes:
-        """A reply as a whole; a refusal with one of the `passing` statuses is the caller's to deal with."""
+    async def _odds_of(
+        self, client: AsyncClient, body: bytes, replies: Sequence[str], passing: frozenset[int] = frozenset()
+    ) -> tuple[dict[str, float], bool]:
+        """`read_odds` of what a server replies; a refusal with one of the `passing` statuses is the caller's."""
         tries = self._tries()
         while True:
             endpoint = await self._next(tries)
             seconds = min(self._deadlines.first_token, tries.ends - self._clock())
             try:
                 with self._using(endpoint, passing):
-                    return await ask_once(client, f"{endpoint.url}/chat/completions", body, seconds)
+                    return read_odds(await ask_once(client, _completions(endpoint), body, seconds), replies)
             except TryFailedError as fault:
                 await self._wait_or_raise(fault, tries, may_try=True)
 
@@ -231,7 +233,8 @@ class UpstreamEngine:
         return _Tries(self._clock() + self._deadlines.total)
 
     async def _next(self, tries: _Tries) -> Endpoint:
-        """The server to ask; where all ask for a pause, after that pause if it is short."""
+        """The server to ask. Where all that work are busy, it is waited for one as long as for a first word."""
+        waits_until = self._clock() + min(self._deadlines.first_token, tries.ends - self._clock())
         while True:
             now = self._clock()
             found = choose(self.endpoints, tries.tried, now, self._options.connections)
@@ -240,11 +243,18 @@ class UpstreamEngine:
                     self._budget = budget.asked(self._budget, now, self._rules.budget)
                 tries.tried.append(found)
                 return found
-            free = free_at(self.endpoints, now)
-            if free is None or free - now > self._rules.most_pause:
-                down = all(endpoint.breaker.state is State.OPEN for endpoint in self.endpoints)
-                raise self._unavailable(_UNREACHED if down else "has too much to do")
-            await asyncio.sleep(free - now + self._chance() * self._rules.pause)
+            if all(endpoint.breaker.state is State.OPEN for endpoint in self.endpoints):
+                raise self._unavailable(_UNREACHED)
+            seconds = pause(self.endpoints, now, min(waits_until, now + self._rules.most_pause), waits_until)
+            if seconds is None:
+                raise self._unavailable(_BUSY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)
+
+    def _tell_waiting(self) -> None:
+        """A place is free, or more: whoever waits looks again, in the order they came."""
+        told, self._changed = self._changed, asyncio.Event()
+        told.set()
 
     async def _wait_or_raise(self, fault: TryFailedError, tries: _Tries, *, may_try: bool) -> None:
         """Wait before another try, or say that there is none."""
@@ -276,6 +286,7 @@ class UpstreamEngine:
             self._note_answer(endpoint)
         finally:
             endpoint.outstanding -= 1
+            self._tell_waiting()
 
     def _note_answer(self, endpoint: Endpoint) -> None:
         if endpoint.breaker.state is not State.CLOSED:
@@ -305,6 +316,7 @@ class UpstreamEngine:
     async def _probe(self, client: AsyncClient, endpoint: Endpoint) -> None:
         answered = await self._answers(client, endpoint)
         endpoint.breaker = breaker.probed(endpoint.breaker, self._clock(), self._rules.breaker, answered=answered)
+        self._tell_waiting()
 
     async def _answers(self, client: AsyncClient, endpoint: Endpoint) -> bool:
         return await answers(client, f"{endpoint.url}/models", self._options.connect_seconds)
@@ -360,6 +372,10 @@ class _PassedError(Exception):
     """A refusal that the caller deals with."""
 
 
+def _completions(endpoint: Endpoint) -> str:
+    return f"{endpoint.url}/chat/completions"
+
+
 async def _as_chunks(deltas: AsyncGenerator[Delta, None], generation: Generation) -> AsyncGenerator[Chunk, None]:
     """Pieces of an answer, cut where there are more of them than were asked for, and at last its counts."""
     pieces, characters, finish, counts = 0, 0, FinishReason.STOP, Counts()
@@ -379,9 +395,9 @@ async def _as_chunks(deltas: AsyncGenerator[Delta, None], generation: Generation
 
 def _last_chunk(generation: Generation, finish: FinishReason, counts: Counts, pieces: int) -> Chunk:
     """The counts as the server gave them, where they can be; else what we make of it."""
-    most_prompt = most_prompt_tokens(generation.turns)
-    prompt = counts.prompt if counts.prompt is not None and counts.prompt <= most_prompt else most_prompt
-    cached = counts.cached if counts.cached is not None and counts.cached <= prompt else 0
+    prompt, cached = most_prompt_tokens(generation.turns), 0
+    if counts.prompt is not None and counts.prompt <= prompt:
+        prompt, cached = counts.prompt, min(counts.cached or 0, counts.prompt)
     completion = counts.completion
     if completion is None or not pieces <= completion <= generation.max_tokens:
         completion = pieces

@@ -154,9 +154,8 @@ async def _require_ok(response: AsyncResponse) -> None:
     if status == _OK:
         return
     if status in _REFUSED:
-        with contextlib.suppress(TryFailedError):
-            if finds_too_long(await _bounded(response, _MOST_REFUSAL_BYTES)):
-                raise PromptRefusedError(status)
+        if finds_too_long(await _bounded(response, _MOST_REFUSAL_BYTES)):
+            raise PromptRefusedError(status)
         what = f"refuses the request ({status})"
         raise TryFailedError(what, status=status, again=False, counts=False)
     if status in _REFUSES_US:
