@@ -15,6 +15,7 @@ import platformdirs
 from gateway.compliance.options import ComplianceOptions
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from models.openai.options import Upstream
 from policies.addresses import is_loopback as is_loopback
 from policies.audit.classes import FEWEST_DAYS, EntryClass
 from policies.audit.sinks.options import Export, FileSink, Sink
@@ -47,6 +48,10 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     searches_each: _Positive = 4
 
 
+MODEL_ALIAS = "muniment"
+"""A model name that stays when the operator changes the model."""
+
+
 class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which models are used (ids of `models/catalogue.toml`) and where they come from.
 
@@ -57,6 +62,10 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     A generator works on `at_once` requests together; more wait. Prompts, answers and what is kept of them for the next
     question take `cache_tokens` of memory, 0 for four times `context_tokens`. `gpu_layers` is how much of it a graphics
     card computes, -1 for all where there is one.
+
+    `upstreams` are models on servers, each a section [[models.upstreams]]; questions may name them, and so may
+    `generator`. With `fallback_local`, a question to a remote one is answered by the first model of this machine where
+    passages for its answer may not be sent.
     """
 
     generator: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
@@ -64,6 +73,8 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recogniser: str = "en-core-web-sm-3.8.0"
     russian_recogniser: str = "natasha-1.6.0"
     also: tuple[str, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
+    fallback_local: bool = False
     folder: str = ""
     mirror: str = ""
     hosts: tuple[str, ...] = ()
@@ -73,6 +84,24 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
     gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
 
+    def __post_init__(self) -> None:
+        """Refuse names that mean two models, and a fallback to none."""
+        names = [*self.also, *(upstream.name for upstream in self.upstreams)]
+        _require_own_names("models.upstreams", [MODEL_ALIAS, *names])
+        if self.fallback_local and not self.generators and all(upstream.remote for upstream in self.upstreams):
+            message = "models.fallback_local needs a model on this machine: name one in models.also"
+            raise ValueError(message)
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """The language models of the catalogue, the default first if it is one of them."""
+        chosen = () if self.upstream(self.generator) else (self.generator,)
+        return tuple(dict.fromkeys((*chosen, *self.also)))
+
+    def upstream(self, name: str) -> Upstream | None:
+        """The upstream of that name, if there is one."""
+        return next((upstream for upstream in self.upstreams if upstream.name == name), None)
+
     @property
     def recognisers(self) -> tuple[str, ...]:
         """The models that find names."""
@@ -80,8 +109,8 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def in_use(self) -> tuple[str, ...]:
-        """All that this installation works with."""
-        return (self.generator, *self.also, self.embedder, *self.recognisers)
+        """All models of the catalogue that this installation works with."""
+        return (*self.generators, self.embedder, *self.recognisers)
 
 
 class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,8 +206,8 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
-        _require_own_names("copies", [sink.name for sink in self.all_copies])
-        _require_own_names("exports", [export.name for export in self.exports])
+        _require_own_names("audit.copies", [sink.name for sink in self.all_copies])
+        _require_own_names("audit.exports", [export.name for export in self.exports])
         if self.require_copy_seconds and not self.all_copies:
             message = "require_copy_seconds needs a place that checkpoints are copied to"
             raise ValueError(message)
@@ -198,7 +227,7 @@ class AuditOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _require_own_names(what: str, names: Sequence[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        message = f"audit.{what} has the name {twice[0]} twice"
+        message = f"{what} has the name {twice[0]} twice"
         raise ValueError(message)
 
 

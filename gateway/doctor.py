@@ -23,7 +23,9 @@ from gateway.config import Config, is_loopback
 from gateway.errors import DatabaseUnusableError, translate
 from gateway.ledger import Step
 from gateway.services import Services, require_part
-from models.errors import ModelsError
+from models.errors import EngineUnavailableError, ModelsError
+from models.openai.engine import UpstreamEngine
+from models.openai.options import Upstream
 from policies.audit.events import SubjectErased
 from policies.audit.reader import EntryQuery, read_entries
 from policies.audit.sinks.options import Export, FileSink, HttpSink, Sink
@@ -177,6 +179,29 @@ def _models(services: Services) -> Iterator[Finding]:
             yield Level.FAIL, str(error), ""
         else:
             yield _ok(f"{id_} is here, byte for byte as published")
+
+
+def _upstreams(services: Services) -> Iterator[Finding]:
+    """Whether the servers of models that are not run here answer; they are called for that, without a question."""
+    for upstream in services.config.models.upstreams:
+        services.generator_named(upstream.name)
+        yield asyncio.run(_servers_of(upstream, services.home.keys))
+
+
+async def _servers_of(upstream: Upstream, keys: Path) -> Finding:
+    engine = UpstreamEngine(upstream, keys)
+    try:
+        await engine.start()
+        health = await engine.health()
+    except EngineUnavailableError as error:
+        return Level.FAIL, str(error), "See that its servers run, and that the settings name them as they are."
+    finally:
+        await engine.stop()
+    where = "remote" if upstream.remote else "on this machine"
+    if health.detail:
+        detail = f"{upstream.name} ({where}) does not answer on all of its servers: {health.detail}"
+        return Level.WARN, detail, "See that they run."
+    return _ok(f"{upstream.name} ({where}) answers on {len(upstream.urls)} servers")
 
 
 def _index(services: Services) -> Finding:
@@ -383,6 +408,8 @@ def destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
     """What connects, and where to, as the settings name it."""
     mirror = config.models.mirror or "the sources that models/catalogue.toml names"
     yield "`muniment models pull`", [mirror, *config.models.hosts]
+    for upstream in config.models.upstreams:
+        yield f"The model {upstream.name}", list(upstream.urls)
     if config.oidc.issuer:
         yield "Signing in", [config.oidc.issuer, *config.oidc.hosts]
     if config.ldap.urls:
@@ -440,6 +467,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("exports", _exports),
     ("stamps", _stamps),
     ("models", _models),
+    ("upstreams", _upstreams),
     ("index", _index),
     ("sources", _sources),
     ("users", _users),

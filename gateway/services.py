@@ -26,7 +26,7 @@ from gateway.config import Config, Home, load_config, site_redaction
 from gateway.contexts import Networks
 from gateway.database import open_database
 from gateway.erasure import Erasures, ForgottenPeople
-from gateway.errors import DatabaseUnusableError
+from gateway.errors import ConfigurationError, DatabaseUnusableError
 from gateway.holds import Holds
 from gateway.identity.callers import Callers
 from gateway.identity.directories import Directories
@@ -59,6 +59,8 @@ from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
 from models.llama.engine import LlamaEngine
+from models.openai.engine import UpstreamEngine
+from models.openai.options import Upstream
 from models.remembering import RememberingEngine
 from models.store import ModelStore
 from policies.audit.events import PolicyRefused
@@ -490,8 +492,24 @@ class Services:
         return Searches(self.retriever, self.authorizer, self.recorder)
 
     @cached_property
-    def generator(self) -> Artefact:
-        return self.catalogue.artefact(self.config.models.generator)
+    def generator(self) -> Artefact | Upstream:
+        """The default model."""
+        return self.generator_named(self.config.models.generator)
+
+    def generator_named(self, name: str) -> Artefact | Upstream:
+        """A model that answers: an upstream of the settings, or one of the catalogue.
+
+        Raises:
+            CatalogueError: It is neither.
+            ConfigurationError: It is both.
+        """
+        upstream = self.config.models.upstream(name)
+        if upstream is None:
+            return self.catalogue.artefact(name)
+        if any(artefact.id == name for artefact in self.catalogue.artefacts):
+            message = f"The upstream {name} has the name of a model of the catalogue. Give it another one."
+            raise ConfigurationError(message)
+        return upstream
 
     @cached_property
     def engine(self) -> Engine:
@@ -501,17 +519,22 @@ class Services:
     @cached_property
     def served(self) -> ServedModels:
         """Nothing is loaded yet."""
-        others = (self.catalogue.artefact(id_) for id_ in self.config.models.also if id_ != self.generator.id)
+        chosen = self.config.models
+        names = [*chosen.also, *(upstream.name for upstream in chosen.upstreams)]
+        others = [self.generator_named(name) for name in names if name != self.generator.id]
         return ServedModels(
             self._served(self.generator, self.engine),
-            (self._served(artefact, self._engine_of(artefact)) for artefact in others),
+            (self._served(model, self._engine_of(model)) for model in others),
+            fallback_local=chosen.fallback_local,
         )
 
-    def _engine_of(self, artefact: Artefact) -> Engine:
+    def _engine_of(self, model: Artefact | Upstream) -> Engine:
+        if isinstance(model, Upstream):
+            return UpstreamEngine(model, self.home.keys)
         options = self.config.models
         return LlamaEngine(
-            partial(self.models.locate, artefact.id),
-            artefact=artefact,
+            partial(self.models.locate, model.id),
+            artefact=model,
             context_tokens=options.context_tokens,
             cache_tokens=options.cache_tokens,
             at_once=options.at_once,
@@ -519,11 +542,11 @@ class Services:
             gpu_layers=options.gpu_layers,
         )
 
-    def _served(self, artefact: Artefact, engine: Engine) -> ServedModel:
+    def _served(self, model: Artefact | Upstream, engine: Engine) -> ServedModel:
         """What it said is remembered for a while, and forgotten when somebody is erased."""
         seconds = self.config.answers.remembered_seconds
         remembering = RememberingEngine(engine, seconds, since=lambda: self.ledger.stamp)
-        return ServedModel(artefact.id, artefact.sha256, remembering)
+        return ServedModel(model.id, model.sha256, remembering, isinstance(model, Upstream) and model.remote)
 
     @cached_property
     def erasures(self) -> Erasures:

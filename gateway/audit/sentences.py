@@ -44,6 +44,7 @@ SENTENCES: Mapping[str, str] = {
     "model:selected": "{by} chose model {model} instead of {previous}",
     "oversharing:listed": "{by} was shown which sensitive documents many may read: {documents}",
     "passages:retrieved": "found under {policies}: passages of {documents}; {labels_denied} labels were denied",
+    "passages:sent": "{passages} went to model {model} under {policies}; {kept} stayed here ({kept_decisions})",
     "password:changed": "{by} gave {user} another password",
     "personal-data:revealed": "{principal} is shown {revealed} under label {label} by {policies}",
     "policy:changed": "{by} changed the rules: {added} added, {removed} removed, {changed} changed",

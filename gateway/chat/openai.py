@@ -125,6 +125,7 @@ class Proof(msgspec.Struct, frozen=True):
     usage: Usage
     timings_ms: dict[str, float]
     conversation: str | None
+    kept_here: int
 
 
 class AnswerMessage(msgspec.Struct, frozen=True):
@@ -259,17 +260,18 @@ def read_narrowing(
     return Narrowing(None if sources is None else frozenset(sources), after, before)
 
 
-def completion(answer: Answer, id_: str, created: int, model: str) -> Completion:
+def completion(answer: Answer, id_: str, created: int) -> Completion:
     """An answer as one response."""
     choice = AnswerChoice(AnswerMessage(answer.answer))
-    return Completion(id_, created, model, [choice], _usage(answer.usage), _proof(answer))
+    return Completion(id_, created, answer.model, [choice], _usage(answer.usage), _proof(answer))
 
 
-def chunks(answer: Answer, id_: str, created: int, model: str, *, include_usage: bool) -> Iterator[CompletionChunk]:
+def chunks(answer: Answer, id_: str, created: int, *, include_usage: bool) -> Iterator[CompletionChunk]:
     """An answer in pieces; the last one carries the proof, and the usage where it is wanted."""
 
     def chunk(choices: list[ChunkChoice], **more: Any) -> CompletionChunk:
-        return CompletionChunk(id_, created, model, choices, **({"usage": None} if include_usage else {}) | more)
+        usage = {"usage": None} if include_usage else {}
+        return CompletionChunk(id_, created, answer.model, choices, **usage | more)
 
     yield chunk([ChunkChoice(Delta(role="assistant", content=""))])
     for piece in _pieces(answer.answer):

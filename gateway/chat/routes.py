@@ -73,18 +73,18 @@ async def complete(
     With `stream`, the answer comes as server-sent events once it has been checked and recorded; comments keep the
     connection open until then.
     """
-    model = services.served.named(data.model).id
+    services.served.named(data.model)
     question = openai.read_question(data, principal, context)
     id_, created = f"chatcmpl-{request_id(request.scope)}", int(time.time())
     asking = asyncio.create_task(admission.ask(question))
     if not await wait_for_answer(request, asking, HEARTBEAT_SECONDS if data.stream else None):
         return Response(None, status_code=_CLIENT_GONE)
     if not data.stream or (asking.done() and asking.exception()):
-        return Response(openai.completion(asking.result(), id_, created, model))
+        return Response(openai.completion(asking.result(), id_, created))
     usage = data.stream_options is not None and data.stream_options.include_usage
     events = event_stream(
         asking,
-        lambda answer: openai.chunks(answer, id_, created, model, include_usage=usage),
+        lambda answer: openai.chunks(answer, id_, created, include_usage=usage),
         request_id(request.scope),
         HEARTBEAT_SECONDS,
     )

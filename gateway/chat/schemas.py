@@ -32,7 +32,10 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer and all that proves it."""
+    """An answer and all that proves it.
+
+    `kept_here` counts the passages that it would have been made from too, had policy let them be sent to the model.
+    """
 
     answer: str
     abstained: bool
@@ -42,3 +45,9 @@ class Answer(msgspec.Struct, frozen=True):
     usage: Usage
     timings_ms: dict[str, float]
     conversation: str | None = None
+    kept_here: int = 0
+
+    @property
+    def model(self) -> str:
+        """Which model answered."""
+        return str(self.receipt["receipt"]["model"])

@@ -25,6 +25,7 @@ from gateway.chat.output import clean
 from gateway.chat.passages import cut
 from gateway.chat.rewriting import recent_turns, retrieval_query
 from gateway.chat.schemas import Answer, Citation, Usage
+from gateway.chat.sending import sendable, sendable_history
 from gateway.chat.store import Conversation, Conversations, Message, new_conversation
 from gateway.chat.support import SupportedSentence, check_support
 from gateway.config import AnswerOptions
@@ -104,6 +105,7 @@ class _Run:
     redactions: Counter[str] = field(default_factory=Counter)
     revealed: list[PersonalDataRevealed] = field(default_factory=list)
     passages: list[FoundPassage] = field(default_factory=list)
+    kept_here: int = 0
     submitted: list[Future[EntryRef]] = field(default_factory=list)
     last: Chunk = field(default_factory=lambda: Chunk(""))
 
@@ -228,16 +230,40 @@ class Chats:
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
         run.submitted += self._recorder.submit_retrieval(run.id, found, _PATIENCE_SECONDS)
-        most, most_tokens = self._options.passages, self._options.passage_tokens
-        run.passages = cut(found.passages, most, most_tokens, self._author_share)
+        run.passages = await self._chosen(run, found)
         draft = await self._draft(run) if run.passages else None
         run.mark("answered")
-        text, citations = prompt.ABSTENTION, list[Citation]()
+        abstention = prompt.KEPT_HERE if run.kept_here else prompt.ABSTENTION
+        text, citations = abstention, list[Citation]()
         if draft is not None and self._suffices(draft, run.model):
             text, citations = await asyncio.to_thread(self._compose, run, draft)
         if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
-            text, citations, run.revealed = prompt.ABSTENTION, [], []
+            text, citations, run.revealed = abstention, [], []
         return await self._conclude(run, entry, found, text, citations)
+
+    async def _chosen(self, run: _Run, found: Found) -> list[FoundPassage]:
+        """The few passages that the answer is made from: for a model on another machine, of those that may go there.
+
+        Where that would leave one out, a model of this machine answers instead, if there is one for that.
+        """
+        best = self._cut(found.passages)
+        if not (run.model.remote and best):
+            return best
+        question = run.question
+        decided = await asyncio.to_thread(
+            sendable, found.passages, self._authorizer, question.principal, question.context
+        )
+        asked, held_back = run.model, decided.holds_back(best)
+        if held_back and self._models.stand_in is not None:
+            run.model = self._models.stand_in
+            await self._recorder.record(decided.event(run.id, asked.id, best, stand_in=run.model.id))
+            return best
+        run.kept_here, given = held_back, self._cut(decided.sent)
+        await self._recorder.record(decided.event(run.id, asked.id, given))
+        return given
+
+    def _cut(self, passages: Sequence[FoundPassage]) -> list[FoundPassage]:
+        return cut(passages, self._options.passages, self._options.passage_tokens, self._author_share)
 
     def _search(self, run: _Run) -> Found:
         access = self._retriever.access(run.question.principal, run.question.context)
@@ -271,14 +297,16 @@ class Chats:
         Passages come first: a family name in the question then finds its person.
         """
         passages = [self._prompt_passage(run, passage) for passage in run.passages]
-        turns = [*recent_turns(run.conversation.messages), Message(Speaker.USER, run.question.text)]
+        messages = run.conversation.messages
+        said = sendable_history(messages) if run.model.remote else messages
+        turns = [*recent_turns(said), Message(Speaker.USER, run.question.text)]
         spans = self._redactor.find_many([turn.text for turn in turns])
         run.redactions.update(span.type for span in spans[-1])
-        *said, asked = (
+        *earlier, asked = (
             run.conversation.pseudonyms.replace(turn.text, found, _USER if turn.speaker is Speaker.USER else _HISTORY)
             for turn, found in zip(turns, spans, strict=True)
         )
-        spoken = (f"{turn.speaker.capitalize()}: {text}" for turn, text in zip(turns[:-1], said, strict=True))
+        spoken = (f"{turn.speaker.capitalize()}: {text}" for turn, text in zip(turns[:-1], earlier, strict=True))
         return asked, "\n".join(spoken), passages
 
     def _prompt_passage(self, run: _Run, passage: FoundPassage) -> prompt.PromptPassage:
@@ -366,6 +394,7 @@ class Chats:
             usage=_usage(run.last),
             timings_ms=run.timings_ms,
             conversation=run.conversation.id if run.question.keep or run.question.conversation else None,
+            kept_here=run.kept_here,
         )
 
     async def _store(self, run: _Run, text: str, recorded: Coroutine[Any, Any, EntryRef]) -> None:
@@ -407,6 +436,7 @@ class Chats:
             ),
             output_sha256=_sha256(text),
             intent=ReceiptEntry(intent.log, intent.hash),
+            remote=run.model.remote,
         )
 
 

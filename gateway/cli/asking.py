@@ -52,12 +52,14 @@ def ask(
 
 async def _ask(services: "Services", question: "product.Question") -> "Answer":
     # The worker loads the language model while this process loads the embedder: half of the waiting.
-    engine = services.engine
+    served = services.served
+    needed = {model.id: model.engine for model in (served.default, served.stand_in) if model}.values()
     try:
-        _, chats = await asyncio.gather(engine.start(), asyncio.to_thread(lambda: services.chats))
+        starting = asyncio.gather(*(engine.start() for engine in needed))
+        _, chats = await asyncio.gather(starting, asyncio.to_thread(lambda: services.chats))
         return await chats.ask(question)
     finally:
-        await engine.stop()
+        await served.stop()
 
 
 def search(
@@ -135,6 +137,7 @@ def _footing(answer: "Answer") -> str:
     tokens = f"{usage.prompt_tokens} tokens read, {reused}, {written}"
     lines = [
         f"Hidden from the model: {redacted}" if redacted else "",
+        f"Not sent to the model, which is on another machine: {answer.kept_here} passages" if answer.kept_here else "",
         f"Conversation {answer.conversation}" if answer.conversation else "",
         f"Receipt {answer.receipt['receipt']['request']}",
         f"{seconds.get('total', 0):.1f} s{first}; {tokens}",

@@ -1,8 +1,9 @@
 """`models`: the model files of this machine. They are shared by all installations of a user, so most need no home."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import (
@@ -18,8 +19,9 @@ from gateway.cli.opening import home_of, opened, operating_system_user, product
 from gateway.cli.options import Json
 from gateway.cli.output import messages, show, show_json, show_table, tell
 from gateway.config import Config, load_config
-from models.catalogue import Artefact, load_catalogue
+from models.catalogue import Artefact, Kind, load_catalogue
 from models.errors import ModelCorruptError, ModelMissingError
+from models.openai.options import Upstream
 from models.store import ModelStore
 
 _group = typer.Typer(no_args_is_help=True, help="The models that find, hide and answer.")
@@ -36,7 +38,7 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
     """List the models there are, which of them are on this machine, and which are in use."""
     config, store = _store(context)
     used = _in_use(config)
-    listed = [
+    listed: list[dict[str, Any]] = [
         {
             "id": stored.artefact.id,
             "kind": stored.artefact.kind.value,
@@ -45,15 +47,17 @@ def list_(context: typer.Context, *, as_json: Json = False) -> None:
             "size_bytes": stored.artefact.size_bytes,
             "present": stored.present,
             "in_use": stored.artefact.id in used,
+            "urls": [],
+            "remote": False,
         }
         for stored in store.list()
     ]
+    listed += map(_upstream, config.models.upstreams)
     if as_json:
         show_json(listed)
         return
     rows = [
-        (one["id"], one["kind"], _megabytes(one["size_bytes"]), one["licence"], one["present"], one["in_use"])
-        for one in listed
+        (one["id"], one["kind"], _size(one["size_bytes"]), one["licence"], _place(one), one["in_use"]) for one in listed
     ]
     show_table(("id", "kind", "size", "licence", "here", "in use"), rows, empty="The catalogue is empty.")
 
@@ -73,6 +77,28 @@ def pull(
         path = _pull(artefact, store, mirror or config.models.mirror, config.models.hosts)
         _record_pulled(context, artefact)
         show(f"{artefact.id} is at {path}")
+
+
+def _upstream(upstream: Upstream) -> dict[str, Any]:
+    """A model on servers, as one of the list: nobody here knows its licence and its size, and it is always in use."""
+    return {
+        "id": upstream.name,
+        "kind": Kind.GENERATOR.value,
+        "title": upstream.model,
+        "licence": "",
+        "size_bytes": None,
+        "present": False,
+        "in_use": True,
+        "urls": list(upstream.urls),
+        "remote": upstream.remote,
+    }
+
+
+def _place(one: Mapping[str, Any]) -> object:
+    """Where a model is: on this machine or not yet, or with which servers."""
+    if not one["urls"]:
+        return one["present"]
+    return f"{'remote' if one['remote'] else 'server here'}: {', '.join(one['urls'])}"
 
 
 def _pull(artefact: Artefact, store: ModelStore, mirror: str, hosts: tuple[str, ...]) -> Path:
@@ -155,5 +181,5 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _megabytes(size_bytes: object) -> str:
-    return f"{float(str(size_bytes)) / 1e6:,.0f} MB"
+def _size(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"

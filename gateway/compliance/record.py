@@ -61,6 +61,13 @@ class Record(msgspec.Struct, frozen=True):
     to_be_filled_in: tuple[str, ...]
 
 
+_SENT = (
+    "on another machine: gets questions, and passages that policies let be sent (models:send-remote), with personal "
+    "data replaced by placeholders"
+)
+_SERVED_HERE = "by a server on this machine: questions and documents do not leave it"
+
+
 def make_record(services: Services) -> Record:
     """The record as the settings, policies, users and sources of an installation are now."""
     said = services.config.compliance
@@ -128,8 +135,11 @@ def _recipients(services: Services, users: list[Principal]) -> Iterator[Said]:
 
 
 def _transfers(config: Config) -> Iterator[Said]:
-    """Where anything is sent, by host. No document leaves: the models run on this machine."""
-    yield Said("language model", f"{config.models.generator}, on this machine: questions and documents do not leave it")
+    """Where anything is sent, by host."""
+    for name in config.models.generators:
+        yield Said("language model", f"{name}, on this machine: questions and documents do not leave it")
+    for upstream in config.models.upstreams:
+        yield Said("language model", f"{upstream.name}, {_SENT if upstream.remote else _SERVED_HERE}")
     for what, addresses in destinations(config):
         yield Said(what.replace("`", ""), ", ".join(addresses))
     yield from (Said("third country", name) for name in config.compliance.transfers)

@@ -33,7 +33,7 @@ from gateway.evaluation.report import (
 )
 from gateway.evaluation.scoring import Outcome, first_rank, judge, share, spread
 from gateway.services import Services
-from models.catalogue import Kind
+from models.catalogue import Artefact, Kind
 from models.engine import Speaker
 from models.errors import ModelsError
 from policies.context import Channel, Purpose
@@ -132,18 +132,20 @@ def _asker(plan: Plan, question: EvaluationQuestion) -> str:
 
 def _answering_with(services: Services, model: str) -> Services:
     """The same installation with another generator. Parts that are loaded already are shared."""
-    artefact = services.catalogue.artefact(model)
-    if artefact.kind is not Kind.GENERATOR:
-        message = (
-            f"{model} does not generate answers; it is of the kind {artefact.kind}. `muniment models list` shows all."
-        )
-        raise BadRequestError(message)
-    services.models.locate(model)
+    generator = services.generator_named(model)
+    if isinstance(generator, Artefact):
+        if generator.kind is not Kind.GENERATOR:
+            message = (
+                f"{model} does not generate answers; it is of the kind {generator.kind}. "
+                "`muniment models list` shows all."
+            )
+            raise BadRequestError(message)
+        services.models.locate(model)
     _ = services.retriever, services.redactor, services.conversations
     other = copy.copy(services)
     for part in ("engine", "served", "chats"):
         vars(other).pop(part, None)
-    other.generator = artefact
+    other.generator = generator
     return other
 
 

@@ -5,7 +5,7 @@ from sqlmodel import Session, func, select
 from gateway.errors import ConfigurationError, ConflictError
 from gateway.services import Services
 from gateway.settings_file import with_setting
-from models.catalogue import Kind
+from models.catalogue import Artefact, Kind
 from policies.audit.events import ModelSelected
 from policies.private_files import replace_private
 from retrieval.tables import PassageRow
@@ -19,17 +19,19 @@ _SETTINGS = {
 
 
 def select_model(services: Services, model: str, by: str) -> Kind:
-    """Make a pulled model the one in use for its kind.
+    """Make a pulled model, or one on other servers, the one in use for its kind.
 
     Raises:
         CatalogueError: The catalogue does not hold it.
         ModelMissingError: It has not been pulled.
         ConflictError: Documents have been embedded with another embedder.
-        ConfigurationError: The settings cannot be changed.
+        ConfigurationError: The settings cannot be changed, or give an upstream the name of another model.
         TrailUnavailableError: The change could not be recorded, so it was not made.
     """
-    kind = services.catalogue.artefact(model).kind
-    services.models.locate(model)
+    generator = services.generator_named(model)
+    kind = generator.kind if isinstance(generator, Artefact) else Kind.GENERATOR
+    if isinstance(generator, Artefact):
+        services.models.locate(model)
     previous: str = getattr(services.config.models, _SETTINGS[kind])
     if kind is Kind.EMBEDDER and model != previous and _has_passages(services):
         message = (

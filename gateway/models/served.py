@@ -8,31 +8,39 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from gateway.config import MODEL_ALIAS as MODEL_ALIAS
 from gateway.errors import ModelNotFoundError
 from models.engine import Engine
 from models.remembering import RememberingEngine
-
-MODEL_ALIAS = "muniment"
-"""A model name that stays when the operator changes the model."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that answers: its name, the digest of its weights (empty where nobody tells), and what asks it."""
+    """A model that answers: its name, the digest of its weights (empty where nobody tells), and what asks it.
+
+    A `remote` one is on another machine: what is sent to it is decided by policy.
+    """
 
     id: str
     sha256: str
     engine: Engine
+    remote: bool = False
 
 
 class ServedModels:
-    """All models of an installation, the default first."""
+    """All models of an installation, the default first.
 
-    def __init__(self, default: ServedModel, others: Iterable[ServedModel] = ()) -> None:
+    With `fallback_local`, the first that is not remote stands in for remote ones that a question may not be sent to.
+    """
+
+    def __init__(
+        self, default: ServedModel, others: Iterable[ServedModel] = (), *, fallback_local: bool = False
+    ) -> None:
         self.default = default
         self.others = tuple(others)
+        self.stand_in = next((model for model in self if not model.remote), None) if fallback_local else None
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter((self.default, *self.others))

@@ -38,6 +38,16 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total_seconds: _Seconds = 300.0
     connections: _Positive = 16
 
+    @property
+    def id(self) -> str:
+        """What it is called, as for a model of the catalogue."""
+        return self.name
+
+    @property
+    def sha256(self) -> str:
+        """No digest: nobody here sees its weights."""
+        return ""
+
     def __post_init__(self) -> None:
         """Refuse addresses that must not be asked, and a model that is nearer in words than in truth."""
         for url in self.urls:

@@ -84,6 +84,7 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.AnswerUnknown,
         events.EmbeddingsMade,
         events.PassagesRetrieved,
+        events.PassagesSent,
         events.PersonalDataRevealed,
         events.QuestionAsked,
         events.SearchAsked,

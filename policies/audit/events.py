@@ -111,6 +111,29 @@ class PassagesRetrieved:
 
 
 @dataclass(frozen=True, slots=True)
+class PassagesSent:
+    """Passages are about to be sent to a model on another machine, and others stay here. Durable before any is sent.
+
+    `passages` and `labels` name what is sent, in the same order: the digest of the passage and of its label; `policies`
+    are the rules that let it. `kept`, `kept_labels` and `kept_decisions` name likewise what was found and must not be
+    sent, each with `denied` and the rules that say so, `denied` alone where no rule allows it. Where nothing is sent
+    since a model of this machine answers instead, that is `stand_in`.
+    """
+
+    kind: ClassVar[str] = "passages:sent"
+    request: str
+    model: str
+    policy_revision: str
+    passages: tuple[str, ...]
+    labels: tuple[str, ...]
+    policies: tuple[str, ...]
+    kept: tuple[str, ...]
+    kept_labels: tuple[str, ...]
+    kept_decisions: tuple[str, ...]
+    stand_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PersonalDataRevealed:
     """Personal data of documents under one label is about to be shown. Durable before any of it leaves.
 
@@ -946,6 +969,7 @@ Event = (
     | EmbeddingsMade
     | LabelsDecided
     | PassagesRetrieved
+    | PassagesSent
     | PersonalDataRevealed
     | AnswerGiven
     | AnswerFailed

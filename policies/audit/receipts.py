@@ -50,10 +50,11 @@ class Receipt:
         passages: SHA-256 of each passage the answer was made from, in their order.
         redactions: How much personal data was replaced, by type.
         model: Which model answered.
-        model_sha256: Digest of the model's file.
+        model_sha256: Digest of the model's file; empty for a model on servers, which nobody here sees.
         sampling: How its words were chosen.
         output_sha256: SHA-256 of the answer's text in UTF-8.
         intent: The trail's entry that says that the question was asked.
+        remote: Whether the model is on another machine.
     """
 
     request: str
@@ -70,6 +71,7 @@ class Receipt:
     sampling: Sampling
     output_sha256: str
     intent: ReceiptEntry
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +119,22 @@ async def serving(*behaviours: Behaviour) -> AsyncIterator[list[UpstreamServer]]
     finally:
         for server in servers:
             await server.stop()
+
+
+@contextlib.contextmanager
+def serving_beside(behaviour: Behaviour) -> Iterator[UpstreamServer]:
+    """A server in a thread of its own, for what has no event loop."""
+    server, loop = UpstreamServer(behaviour), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
 def event(delta: Mapping[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:

@@ -217,7 +217,7 @@ KINDS = {
     Class.API: {
         1: "backup:made hold:placed investigation:opened key:created session:begun source:added user:added",
         2: "answer:given directory:read export:sent labels:decided model:verified oversharing:listed "
-        "personal-data:revealed policy:explained question:asked reveal:asked reveal:opened "
+        "passages:sent personal-data:revealed policy:explained question:asked reveal:asked reveal:opened "
         "search:asked subject:exported trail:read",
         3: "backup:restored documents:changed labels:changed export:restarted index:rebuilt "
         "investigation:closed key:rotated "

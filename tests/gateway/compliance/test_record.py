@@ -49,6 +49,8 @@ ADDED = {
     'oidc]\nissuer = "https://id.harbour.example"\nclient_id = "m"': "https://id.harbour.example",
     'ldap]\nurls = ["ldaps://directory.harbour.example"]': "ldaps://directory.harbour.example",
     'models]\nmirror = "https://models.harbour.example"': "https://models.harbour.example",
+    '[models.upstreams]]\nname = "cloud"\nmodel = "m"\nurls = ["https://llm.example/v1"]': "cloud, on another",
+    '[models.upstreams]]\nname = "near"\nmodel = "m"\nurls = ["http://[::1]/v1"]\nremote = false': "near, by a server",
     'redaction]\nalso = ["AGE"]': "| AGE |",
     "answers]\nremembered_seconds = 17": "17 seconds",
     "audit.retention]\nquestions = 400": "audit trail, questions: 400 days",
