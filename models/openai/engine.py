@@ -67,6 +67,7 @@ class _Tries:
     ends: float
     faults: int = 0
     tried: list[Endpoint] = field(default_factory=list)
+    blamed: list[Endpoint] = field(default_factory=list)
 
 
 class UpstreamEngine:
@@ -166,7 +167,7 @@ class UpstreamEngine:
             endpoint = await self._next(tries)
             deadlines = replace(self._deadlines, total=tries.ends - self._clock())
             try:
-                with self._using(endpoint):
+                with self._using(endpoint, tries):
                     deltas = stream_deltas(client, _completions(endpoint), body, deadlines, generation.max_tokens)
                     async with aclosing(_as_chunks(deltas, generation)) as chunks:
                         async for chunk in chunks:
@@ -224,7 +225,7 @@ class UpstreamEngine:
             endpoint = await self._next(tries)
             seconds = min(self._deadlines.first_token, tries.ends - self._clock())
             try:
-                with self._using(endpoint, passing):
+                with self._using(endpoint, tries, passing):
                     return read_odds(await ask_once(client, _completions(endpoint), body, seconds), replies)
             except TryFailedError as fault:
                 await self._wait_or_raise(fault, tries, may_try=True)
@@ -272,15 +273,19 @@ class UpstreamEngine:
         await asyncio.sleep(self._chance() * most)
 
     @contextlib.contextmanager
-    def _using(self, endpoint: Endpoint, passing: frozenset[int] = frozenset()) -> Iterator[None]:
-        """Count a question that is with a server, and note how it ended there."""
+    def _using(self, endpoint: Endpoint, tries: _Tries, passing: frozenset[int] = frozenset()) -> Iterator[None]:
+        """Count a question that is with a server, and note how it ended there.
+
+        One question speaks against a server once, however often it is tried: it may be the question.
+        """
         endpoint.outstanding += 1
         try:
             yield
         except TryFailedError as fault:
             if fault.status in passing:
                 raise _PassedError from None
-            self._note_fault(endpoint, fault)
+            self._note_fault(endpoint, fault, again=endpoint in tries.blamed)
+            tries.blamed.append(endpoint)
             raise
         else:
             self._note_answer(endpoint)
@@ -294,10 +299,10 @@ class UpstreamEngine:
             _log.warning("upstream_back model=%s server=%s", self._options.name, endpoint.host)
         endpoint.breaker, endpoint.fault = breaker.succeeded(), ""
 
-    def _note_fault(self, endpoint: Endpoint, fault: TryFailedError) -> None:
+    def _note_fault(self, endpoint: Endpoint, fault: TryFailedError, *, again: bool = False) -> None:
         if fault.wait:
             endpoint.busy_until = self._clock() + fault.wait
-        if not fault.counts:
+        if again or not fault.counts:
             return
         was = endpoint.breaker.state
         endpoint.breaker = breaker.failed(endpoint.breaker, self._clock(), self._rules.breaker)

@@ -148,7 +148,7 @@ async def test_without_a_budget_an_outage_would_be_multiplied(engine: ENGINE) ->
 
 
 async def test_an_outage_is_soon_told_without_asking_anybody(engine: ENGINE) -> None:
-    rules = replace(FAST, breaker=BreakerRules(failures=3, rest_seconds=60.0))
+    rules = replace(FAST, tries=1, breaker=BreakerRules(failures=3, rest_seconds=60.0))
     async with serving(BROKEN) as servers, engine(servers, rules) as asked:
         for _ in range(10):
             with pytest.raises(EngineUnavailableError):
@@ -157,6 +157,15 @@ async def test_an_outage_is_soon_told_without_asking_anybody(engine: ENGINE) -> 
         health = await asked.health()
         assert not health.ready
         assert "500" in health.detail
+
+
+async def test_one_question_alone_closes_no_server_to_others(engine: ENGINE) -> None:
+    """Whoever finds a question that a server fails on would otherwise stop it for everybody."""
+    async with serving(BROKEN) as servers, engine(servers) as asked:
+        with pytest.raises(EngineUnavailableError):
+            await all_of(asked)
+        assert len(servers[0].asked) == 3
+        assert asked.endpoints[0].breaker.failures == 1
 
 
 @pytest.mark.parametrize(
