@@ -1,30 +1,26 @@
-"""A model on servers of the OpenAI protocol: which one is asked, how often, and what becomes of failures."""
+"""A model on servers of the OpenAI protocol: conversations go out as messages, replies come back as pieces and odds."""
 
 import asyncio
 import contextlib
 import logging
-import random
 import ssl
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from models.engine import Choice, Chunk, EngineHealth, FinishReason, Generation, Turn
-from models.errors import EngineUnavailableError, PromptTooLongError
+from models.errors import EngineUnavailableError, ModelsError, PromptTooLongError
 from models.llama.templates import check_turns
-from models.openai import breaker, budget
-from models.openai.breaker import BreakerRules, State
-from models.openai.budget import BudgetRules
-from models.openai.endpoints import Endpoint, choose, pause
+from models.openai.breaker import State
+from models.openai.endpoints import Endpoint
 from models.openai.exchange import Deadlines, answers, ask_once, stream_deltas
-from models.openai.faults import PromptRefusedError, TryFailedError
-from models.openai.messages import Message, messages_of, most_prompt_tokens, most_tokens
+from models.openai.faults import PassedError, PromptRefusedError, TryFailedError
+from models.openai.messages import messages_of, most_prompt_tokens, most_tokens
 from models.openai.options import Upstream
 from models.openai.replies import Counts, Delta, read_odds
+from models.openai.servers import UNREACHED, Rules, Servers
 from policies.egress import host_of
 from policies.egress_async import AsyncClient, open_async_client
 from policies.errors import SecretUnusableError
@@ -33,41 +29,11 @@ from policies.private_files import read_secret
 _log = logging.getLogger(__name__)
 _ALTERNATIVES = 20
 """As many as the protocol gives at most."""
-_BUSY, _UNREACHED = "has too much to do", "cannot be reached"
 _WORD_TOKENS = 4
 _CHARACTERS_PER_TOKEN = 16
 """Four times what prose has: a stream with more in it than this is not what was asked for."""
 _NO_LOGPROBS = frozenset({400, 422, 500, 501})
-"""How servers refuse to tell probabilities; llama-cpp-python's answers 500."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How failures are dealt with; times are in seconds.
-
-    Attributes:
-        tries: How often one question is sent at most.
-        pause: What tries wait for at most after the first failure; doubled with each further one.
-        most_pause: The longest that a question waits before another try.
-        look: How often servers that were left alone are looked at.
-    """
-
-    breaker: BreakerRules = field(default_factory=BreakerRules)
-    budget: BudgetRules = field(default_factory=BudgetRules)
-    tries: int = 3
-    pause: float = 0.1
-    most_pause: float = 5.0
-    look: float = 0.5
-
-
-@dataclass(slots=True)
-class _Tries:
-    """What became of one question so far, and when all of it must be over."""
-
-    ends: float
-    faults: int = 0
-    tried: list[Endpoint] = field(default_factory=list)
-    blamed: list[Endpoint] = field(default_factory=list)
+"""How servers refuse to tell probabilities."""
 
 
 class UpstreamEngine:
@@ -77,35 +43,16 @@ class UpstreamEngine:
         options: What the settings say.
         keys: The folder of files that hold keys and certificates.
         rules: How failures are dealt with.
-        clock: Seconds that only grow.
-        chance: A number between 0 and 1, to spread tries in time.
     """
 
-    def __init__(
-        self,
-        options: Upstream,
-        keys: Path,
-        *,
-        rules: Rules | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, options: Upstream, keys: Path, rules: Rules | None = None) -> None:
         self._options = options
         self._keys = keys
-        self._rules = rules or Rules()
-        self._clock = clock
-        self._chance = chance
-        self._deadlines = Deadlines(options.first_token_seconds, options.between_tokens_seconds, options.total_seconds)
-        self._budget = budget.opened(clock(), self._rules.budget)
         self._client: AsyncClient | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
         self._gives_logprobs = True
-        self._returned = 0
-        self.endpoints = tuple(map(Endpoint, options.urls))
+        self.servers = Servers(options, rules or Rules())
         """How each server does; for reports."""
-        self.retries = 0
-        """How often a question was sent again."""
 
     async def start(self) -> None:
         """Open the connections, and see that a server is there; may be called again after it failed.
@@ -116,18 +63,15 @@ class UpstreamEngine:
         if self._client is not None:
             return
         client = self._opened_client()
-        there = await asyncio.gather(*(self._answers(client, endpoint) for endpoint in self.endpoints))
+        there = await asyncio.gather(*(self._answers(client, endpoint) for endpoint in self.servers.endpoints))
         if not any(there):
             await client.aclose()
-            raise self._unavailable(_UNREACHED)
-        for endpoint, is_there in zip(self.endpoints, there, strict=True):
-            endpoint.breaker = breaker.succeeded()
-            endpoint.fault = ""
-            if not is_there:
-                for _ in range(self._rules.breaker.failures):
-                    self._note_fault(endpoint, TryFailedError(_UNREACHED))
+            raise self._told(TryFailedError(UNREACHED))
+        for endpoint, is_there in zip(self.servers.endpoints, there, strict=True):
+            self.servers.begin(endpoint, is_there=is_there)
         self._client = client
-        self._watching = asyncio.create_task(self._watch(), name="upstream-watch")
+        watching = self.servers.watch(lambda endpoint: self._answers(client, endpoint))
+        self._watching = asyncio.create_task(watching, name="upstream-watch")
 
     async def stop(self) -> None:
         """Close the connections; running answers fail."""
@@ -161,20 +105,21 @@ class UpstreamEngine:
             stream_options={"include_usage": True},
             **({"stop": list(generation.stop)} if generation.stop else {}),
         )
-        tries = self._tries()
+        tries = self.servers.tries()
         while True:
             begun = False
-            endpoint = await self._next(tries)
-            deadlines = replace(self._deadlines, total=tries.ends - self._clock())
             try:
-                with self._using(endpoint, tries):
+                endpoint = await self.servers.next(tries)
+                with self.servers.using(endpoint, tries):
+                    deadlines = self._deadlines(self.servers.left(tries))
                     deltas = stream_deltas(client, _completions(endpoint), body, deadlines, generation.max_tokens)
                     async with aclosing(_as_chunks(deltas, generation)) as chunks:
                         async for chunk in chunks:
                             begun = True
                             yield chunk
             except TryFailedError as fault:
-                await self._wait_or_raise(fault, tries, may_try=not begun)
+                if begun or not await self.servers.again(fault, tries):
+                    raise self._told(fault) from None
             else:
                 return
 
@@ -190,13 +135,11 @@ class UpstreamEngine:
         """
         client = self._ready(choice.turns, _WORD_TOKENS)
         if self._gives_logprobs:
-            try:
-                wanted = self._body(choice.turns, 1, temperature=0, logprobs=True, top_logprobs=_ALTERNATIVES)
+            wanted = self._body(choice.turns, 1, temperature=0, logprobs=True, top_logprobs=_ALTERNATIVES)
+            with contextlib.suppress(PassedError):
                 odds, told = await self._odds_of(client, wanted, choice.replies, passing=_NO_LOGPROBS)
-            except _PassedError:
-                told = False
-            if told:
-                return odds
+                if told:
+                    return odds
         word = self._body(choice.turns, _WORD_TOKENS, temperature=0)
         odds, _ = await self._odds_of(client, word, choice.replies)
         if self._gives_logprobs:
@@ -210,118 +153,30 @@ class UpstreamEngine:
 
     async def health(self) -> EngineHealth:
         """Whether a server takes questions, by what the last ones found; nobody is asked."""
-        asked = [endpoint for endpoint in self.endpoints if endpoint.breaker.state is not State.OPEN]
-        faults = [f"{endpoint.host}: {endpoint.fault}" for endpoint in self.endpoints if endpoint.fault]
-        ready = self._client is not None and bool(asked)
-        detail = "; ".join(faults) if self._client is not None else "No server has answered so far."
-        return EngineHealth(ready, self._options.name, self._options.context_tokens, self._returned, detail)
+        endpoints, started = self.servers.endpoints, self._client is not None
+        faults = [f"{endpoint.host}: {endpoint.fault}" for endpoint in endpoints if endpoint.fault]
+        asked = any(endpoint.breaker.state is not State.OPEN for endpoint in endpoints)
+        detail = "; ".join(faults) if started else "No server has answered so far."
+        options = self._options
+        return EngineHealth(started and asked, options.name, options.context_tokens, self.servers.returned, detail)
 
     async def _odds_of(
         self, client: AsyncClient, body: bytes, replies: Sequence[str], passing: frozenset[int] = frozenset()
     ) -> tuple[dict[str, float], bool]:
         """`read_odds` of what a server replies; a refusal with one of the `passing` statuses is the caller's."""
-        tries = self._tries()
+        tries = self.servers.tries()
         while True:
-            endpoint = await self._next(tries)
-            seconds = min(self._deadlines.first_token, tries.ends - self._clock())
             try:
-                with self._using(endpoint, tries, passing):
+                endpoint = await self.servers.next(tries)
+                with self.servers.using(endpoint, tries, passing):
+                    seconds = min(self._options.first_token_seconds, self.servers.left(tries))
                     return read_odds(await ask_once(client, _completions(endpoint), body, seconds), replies)
             except TryFailedError as fault:
-                await self._wait_or_raise(fault, tries, may_try=True)
+                if not await self.servers.again(fault, tries):
+                    raise self._told(fault) from None
 
-    def _tries(self) -> _Tries:
-        return _Tries(self._clock() + self._deadlines.total)
-
-    async def _next(self, tries: _Tries) -> Endpoint:
-        """The server to ask. Where all that work are busy, it is waited for one as long as for a first word."""
-        waits_until = self._clock() + min(self._deadlines.first_token, tries.ends - self._clock())
-        while True:
-            now = self._clock()
-            found = choose(self.endpoints, tries.tried, now, self._options.connections)
-            if found is not None:
-                if not tries.tried:
-                    self._budget = budget.asked(self._budget, now, self._rules.budget)
-                tries.tried.append(found)
-                return found
-            if all(endpoint.breaker.state is State.OPEN for endpoint in self.endpoints):
-                raise self._unavailable(_UNREACHED)
-            seconds = pause(self.endpoints, now, min(waits_until, now + self._rules.most_pause), waits_until)
-            if seconds is None:
-                raise self._unavailable(_BUSY)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), seconds)
-
-    def _tell_waiting(self) -> None:
-        """A place is free, or more: whoever waits looks again, in the order they came."""
-        told, self._changed = self._changed, asyncio.Event()
-        told.set()
-
-    async def _wait_or_raise(self, fault: TryFailedError, tries: _Tries, *, may_try: bool) -> None:
-        """Wait before another try, or say that there is none."""
-        if isinstance(fault, PromptRefusedError):
-            raise self._too_long() from None
-        tries.faults += 1
-        if not (may_try and fault.again and tries.faults < self._rules.tries):
-            raise self._unavailable(str(fault)) from None
-        left = budget.spent(self._budget, self._clock(), self._rules.budget)
-        if left is None:
-            raise self._unavailable(str(fault)) from None
-        self._budget = left
-        self.retries += 1
-        most = min(self._rules.pause * 2.0 ** (tries.faults - 1), self._rules.most_pause)
-        await asyncio.sleep(self._chance() * most)
-
-    @contextlib.contextmanager
-    def _using(self, endpoint: Endpoint, tries: _Tries, passing: frozenset[int] = frozenset()) -> Iterator[None]:
-        """Count a question that is with a server, and note how it ended there.
-
-        One question speaks against a server once, however often it is tried: it may be the question.
-        """
-        endpoint.outstanding += 1
-        try:
-            yield
-        except TryFailedError as fault:
-            if fault.status in passing:
-                raise _PassedError from None
-            self._note_fault(endpoint, fault, again=endpoint in tries.blamed)
-            tries.blamed.append(endpoint)
-            raise
-        else:
-            self._note_answer(endpoint)
-        finally:
-            endpoint.outstanding -= 1
-            self._tell_waiting()
-
-    def _note_answer(self, endpoint: Endpoint) -> None:
-        if endpoint.breaker.state is not State.CLOSED:
-            self._returned += 1
-            _log.warning("upstream_back model=%s server=%s", self._options.name, endpoint.host)
-        endpoint.breaker, endpoint.fault = breaker.succeeded(), ""
-
-    def _note_fault(self, endpoint: Endpoint, fault: TryFailedError, *, again: bool = False) -> None:
-        if fault.wait:
-            endpoint.busy_until = self._clock() + fault.wait
-        if again or not fault.counts:
-            return
-        was = endpoint.breaker.state
-        endpoint.breaker = breaker.failed(endpoint.breaker, self._clock(), self._rules.breaker)
-        endpoint.fault = str(fault)
-        if was is State.CLOSED and endpoint.breaker.state is State.OPEN:
-            _log.error("upstream_down model=%s server=%s reason=%s", self._options.name, endpoint.host, fault)
-
-    async def _watch(self) -> None:
-        """Look at servers that are left alone; one that is there again gets a question on trial."""
-        while True:
-            await asyncio.sleep(self._rules.look)
-            due = [endpoint for endpoint in self.endpoints if endpoint.breaker.due(self._clock())]
-            if self._client is not None:
-                await asyncio.gather(*(self._probe(self._client, endpoint) for endpoint in due))
-
-    async def _probe(self, client: AsyncClient, endpoint: Endpoint) -> None:
-        answered = await self._answers(client, endpoint)
-        endpoint.breaker = breaker.probed(endpoint.breaker, self._clock(), self._rules.breaker, answered=answered)
-        self._tell_waiting()
+    def _deadlines(self, total: float) -> Deadlines:
+        return Deadlines(self._options.first_token_seconds, self._options.between_tokens_seconds, total)
 
     async def _answers(self, client: AsyncClient, endpoint: Endpoint) -> bool:
         return await answers(client, f"{endpoint.url}/models", self._options.connect_seconds)
@@ -329,17 +184,15 @@ class UpstreamEngine:
     def _ready(self, turns: Sequence[Turn], max_tokens: int) -> AsyncClient:
         check_turns(turns)
         if self._client is None:
-            raise self._unavailable(_UNREACHED)
+            raise self._told(TryFailedError(UNREACHED))
         # A server may cut what is too long without a word, so what might be is not sent.
         if most_prompt_tokens(turns) + max_tokens > self._options.context_tokens:
-            raise self._too_long()
+            raise self._told(PromptRefusedError(0))
         return self._client
 
     def _body(self, turns: Sequence[Turn], max_tokens: int, **more: object) -> bytes:
-        messages: list[Message] = messages_of(turns)
-        return msgspec.json.encode(
-            {"model": self._options.model, "messages": messages, "max_tokens": max_tokens} | more
-        )
+        asked = {"model": self._options.model, "messages": messages_of(turns), "max_tokens": max_tokens}
+        return msgspec.json.encode(asked | more)
 
     def _opened_client(self) -> AsyncClient:
         options = self._options
@@ -361,20 +214,15 @@ class UpstreamEngine:
             only_loopback=not options.remote,
         )
 
-    def _unavailable(self, what: str) -> EngineUnavailableError:
-        message = f"The model {self._options.name} {what}. Retry in a moment."
-        return EngineUnavailableError(message)
-
-    def _too_long(self) -> PromptTooLongError:
-        message = (
-            f"The prompt may not fit the {self._options.context_tokens} tokens of the model {self._options.name}. "
-            "Ask a shorter question, or begin a new conversation."
-        )
-        return PromptTooLongError(message)
-
-
-class _PassedError(Exception):
-    """A refusal that the caller deals with."""
+    def _told(self, fault: TryFailedError) -> ModelsError:
+        """What is said of a failure to whoever asked; which server it was is in the log."""
+        name = self._options.name
+        if isinstance(fault, PromptRefusedError):
+            return PromptTooLongError(
+                f"The prompt may not fit the {self._options.context_tokens} tokens of the model {name}. "
+                "Ask a shorter question, or begin a new conversation."
+            )
+        return EngineUnavailableError(f"The model {name} {fault}. Retry in a moment.")
 
 
 def _completions(endpoint: Endpoint) -> str:
@@ -405,5 +253,5 @@ def _last_chunk(generation: Generation, finish: FinishReason, counts: Counts, pi
         prompt, cached = counts.prompt, min(counts.cached or 0, counts.prompt)
     completion = counts.completion
     if completion is None or not pieces <= completion <= generation.max_tokens:
-        completion = pieces
+        completion = min(pieces, generation.max_tokens)
     return Chunk("", finish, prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)

@@ -29,3 +29,7 @@ class PromptRefusedError(TryFailedError):
 
     def __init__(self, status: int) -> None:
         super().__init__("finds the prompt too long", status=status, again=False, counts=False)
+
+
+class PassedError(Exception):
+    """A server refused in a way that its caller deals with; nothing speaks against the server."""

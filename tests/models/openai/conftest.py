@@ -12,8 +12,9 @@ import pytest
 
 from models.engine import Chunk, Engine, Generation, Speaker, Turn
 from models.openai.breaker import BreakerRules
-from models.openai.engine import Rules, UpstreamEngine
+from models.openai.engine import UpstreamEngine
 from models.openai.options import Upstream
+from models.openai.servers import Rules
 from tests.fakes.upstream_server import UpstreamServer
 
 TURNS = (Turn(Speaker.SYSTEM, ("Be brief.",)), Turn(Speaker.USER, ("Passage. ", "How much is it?")))
@@ -56,7 +57,7 @@ def engine(tmp_path: Path) -> ENGINE:
         }
         urls = tuple(server.url for server in servers)
         upstream = Upstream("big", "served-name", urls, **(settings | options))
-        made = UpstreamEngine(upstream, tmp_path, rules=rules)
+        made = UpstreamEngine(upstream, tmp_path, rules)
         await made.start()
         try:
             yield made

@@ -13,8 +13,9 @@ from models.engine import Choice
 from models.errors import EngineUnavailableError
 from models.openai.breaker import BreakerRules, State
 from models.openai.budget import BudgetRules
-from models.openai.engine import Rules, UpstreamEngine
+from models.openai.engine import UpstreamEngine
 from models.openai.options import Upstream
+from models.openai.servers import Rules
 from tests.fakes.upstream_server import (
     HEAD,
     Asked,
@@ -97,7 +98,7 @@ async def test_one_killed_midway_loses_no_new_question(engine: ENGINE) -> None:
         assert sum(isinstance(one, tuple) for one in ended) == 4
         later = await asyncio.gather(*(all_of(asked) for _ in range(60)))
         assert {text for text, _ in later} == {"480"}
-        assert asked.endpoints[0].breaker.state is State.OPEN
+        assert asked.servers.endpoints[0].breaker.state is State.OPEN
         assert (await asked.health()).ready
 
 
@@ -107,11 +108,11 @@ async def test_it_comes_back_by_itself(engine: ENGINE, caplog: pytest.LogCapture
         with caplog.at_level(logging.INFO):
             for _ in range(10):
                 assert (await all_of(asked))[0] == "two"
-            assert asked.endpoints[0].breaker.state is State.OPEN
+            assert asked.servers.endpoints[0].breaker.state is State.OPEN
             await servers[0].start()
-            await until(lambda: asked.endpoints[0].breaker.state is State.HALF_OPEN)
+            await until(lambda: asked.servers.endpoints[0].breaker.state is State.HALF_OPEN)
             assert (await all_of(asked))[0] == "one", "a question on trial"
-        assert asked.endpoints[0].breaker.state is State.CLOSED
+        assert asked.servers.endpoints[0].breaker.state is State.CLOSED
         assert (await asked.health()).restarts == 1
     told = [record.getMessage() for record in caplog.records if "upstream" in record.name or "openai" in record.name]
     assert [line.split()[0] for line in told if line.startswith("upstream")] == ["upstream_down", "upstream_back"]
@@ -134,8 +135,8 @@ async def test_retries_are_within_the_budget_under_a_full_outage(engine: ENGINE)
         ended = await asyncio.gather(*(all_of(asked) for _ in range(200)), return_exceptions=True)
         assert all(isinstance(one, EngineUnavailableError) for one in ended)
         sent = sum(len(server.asked) for server in servers)
-        assert 10 < asked.retries <= 3 + 0.2 * 200
-        assert sent == 200 + asked.retries
+        assert 10 < asked.servers.retries <= 3 + 0.2 * 200
+        assert sent == 200 + asked.servers.retries
 
 
 async def test_without_a_budget_an_outage_would_be_multiplied(engine: ENGINE) -> None:
@@ -165,7 +166,7 @@ async def test_one_question_alone_closes_no_server_to_others(engine: ENGINE) -> 
         with pytest.raises(EngineUnavailableError):
             await all_of(asked)
         assert len(servers[0].asked) == 3
-        assert asked.endpoints[0].breaker.failures == 1
+        assert asked.servers.endpoints[0].breaker.failures == 1
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ async def test_before_the_first_word_another_server_is_tried(first: Behaviour, e
             assert (await all_of(asked))[0] == "two"
             if servers[0].asked:
                 break
-        assert asked.retries == len(servers[0].asked) == 1
+        assert asked.servers.retries == len(servers[0].asked) == 1
 
 
 async def test_after_the_first_word_nothing_is_tried_again(engine: ENGINE) -> None:
@@ -203,7 +204,7 @@ async def test_a_server_that_asks_for_a_pause_gets_it(engine: ENGINE) -> None:
         started = time.monotonic()
         assert (await all_of(asked))[0] == "480"
         assert time.monotonic() - started >= 0.9
-        assert asked.endpoints[0].breaker.failures == 0, "busy is not broken"
+        assert asked.servers.endpoints[0].breaker.failures == 0, "busy is not broken"
 
 
 async def test_a_pause_that_is_too_long_is_not_waited_for(engine: ENGINE) -> None:
@@ -227,7 +228,7 @@ async def test_another_server_is_asked_meanwhile(engine: ENGINE) -> None:
 async def test_the_one_with_the_least_to_do_is_asked(engine: ENGINE) -> None:
     async with serving(hangs(HEAD), says("two")) as servers, engine(servers) as asked:
         held = list[asyncio.Task[object]]()
-        while not asked.endpoints[0].outstanding:
+        while not asked.servers.endpoints[0].outstanding:
             held.append(asyncio.create_task(all_of(asked)))
             await asyncio.sleep(0.05)
         for _ in range(20):
@@ -263,7 +264,7 @@ async def test_nobody_waits_for_a_place_for_ever(engine: ENGINE) -> None:
 
 
 async def test_nobody_there_is_said_at_the_start(tmp_path: Path) -> None:
-    engine = UpstreamEngine(Upstream("big", "m", ("http://127.0.0.1:9/v1",)), tmp_path, rules=FAST)
+    engine = UpstreamEngine(Upstream("big", "m", ("http://127.0.0.1:9/v1",)), tmp_path, FAST)
     with pytest.raises(EngineUnavailableError, match="The model big cannot be reached"):
         await engine.start()
     with pytest.raises(EngineUnavailableError):
@@ -276,7 +277,7 @@ async def test_one_of_two_is_enough_to_start(engine: ENGINE) -> None:
     gone = UpstreamServer(says("x"), port=9)
     async with serving(says("two")) as servers, engine([gone, *servers]) as asked:
         assert (await all_of(asked))[0] == "two"
-        assert asked.endpoints[0].breaker.state is State.OPEN
+        assert asked.servers.endpoints[0].breaker.state is State.OPEN
         await asked.start()
         assert (await all_of(asked))[0] == "two"
 
@@ -311,8 +312,8 @@ async def test_a_server_that_refuses_probabilities_is_asked_for_the_word(refusal
         for _ in range(2):
             assert await asked.odds(YES_NO) == {"Yes": 1.0, "No": 0.0}
         assert [bool(one.body.get("logprobs")) for one in servers[0].asked] == [True, False, False]
-        assert asked.endpoints[0].breaker.failures == 0
-        assert asked.retries == 0
+        assert asked.servers.endpoints[0].breaker.failures == 0
+        assert asked.servers.retries == 0
 
 
 async def test_a_server_that_passes_over_the_wish_for_probabilities(engine: ENGINE) -> None:

@@ -115,7 +115,7 @@ async def started(servers: list[Process], **options: object) -> object:
         "between_tokens_seconds": 60.0,
     }
     upstream = Upstream("small", "any", tuple(server.url for server in servers), **(settings | options))
-    engine = UpstreamEngine(upstream, Path(), rules=FAST)
+    engine = UpstreamEngine(upstream, Path(), FAST)
     await engine.start()
     try:
         yield engine
@@ -164,7 +164,7 @@ async def test_a_prompt_that_is_too_long_for_the_server_is_told(servers: list[Pr
             await engine.odds(Choice(turns, "user/bob", ("Yes", "No")))
         with pytest.raises((PromptTooLongError, EngineUnavailableError)):
             await all_of(engine, Generation(turns, "user/bob", max_tokens=8))
-        assert engine.endpoints[0].breaker.state is State.CLOSED
+        assert engine.servers.endpoints[0].breaker.state is State.CLOSED
 
 
 async def test_one_of_two_is_killed_midway(servers: list[Process]) -> None:
@@ -181,7 +181,7 @@ async def test_one_of_two_is_killed_midway(servers: list[Process]) -> None:
             await all_of(engine, generation)
         await asyncio.to_thread(servers[0].start)
         for _ in range(100):
-            if all(endpoint.breaker.state is not State.OPEN for endpoint in engine.endpoints):
+            if all(endpoint.breaker.state is not State.OPEN for endpoint in engine.servers.endpoints):
                 break
             await asyncio.sleep(0.1)
         assert "480" in (await all_of(engine, generation))[0]
