@@ -92,8 +92,11 @@ class UpstreamEngine:
         Raises:
             EngineUnavailableError: No server gave an answer, or not the whole of it.
             PromptTooLongError: The turns do not fit the context.
-            ValueError: The turns do not begin with the system's.
+            ValueError: The turns do not begin with the system's, or a grammar is asked for.
         """
+        if generation.grammar:
+            message = "a model on servers takes no grammar: the protocol has none"
+            raise ValueError(message)
         client = self._ready(generation.turns, generation.max_tokens)
         body = self._body(
             generation.turns,
@@ -150,6 +153,9 @@ class UpstreamEngine:
     async def count_tokens(self, text: str) -> int:
         """An estimate that errs high: the vocabulary is the server's."""
         return most_tokens(text)
+
+    async def forget(self) -> None:
+        """Nothing is kept here; what the servers keep is theirs."""
 
     async def health(self) -> EngineHealth:
         """Whether a server takes questions, by what the last ones found; nobody is asked."""

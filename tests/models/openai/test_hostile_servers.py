@@ -223,3 +223,10 @@ async def test_a_prompt_that_the_server_finds_too_long_is_told_as_such(engine: E
         assert SECRET not in everything_of(caught.value)
         assert len(servers[0].asked) == 1
         assert asked.servers.endpoints[0].fault == ""
+
+
+async def test_a_grammar_is_refused_and_not_passed_over(engine: ENGINE) -> None:
+    async with serving(says("x")) as servers, engine(servers) as asked:
+        with pytest.raises(ValueError, match="grammar"):
+            await all_of(asked, replace(GENERATION, grammar='root ::= "a"'))
+        assert servers[0].asked == []
