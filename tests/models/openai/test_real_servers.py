@@ -91,7 +91,8 @@ def servers(model_path: Callable[[str], Path]) -> Iterator[list[Process]]:
         name for name in ("fastapi", "sse_starlette", "starlette_context", "pydantic_settings") if not find_spec(name)
     ]
     if lacking:
-        pytest.skip(f"{', '.join(lacking)} not installed: pip install 'llama-cpp-python[server]'")
+        told = f"{', '.join(lacking)} not installed: pip install 'llama-cpp-python[server]'"
+        pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
     made = []
     for port in (free_port(), free_port()):
         options = {"model": model_path(SMALL), "host": "127.0.0.1", "port": port, "n_ctx": CONTEXT, "n_threads": 1}
