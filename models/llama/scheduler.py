@@ -74,15 +74,9 @@ class Scheduler:
         return not self._running and not self._waiting
 
     @property
-    def only(self) -> int | None:
-        """The id of the request that is worked on alone."""
-        running = self._running[:2]
-        return running[0].request.id if len(running) == 1 else None
-
-    @property
-    def running(self) -> int:
-        """How many requests are worked on."""
-        return len(self._running)
+    def running(self) -> frozenset[int]:
+        """The ids of the requests that are worked on."""
+        return frozenset(work.request.id for work in tuple(self._running))
 
     @property
     def waiting(self) -> int:

@@ -110,6 +110,7 @@ class Service:
         self._peer = peer
         self._inbox: queue.SimpleQueue[Work | Cancel | Forget] = queue.SimpleQueue()
         self._step_began: float | None = None
+        self._unwanted: set[int] = set()
         began = time.monotonic()
         with Path(load.path).open("rb") as file:
             _check_digest(file.fileno(), load)
@@ -152,6 +153,7 @@ class Service:
             message = self._inbox.get()
             if isinstance(message, Cancel):
                 self._peer.send(*self._scheduler.cancel(message.id))
+                self._unwanted.discard(message.id)
             elif isinstance(message, Forget):
                 self._scheduler.forget()
             else:
@@ -176,7 +178,7 @@ class Service:
             began = self._step_began
             seconds = 0.0 if began is None else time.monotonic() - began
             waiting = self._scheduler.waiting + self._inbox.qsize()
-            self._peer.send(Pong(message.id, seconds, self._scheduler.running, waiting))
+            self._peer.send(Pong(message.id, seconds, len(self._scheduler.running), waiting))
         elif isinstance(message, Count):
             self._peer.send(Counted(message.id, len(self._model.vocabulary.encode(message.text))))
         elif isinstance(message, Generate | Ask):
@@ -185,7 +187,8 @@ class Service:
             self._inbox.put(message)
         elif isinstance(message, Cancel):
             self._inbox.put(message)
-            if self._scheduler.only == message.id:  # Else the step goes on: it is others' work, too.
+            self._unwanted.add(message.id)
+            if self._scheduler.running <= self._unwanted:  # Else the step goes on: it is somebody's work.
                 self._model.interrupt()
 
     def _prepare(self, request: Generate | Ask) -> None:

@@ -332,17 +332,14 @@ def test_a_prompt_that_cannot_fit_is_refused_before_it_waits(request_: Generate,
     assert engine.scheduler.idle
 
 
-def test_who_is_served_alone_is_known() -> None:
-    """Only then may a step be interrupted to cancel: else it is others' work, too."""
-    engine = Engine(Cells(says=lambda _tokens: ord("x")))
-    assert engine.scheduler.only is None
-    engine.ask(1, "one", max_tokens=30)
+def test_who_is_served_is_known() -> None:
+    """A step may be interrupted only when nobody whose work it is wants it any more."""
+    engine = Engine(Cells(says=lambda _tokens: ord("x")), at_once=2)
+    assert engine.scheduler.running == set()
+    for number in range(3):
+        engine.ask(number, f"{number}", max_tokens=30)
     engine.step()
-    assert engine.scheduler.only == 1
-    engine.ask(2, "two", max_tokens=30)
-    engine.step()
-    assert engine.scheduler.only is None
-    assert (engine.scheduler.running, engine.scheduler.waiting) == (2, 0)
+    assert (engine.scheduler.running, engine.scheduler.waiting) == ({0, 1}, 1)
 
 
 def test_the_time_of_a_step_is_shared_by_rows() -> None:
