@@ -36,7 +36,7 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `names` are further host names under which clients reach it; any other Host header is refused. At most
     `questions_at_once` questions are answered at a time, `questions_each` for one person; searches have limits of their
-    own. More get 429.
+    own. More get 429, once `questions_waiting` wait for their turn, or one has waited for `wait_seconds`.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +44,8 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: tuple[str, ...] = ()
     questions_at_once: _Positive = 16
     questions_each: _Positive = 4
+    questions_waiting: Annotated[int, msgspec.Meta(ge=0)] = 32
+    wait_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     searches_at_once: _Positive = 16
     searches_each: _Positive = 4
 

@@ -94,7 +94,11 @@ class ConflictError(GatewayError):
 
 
 class TooManyRequestsError(GatewayError):
-    """There is no room for one more request now: the caller waits and tries again."""
+    """There is no room for one more request now: the caller waits, so long where it is known, and tries again."""
+
+    def __init__(self, message: str, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NotReadyError(GatewayError):

@@ -25,7 +25,7 @@ MAX_BODY_BYTES = 1_000_000
 _LONG_BODY_BYTES = 16_000
 """A body of this size is looked through in some milliseconds at worst, when it is all small objects."""
 RETRY_AFTER_SECONDS = 5
-"""What a caller is told to wait after 429 and 503: about the time a question takes."""
+"""What a caller is told to wait after 429 and 503 where nothing better is known: about the time a question takes."""
 _MESSAGE_CHARACTERS = 500
 _BAD_REQUEST, _UNAUTHORISED, _CONFLICT, _TOO_MANY, _DEFECT, _UNAVAILABLE = 400, 401, 409, 429, 500, 503
 _HTTP_ERRORS: dict[int, tuple[str, str]] = {
@@ -85,7 +85,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     if status == _UNAUTHORISED:
         headers["WWW-Authenticate"] = "Bearer"
     if status in {_TOO_MANY, _UNAVAILABLE}:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(getattr(error, "retry_after_seconds", None) or RETRY_AFTER_SECONDS)
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 

@@ -45,6 +45,9 @@ class Metrics:
         self.questions_running = Gauge(
             "muniment_questions_running", "Questions being answered now.", registry=self.registry
         )
+        self.questions_waiting = Gauge(
+            "muniment_questions_waiting", "Questions that wait for their turn.", registry=self.registry
+        )
         self.tokens = Counter("muniment_tokens", "Tokens, by kind.", ["kind"], registry=self.registry)
         self.first_token_seconds = Histogram(
             "muniment_first_token_seconds",

@@ -1,15 +1,15 @@
-"""How many questions are answered at once: a few for each person, some for all; more are refused at once.
+"""How many questions are answered at once: a few for each person, some for all; more wait, and not for long.
 
 An answer takes seconds of the whole machine, so a queue without end would only make everyone wait for nothing.
 """
 
 import asyncio
 
-from gateway.admission import Places
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.config import ServerOptions
 from gateway.errors import TooManyRequestsError
+from gateway.fair_places import FairPlaces, Room
 from gateway.health.service import Readiness
 from gateway.metrics import Metrics
 from gateway.services import Services
@@ -22,19 +22,22 @@ class Admission:
         self._services = services
         self._readiness = readiness
         self._metrics = metrics
-        self._places = Places("questions", options.questions_at_once, options.questions_each)
+        room = Room(options.questions_at_once, options.questions_each, options.questions_waiting, options.wait_seconds)
+        self._places = FairPlaces("questions", room)
+        self._metrics.questions_waiting.set_function(lambda: self._places.waiting)
 
     async def ask(self, question: Question) -> Answer:
-        """Answer a question, if there is room for it.
+        """Answer a question, if there is room for it, or will be soon.
 
         Raises:
             NotReadyError: The service is still starting.
-            TooManyRequestsError: All places, or all of this person's, are taken.
+            TooManyRequestsError: All of this person's places are taken, or others wait already.
         """
         self._readiness.require()
         try:
-            with self._places.taken(question.principal.id), self._metrics.questions_running.track_inprogress():
-                answer = await self._services.chats.ask(question)
+            async with self._places.taken(question.principal.id):
+                with self._metrics.questions_running.track_inprogress():
+                    answer = await self._services.chats.ask(question)
         except (Exception, asyncio.CancelledError) as error:
             self._metrics.questions.labels(_outcome(error)).inc()
             raise

@@ -282,7 +282,7 @@ async def test_each_person_has_a_bounded_number_of_questions_at_once(client: htt
 
 
 async def test_all_together_have_a_bounded_number_of_questions(world: World) -> None:
-    world.services.home.config_file.write_text(SETTINGS + "[server]\nquestions_at_once = 2\n")
+    world.services.home.config_file.write_text(SETTINGS + "[server]\nquestions_at_once = 2\nquestions_waiting = 0\n")
     world.model.holds()
     async with client_of(create_app(world.services)) as client:
         await until_ready(client)
