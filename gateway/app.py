@@ -56,6 +56,7 @@ from gateway.sources.routes import (
     show_source,
     sync_source,
 )
+from gateway.usage.routes import report_usage, show_own_usage
 from policies.context import RequestContext
 from policies.errors import PoliciesError
 from policies.principals import Principal
@@ -80,6 +81,8 @@ _ROUTES = (
     show_conversation,
     show_model,
     show_source,
+    report_usage,
+    show_own_usage,
     sync_source,
     *AUDIT_ROUTES,
     *SIGN_IN_ROUTES,
@@ -123,6 +126,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     metrics.watch_policies(lambda: services.authorizer.health)
     if services.config.ldap.urls:
         metrics.watch_directory(services.directories.state)
+    metrics.watch_usage(services.usage)
     services.recorder.observe = metrics.trail_append_seconds.observe
     return Litestar(
         route_handlers=_ROUTES,

@@ -15,6 +15,7 @@ import platformdirs
 from gateway.compliance.options import ComplianceOptions
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from gateway.usage.options import UsageOptions
 from models.openai.options import Upstream
 from policies.addresses import is_loopback as is_loopback
 from policies.audit.classes import FEWEST_DAYS, EntryClass
@@ -251,6 +252,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ldap: LdapOptions = LdapOptions()
     scim: ScimOptions = ScimOptions()
     compliance: ComplianceOptions = ComplianceOptions()
+    usage: UsageOptions = UsageOptions()
 
 
 class Home:

@@ -101,6 +101,19 @@ class TooManyRequestsError(GatewayError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class QuotaExceededError(TooManyRequestsError):
+    """A limit on what somebody may use has no room for this: the caller comes back when it begins anew.
+
+    `most` is the limit, of what `what` names, and `left` what is left of it.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: int, *, what: str, most: int, left: int) -> None:
+        super().__init__(message, retry_after_seconds)
+        self.what = what
+        self.most = most
+        self.left = left
+
+
 class NotReadyError(GatewayError):
     """The service is still starting, or a part of it does not work: the caller tries again in a moment."""
 
@@ -152,6 +165,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
         5,
         "This conversation can no longer be read. Start a new conversation.",
     ),
+    Translation(QuotaExceededError, "quota_exceeded", 429, 8),
     Translation(TooManyRequestsError, "too_many_requests", 429, 8),
     Translation(NotReadyError, "not_ready", 503, 8),
     Translation(

@@ -16,7 +16,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
-from gateway.errors import BadRequestError, translate
+from gateway.errors import BadRequestError, QuotaExceededError, translate
 from gateway.requests import request_id
 
 _log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ _LONG_BODY_BYTES = 16_000
 """A body of this size is looked through in some milliseconds at worst, when it is all small objects."""
 RETRY_AFTER_SECONDS = 5
 """What a caller is told to wait after 429 and 503 where nothing better is known: about the time a question takes."""
+_LIMITED = frozenset({"requests", "tokens"})
+"""What OpenAI has headers for."""
 _MESSAGE_CHARACTERS = 500
 _BAD_REQUEST, _UNAUTHORISED, _CONFLICT, _TOO_MANY, _DEFECT, _UNAVAILABLE = 400, 401, 409, 429, 500, 503
 _HTTP_ERRORS: dict[int, tuple[str, str]] = {
@@ -86,6 +88,11 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         headers["WWW-Authenticate"] = "Bearer"
     if status in {_TOO_MANY, _UNAVAILABLE}:
         headers["Retry-After"] = str(getattr(error, "retry_after_seconds", None) or RETRY_AFTER_SECONDS)
+    if isinstance(error, QuotaExceededError) and error.what in _LIMITED:
+        # As OpenAI names them, for clients that heed these.
+        headers |= {f"X-RateLimit-Limit-{error.what.title()}": str(error.most)}
+        headers |= {f"X-RateLimit-Remaining-{error.what.title()}": str(error.left)}
+        headers |= {f"X-RateLimit-Reset-{error.what.title()}": f"{error.retry_after_seconds}s"}
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 

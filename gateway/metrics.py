@@ -14,6 +14,8 @@ from gateway.identity.directories import DirectoryState
 from gateway.policy.current import PolicyHealth
 from gateway.requests import seconds_since_arrival
 from gateway.sources.schemas import Source
+from gateway.usage.service import Usage
+from gateway.usage.taken import Tally, amount
 from policies.audit.sinks.copies import CopyHealth
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,21 @@ class Metrics:
         )
         self.questions_waiting = Gauge(
             "muniment_questions_waiting", "Questions that wait for their turn.", registry=self.registry
+        )
+        self.refusals = Counter(
+            "muniment_refusals", "Questions refused with 429, by limit.", ["limit"], registry=self.registry
+        )
+        self.used_tokens = Counter(
+            "muniment_used_tokens",
+            "Tokens of all answers, however they ended, by model and kind.",
+            ["model", "kind"],
+            registry=self.registry,
+        )
+        self.used_seconds = Counter(
+            "muniment_used_compute_seconds", "Time that models worked.", ["model"], registry=self.registry
+        )
+        self.used_cost = Counter(
+            "muniment_used_cost", "What that cost, in the currency of the settings.", ["model"], registry=self.registry
         )
         self.tokens = Counter("muniment_tokens", "Tokens, by kind.", ["kind"], registry=self.registry)
         self.first_token_seconds = Histogram(
@@ -91,6 +108,19 @@ class Metrics:
         for name, histogram in (("first_token", self.first_token_seconds), ("total", self.answer_seconds)):
             if name in answer.timings_ms:
                 histogram.observe(answer.timings_ms[name] / 1000)
+
+    def watch_usage(self, usage: Usage) -> None:
+        """Count what answers take and cost, and who is refused by which limit."""
+        usage.observe = self._count_usage
+        usage.observe_refusal = lambda limit: self.refusals.labels(limit).inc()
+
+    def _count_usage(self, model: str, tally: Tally, cost: int) -> None:
+        """A cost is a float here, as all that Prometheus knows are; reports have it exactly."""
+        self.used_tokens.labels(model, "prompt").inc(tally.prompt_tokens)
+        self.used_tokens.labels(model, "cached").inc(tally.cached_tokens)
+        self.used_tokens.labels(model, "completion").inc(tally.completion_tokens)
+        self.used_seconds.labels(model).inc(tally.compute_seconds)
+        self.used_cost.labels(model).inc(float(amount(cost)))
 
     def watch_copies(self, health: Callable[[], list[CopyHealth]]) -> None:
         """Tell about the places that checkpoints are copied to."""

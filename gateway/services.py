@@ -55,6 +55,8 @@ from gateway.sources.runs import SourceRuns
 from gateway.sources.service import Sources
 from gateway.subjects import Subjects
 from gateway.trail_place import owned_trail_place, trail_place
+from gateway.usage.report import Reports
+from gateway.usage.service import Usage
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
@@ -138,6 +140,8 @@ class Services:
             self.single_sign_on.close()
         if "last_use" in self.__dict__:
             self.last_use.close()
+        if "usage" in self.__dict__:
+            self.usage.close()
         if "trail" in self.__dict__:
             self.trail.close()
         if "changes" in self.__dict__:
@@ -591,6 +595,24 @@ class Services:
         return KeptTexts(self.database, self.subjects)
 
     @cached_property
+    def usage(self) -> Usage:
+        """No thread runs yet."""
+        return Usage(
+            database=lambda: self.database, recorder=self.recorder, options=self.config.usage, now=self.clock.now
+        )
+
+    @cached_property
+    def usage_reports(self) -> Reports:
+        return Reports(
+            lambda: self.database,
+            self.config.usage,
+            self.clock.now,
+            names=self.subjects.names,
+            find=self.subjects.find,
+            flush=self.usage.flush,
+        )
+
+    @cached_property
     def chats(self) -> Chats:
         self.redactor.load()
         return Chats(
@@ -604,6 +626,8 @@ class Services:
             keys=self.keys,
             options=self.config.answers,
             author_share=self.config.retrieval.author_share,
+            usage=self.usage,
+            context_tokens=self.config.models.context_tokens,
         )
 
 

@@ -3,7 +3,7 @@
 The llama.cpp worker (`models/llama`) implements it; tests use `tests/fakes/scripted_model.py`.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -74,7 +74,7 @@ class Chunk:
     """A piece of an answer; the last one has a finish reason and counts.
 
     `cached_tokens` of the `prompt_tokens` were not computed again. `compute_seconds` is this answer's share of the time
-    that all threads worked.
+    that all threads worked; 0 where its engine does not tell.
     """
 
     text: str
@@ -92,6 +92,14 @@ class Choice:
     turns: tuple[Turn, ...]
     domain: str
     replies: tuple[str, ...]
+
+
+class Odds(dict[str, float]):
+    """The probability of each reply, with `compute_seconds` as in `Chunk`; a plain mapping says nothing of these."""
+
+    def __init__(self, odds: Mapping[str, float], compute_seconds: float = 0.0) -> None:
+        super().__init__(odds)
+        self.compute_seconds = compute_seconds
 
 
 @dataclass(frozen=True, slots=True)

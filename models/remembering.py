@@ -60,7 +60,7 @@ class RememberingEngine:
         known = self._recall(key)
         if isinstance(known, tuple):
             for chunk in known:
-                yield replace(chunk, cached_tokens=chunk.prompt_tokens)
+                yield replace(chunk, cached_tokens=chunk.prompt_tokens, compute_seconds=0.0)
             return
         said: list[Chunk] = []
         async with aclosing(self._engine.stream(generation)) as chunks:

@@ -32,6 +32,8 @@ class Action(StrEnum):
     SOURCES_MANAGE = "sources:manage"
     SOURCES_READ = "sources:read"
     SOURCES_SYNC = "sources:sync"
+    USAGE_READ = "usage:read"
+    USAGE_READ_OWN = "usage:read-own"
     USERS_MANAGE = "users:manage"
 
 

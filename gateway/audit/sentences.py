@@ -74,6 +74,8 @@ SENTENCES: Mapping[str, str] = {
     "trail:loss-accepted": "{by} goes on without what trail {trail} held, of which {entries} entries were signed",
     "trail:read": "{by} read the trail ({operation}) about {user}, {entries} entries, in investigation {investigation}",
     "trail:reduced": "{by} removed what {removed} old entries said: {classes}; {held} more are held",
+    "usage:refused": "{principal} was refused {times} times by limit {limit}",
+    "usage:reported": "{by} was shown what others used, by {grouping}, from {first_day} to {last_day}",
     "user:added": "{by} gave {user} groups {groups} and roles {roles}",
     "user:disabled": "{by} disabled {user}",
     "user:enabled": "{by} let {user} in again",

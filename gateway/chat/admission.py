@@ -8,11 +8,16 @@ import asyncio
 from gateway.chat.schemas import Answer
 from gateway.chat.service import Question
 from gateway.config import ServerOptions
-from gateway.errors import TooManyRequestsError
+from gateway.errors import QuotaExceededError, TooManyRequestsError
 from gateway.fair_places import FairPlaces, Room
 from gateway.health.service import Readiness
 from gateway.metrics import Metrics
+from gateway.recording import new_request_id
 from gateway.services import Services
+from policies.principals import Principal
+
+_PLACES = "(places)"
+"""What the bounds on questions at once are called where limits have names; no limit of the settings can have it."""
 
 
 class Admission:
@@ -31,18 +36,29 @@ class Admission:
 
         Raises:
             NotReadyError: The service is still starting.
+            QuotaExceededError: A limit of this person's is used up.
             TooManyRequestsError: All of this person's places are taken, or others wait already.
         """
         self._readiness.require()
+        person = question.principal
         try:
-            async with self._places.taken(question.principal.id):
+            model = self._services.served.named(question.model).id
+            await self._services.usage.require_room(new_request_id(), person, model)
+            async with self._places.taken(person.id, self._weight(person)):
                 with self._metrics.questions_running.track_inprogress():
                     answer = await self._services.chats.ask(question)
         except (Exception, asyncio.CancelledError) as error:
             self._metrics.questions.labels(_outcome(error)).inc()
+            if isinstance(error, TooManyRequestsError) and not isinstance(error, QuotaExceededError):
+                self._metrics.refusals.labels(_PLACES).inc()
             raise
         self._metrics.count_answer(answer)
         return answer
+
+    def _weight(self, person: Principal) -> float:
+        """The share of somebody: the largest of their groups'."""
+        weights = self._services.config.usage.weights
+        return max((weights[group] for group in person.groups & weights.keys()), default=1.0)
 
 
 def _outcome(error: BaseException) -> str:

@@ -37,6 +37,10 @@ _STANDS_IN = "Is this answer to the question stated in the passages above? Reply
 YES, NO = "Yes", "No"
 _EVERYBODY = "everybody"
 """Who may share the work on what every prompt begins with."""
+_SCAFFOLD_TOKENS = 400
+"""Instructions, marks, titles and headings, with room."""
+_PASSAGES_HEADROOM = 2
+"""Passages are cut by their characters, and placeholders, names and numbers take more tokens than prose."""
 _WORD = re.compile(r"\[\d+(?:: not confirmed)?\]|(\w+)")
 """A word; what marks a sentence's source stands between words and is none."""
 _RUN_WORDS = 8
@@ -110,6 +114,12 @@ def holds_answer_turns(context: Context, question: str) -> tuple[Turn, ...]:
 def stands_in_turns(answered: tuple[Turn, ...], answer: str) -> tuple[Turn, ...]:
     """The turns that ask, after an answer, whether the passages state it: they go on where the answer ended."""
     return (*answered, Turn(Speaker.ASSISTANT, (answer,)), Turn(Speaker.USER, (_STANDS_IN,)))
+
+
+def most_tokens(said: Sequence[str], passage_tokens: int) -> int:
+    """The most tokens that a prompt is expected to have: of these texts one for each character, and of passages."""
+    typed = sum(len(text) for text in said)
+    return _SCAFFOLD_TOKENS + _PASSAGES_HEADROOM * passage_tokens + typed
 
 
 def without_instructions(answer: str) -> str:

@@ -35,6 +35,8 @@ from gateway.reading import Reader, Revealed
 from gateway.recording import Recorder, decisions_digest, new_request_id
 from gateway.subjects import Since
 from gateway.texts import require_text
+from gateway.usage.service import Usage as Usages
+from gateway.usage.taken import Bound, Tally
 from models.engine import Choice, Chunk, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, Event, PersonalDataRevealed, QuestionAsked
 from policies.audit.receipts import (
@@ -100,6 +102,7 @@ class _Run:
     length: Length
     since: Since
     model: ServedModel
+    tally: Tally
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
     redactions: Counter[str] = field(default_factory=Counter)
@@ -139,6 +142,8 @@ class Chats:
         keys: Keys,
         options: AnswerOptions,
         author_share: float,
+        usage: Usages,
+        context_tokens: int,
     ) -> None:
         self._retriever = retriever
         self._redactor = redactor
@@ -152,7 +157,10 @@ class Chats:
         self._revision_key = revision_key(keys)
         self._options = options
         self._author_share = author_share
+        self._usage = usage
+        self._context_tokens = context_tokens
         self._declines = True
+        self._counts = True
         self._open: set[tuple[str, str]] = set()
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
@@ -160,6 +168,10 @@ class Chats:
     def answer_always(self) -> None:
         """Decline nothing, whatever the evidence: for measuring what declining is worth."""
         self._declines = False
+
+    def count_nothing(self) -> None:
+        """Count questions for nobody, and let no limit hold: for measuring."""
+        self._counts = False
 
     async def ask(self, question: Question) -> Answer:
         """Answer from what the asker may read, or decline.
@@ -169,6 +181,7 @@ class Chats:
             ModelNotFoundError: It names a model that is not served.
             NotFoundError: The asker has no such conversation.
             ConflictError: A question in that conversation is still being answered.
+            QuotaExceededError: A limit on what they may use has no room for it.
             TrailUnavailableError: It could not be recorded, so there is no answer.
             EngineUnavailableError: The model is gone for the moment.
             RedactionFailedError: Personal data could not be looked for.
@@ -181,15 +194,26 @@ class Chats:
     async def _ask(self, question: Question, model: ServedModel) -> Answer:
         since = self._recorder.erasures_so_far()
         conversation = await self._conversation(question)
-        run = _Run(question, new_request_id(), conversation, wanted_length(question.text, self._options), since, model)
-        intent = self._recorder.submit(self._intent(run))
-        try:
-            return await self._answer(run, intent)
-        except (Exception, asyncio.CancelledError) as error:
-            # The trail must say how each question ended; then the error goes on to whoever can act on it.
-            with contextlib.suppress(TrailUnavailableError):
-                self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
-            raise
+        request, length = new_request_id(), wanted_length(question.text, self._options)
+        bound = self._bound(question, conversation, length)
+        counted = self._usage.counted(request, question.principal, model.id, bound)
+        async with counted if self._counts else contextlib.nullcontext(Tally()) as tally:
+            run = _Run(question, request, conversation, length, since, model, tally)
+            intent = self._recorder.submit(self._intent(run))
+            try:
+                return await self._answer(run, intent)
+            except (Exception, asyncio.CancelledError) as error:
+                # The trail must say how each question ended; then the error goes on to whoever can act on it.
+                with contextlib.suppress(TrailUnavailableError):
+                    self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
+                raise
+
+    def _bound(self, question: Question, conversation: Conversation, length: Length) -> Bound:
+        """The most that a question will take."""
+        texts = [question.text, *(turn.text for turn in recent_turns(conversation.messages))]
+        most = prompt.most_tokens(texts, self._options.passage_tokens)
+        written = length.words * _TOKENS_PER_WORD
+        return Bound(min(most, max(0, self._context_tokens - written)), written)
 
     @contextlib.contextmanager
     def _alone(self, principal: str, conversation: str | None) -> Iterator[None]:
@@ -277,9 +301,10 @@ class Chats:
         context = prompt.context_of(passages, self._mark_key)
         turns = prompt.answer_turns(context, history, asked, run.length.sentences)
         # Whether the passages hold an answer is asked beside it: the work on them is done once, the rest overlaps.
-        (text, stands), holds = await _together(
-            self._write(run, turns, domain), self._odds(run, prompt.holds_answer_turns(context, asked), domain)
-        )
+        with run.tally.elapsing():
+            (text, stands), holds = await _together(
+                self._write(run, turns, domain), self._odds(run, prompt.holds_answer_turns(context, asked), domain)
+            )
         texts = [f"{passage.title}\n{passage.heading}\n{passage.text}" for passage in passages]
         sentences = check_support(text, texts)
         similarity = max(passage.similarity for passage in run.passages)
@@ -334,16 +359,23 @@ class Chats:
             seed=run.question.seed,
         )
         pieces: list[str] = []
-        async with aclosing(run.model.engine.stream(generation)) as chunks:
-            async for chunk in chunks:
-                if not pieces:
-                    run.mark("first_token")
-                pieces.append(chunk.text)
-                run.last = chunk
+        try:
+            async with aclosing(run.model.engine.stream(generation)) as chunks:
+                async for chunk in chunks:
+                    if not pieces:
+                        run.mark("first_token")
+                    pieces.append(chunk.text)
+                    run.last = chunk
+        except asyncio.CancelledError:
+            run.tally.broken_off(turns, len(pieces))
+            raise
+        run.tally.generated(run.last)
         return shorten(strip_markers("".join(pieces)), run.length.words)
 
     async def _odds(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> float:
-        return (await run.model.engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO))))[prompt.YES]
+        odds = await run.model.engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO)))
+        run.tally.checked(odds)
+        return odds[prompt.YES]
 
     def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation]]:
         """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
@@ -368,7 +400,7 @@ class Chats:
         self, run: _Run, intent: EntryRef, found: Found, text: str, citations: list[Citation]
     ) -> Answer:
         """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
-        abstained = not citations
+        abstained = run.tally.abstained = not citations
         # The key may be held by another process, which takes a moment to answer.
         signed = await asyncio.to_thread(sign_receipt, self._receipt(run, intent, found, text), self._keys)
         receipt = signed.to_dict()

@@ -49,6 +49,7 @@ from gateway.resealing import reseal as reseal
 from gateway.services import Services as Services
 from gateway.subject_access.service import export_copy as export_copy
 from gateway.subject_access.writing import write_copy as write_copy
+from gateway.usage.schemas import UsageLine as UsageLine
 from models.fetching import pull as pull
 from policies.audit.checkpoints import SignedCheckpoint as SignedCheckpoint
 from policies.audit.checkpoints import last_exported as last_exported
@@ -61,6 +62,7 @@ from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import ModelVerified as ModelVerified
 from policies.audit.events import ServiceStarted as ServiceStarted
 from policies.audit.events import ServiceStopped as ServiceStopped
+from policies.audit.events import UsageReported as UsageReported
 from policies.audit.formats import record as record
 from policies.audit.places import prepare as prepare
 from policies.audit.proofs import evidence as evidence

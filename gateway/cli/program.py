@@ -34,6 +34,7 @@ from gateway.cli import (
     sources,
     subject,
     trail_place,
+    usage,
     users,
 )
 from gateway.cli.failures import run_guarded
@@ -141,6 +142,7 @@ for group in (
     redact,
     index,
     evaluating,
+    usage,
     serving,
     signing,
 ):

@@ -204,6 +204,7 @@ async def _answer_all(
     """Ask one model every question, one after another."""
     model, given, answers = services.generator, list[GivenAnswer](), list[Answer]()
     weighed: dict[str, tuple[Signals, float]] = {}
+    services.chats.count_nothing()  # They are asked in the name of people who did not ask.
     services.chats.observe = lambda request, signals, probability: weighed.update({request: (signals, probability)})
     await services.engine.start()
     try:

@@ -19,6 +19,7 @@ from gateway.identity.store import ApiKeyRow, FailureRow, LinkRow, PasswordRow, 
 from gateway.policy.store import PolicyBundleRow
 from gateway.sources.store import OwnerKind, SourceOwnerRow
 from gateway.subjects import SubjectRow
+from gateway.usage.store import forget_usage
 from policies.labels import Label
 from retrieval.erasure import label_without
 from retrieval.labels import intern_label, next_epoch
@@ -49,6 +50,7 @@ def forget_user(session: Session, token: str, name: str, failures_under: str) ->
         counts["labels"] = forget_in_labels(session, lambda user: user == name)
         for table, column in _BY_WHOM:
             session.exec(update(table).where(getattr(table, column) == name).values({column: token}))
+    counts["usage_totals"] = forget_usage(session, token)
     counts["keys"] = _deleted(session, SubjectRow, col(SubjectRow.token) == token)
     return {kind: count for kind, count in counts.items() if count}
 

@@ -18,6 +18,7 @@ from gateway.identity.scim.store import ScimUserRow
 from gateway.identity.store import ApiKeyRow, LinkRow, PasswordRow, SessionRow, UserRow
 from gateway.services import Services
 from gateway.sources.store import SourceOwnerRow
+from gateway.usage.store import UsageRow
 from policies.audit.events import SourceOwnersChanged
 from policies.audit.people import fields_of
 from policies.audit.reader import Entry, EntryQuery, read_entries
@@ -77,6 +78,7 @@ class Copy(msgspec.Struct, frozen=True):
     keys: tuple[dict[str, Any], ...]
     conversations: tuple[HeldConversation, ...]
     questions: tuple[HeldQuestion, ...]
+    usage: tuple[dict[str, Any], ...]
     entries: tuple[HeldEntry, ...]
 
 
@@ -103,6 +105,7 @@ def gather(services: Services, user: str) -> Copy:
             keys=tuple(_rows(session, ApiKeyRow, user)),
             conversations=tuple(_conversations(services, user)),
             questions=tuple(_questions(services, user)),
+            usage=tuple(_usage(services, user)),
             entries=tuple(_entries(services, user)),
         )
 
@@ -141,6 +144,16 @@ def _questions(services: Services, user: str) -> Iterator[HeldQuestion]:
         with suppress(NotFoundError):  # Removed meanwhile, after its time.
             kept = services.kept_texts.open(request)
             yield HeldQuestion(request, kept.at, kept.texts.question, kept.texts.answer)
+
+
+def _usage(services: Services, user: str) -> Iterator[dict[str, Any]]:
+    """What they used, by day and model; whose it is, is said by the copy."""
+    token = services.subjects.find(user)
+    services.usage.flush()
+    with Session(services.database) as session:
+        rows = session.exec(select(UsageRow).where(UsageRow.token == token).order_by(UsageRow.day)) if token else ()
+        for row in rows:
+            yield {name: value for name, value in _plain(row).items() if name != "token"}
 
 
 def _entries(services: Services, user: str) -> Iterator[HeldEntry]:

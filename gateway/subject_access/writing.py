@@ -38,6 +38,10 @@ _PARTS = {
         "questions and answers of the last days, kept sealed whether or not the conversation was; opened for this copy",
         "so that an investigation can find out what was shown, with the approval of two people",
     ),
+    "usage.json": (
+        "how many questions they asked of which model on which day, what that took and cost; no text",
+        "to share out the machine and what it costs, and to keep to limits",
+    ),
     "documents.json": (
         "which documents name the person: source, id, title, and in how many passages; their texts stay where they are",
         "to answer questions from them for those who may read them",
@@ -85,6 +89,7 @@ def _of_user(copy: Copy) -> dict[str, bytes]:
         "keys.json": _json(copy.keys),
         "conversations.json": _json(copy.conversations),
         "questions.json": _json(copy.questions),
+        "usage.json": _json(copy.usage),
         "trail.json": _json(copy.entries),
     }
 

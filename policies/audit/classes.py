@@ -39,6 +39,8 @@ CLASSES: dict[EntryClass, tuple[type[events.Event], ...]] = {
         events.SignInLocked,
         events.SubjectExported,
         events.TrailRead,
+        events.UsageRefused,
+        events.UsageReported,
     ),
     EntryClass.ADMINISTRATION: (
         events.BackupMade,

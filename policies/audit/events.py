@@ -963,6 +963,33 @@ class TrailRead:
     os_user: Person = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UsageRefused:
+    """Somebody was refused because a limit of theirs is used up; `limit` is its name in the settings.
+
+    Written once a minute at most for each person and limit, by each process: `times` says how often it happened since
+    the entry before.
+    """
+
+    kind: ClassVar[str] = "usage:refused"
+    request: str
+    principal: Person
+    limit: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """Somebody is shown how much others used, by `user`, `group`, `model` or `day` (`grouping`), and of which days."""
+
+    kind: ClassVar[str] = "usage:reported"
+    by: Person
+    grouping: str
+    first_day: str
+    last_day: str
+    lines: int
+
+
 Event = (
     QuestionAsked
     | SearchAsked
@@ -1036,5 +1063,7 @@ Event = (
     | SubjectExported
     | TrailRead
     | TrailReduced
+    | UsageRefused
+    | UsageReported
 )
 """Everything the trail records."""

@@ -21,6 +21,7 @@ import gateway.identity.memberships
 import gateway.identity.scim.store
 import gateway.identity.store
 import gateway.subjects
+import gateway.usage.store
 import retrieval.labels
 import retrieval.tables
 from gateway.database import _alembic, open_database
@@ -36,6 +37,7 @@ TABLES = (
     gateway.chat.store,
     gateway.holds,
     gateway.subjects,
+    gateway.usage.store,
     retrieval.tables,
 )
 """Imported so that their classes are known."""

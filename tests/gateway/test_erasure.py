@@ -192,7 +192,8 @@ HOLDS_NO_USER = {
     "scim_group.external_id", "scim_group.id", "scim_group.name", "skip.external_id", "skip.path", "skip.reason",
     "skip.source",
     "source.access_file", "source.cursor", "source.failure", "source.name", "source.read_with", "source.settings",
-    "source.type", "source_owner.kind", "source_owner.source", "used_once.digest",
+    "source.type", "source_owner.kind", "source_owner.source", "usage.day", "usage.model", "usage_count.limit",
+    "usage_reservation.id", "usage_reservation.limit", "used_once.digest",
 }  # fmt: skip
 """Columns that hold no name of a user: a token, something sealed, or a text of documents, groups and settings."""
 FORGOTTEN = {
@@ -203,7 +204,8 @@ FORGOTTEN = {
     "scim_user.external_id", "scim_user.id", "scim_user.user_id", "scim_user.user_name", "session.id", "session.issuer",
     "session.method", "session.previous_sha256", "session.provider_session", "session.rotation_salt", "session.subject",
     "session.token_sha256", "session.user_id", "sign_in_failure.name_hmac", "source_owner.name", "subject.key",
-    "subject.name", "subject.name_hmac", "subject.token", "user.disabled_by", "user.id", "user.kind", "user.origin",
+    "subject.name", "subject.name_hmac", "subject.token", "usage.token", "usage_count.token", "usage_reservation.token",
+    "user.disabled_by", "user.id", "user.kind", "user.origin",
     "user.roles",
 }  # fmt: skip
 """Columns whose rows are deleted, or say something else, once their user is erased."""

@@ -116,7 +116,17 @@ async def test_an_anonymous_caller_reaches_nothing_but_the_probes(app: Litestar)
 @pytest.mark.parametrize(
     ("user", "allowed"),
     [
-        ("bob", {"/api/v1/conversations", "/api/v1/search", "/schema", "/v1/chat/completions", "/v1/models"}),
+        (
+            "bob",
+            {
+                "/api/v1/conversations",
+                "/api/v1/me/usage",
+                "/api/v1/search",
+                "/schema",
+                "/v1/chat/completions",
+                "/v1/models",
+            },
+        ),
         ("audra", {*AUDIT, "/api/v1/policy/explain", "/api/v1/policy/oversharing"}),
         ("mona", {"/metrics"}),
         (
@@ -125,6 +135,7 @@ async def test_an_anonymous_caller_reaches_nothing_but_the_probes(app: Litestar)
                 "/api/v1/policy/explain",
                 "/api/v1/policy/oversharing",
                 "/api/v1/sources",
+                "/api/v1/usage",
                 "/metrics",
                 "/schema",
                 "/v1/models",

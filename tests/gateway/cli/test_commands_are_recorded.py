@@ -108,6 +108,7 @@ def documents_and_people(walk: Walk, folder: Path) -> None:
     walk("sources release", "company", "handbook/travel.md")
     walk("search", "Norway", "--as", "bob")
     walk("ask", "What is the Kestrel budget for 2027?", "--as", "alice", "--json")
+    walk("usage report")
     walk("index rebuild")
     (folder / "questions.jsonl").write_text(json.dumps(QUESTIONS[0]))
     walk("eval", str(folder / "questions.jsonl"), "--as-readers-from", str(commands.access), "--only", "retrieval")

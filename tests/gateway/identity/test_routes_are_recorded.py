@@ -23,6 +23,7 @@ ABOUT_ITSELF = "says how the service is, or how it is spoken to"
 OTHER_TESTS = "needs a provider: tests/gateway/identity/test_http_oidc.py"
 UNRECORDED = {
     "GET /api/v1/conversations": SHOWS_NOTHING_OF_DOCUMENTS,
+    "GET /api/v1/me/usage": "shows the caller what they used themselves",
     "GET /api/v1/sources": SHOWS_NOTHING_OF_DOCUMENTS,
     "GET /api/v1/sources/{source}": SHOWS_NOTHING_OF_DOCUMENTS,
     "GET /api/v1/sources/{source}/flags": SHOWS_NOTHING_OF_DOCUMENTS,
@@ -109,6 +110,7 @@ async def documents_and_policies(journey: Journey) -> None:
     asked = {"user": "bob", "document": "finance/budget.md"}
     await journey.sent("POST /api/v1/policy/explain", "/api/v1/policy/explain", "audra", asked)
     await journey.sent("GET /api/v1/policy/oversharing", "/api/v1/policy/oversharing", "audra")
+    await journey.sent("GET /api/v1/usage", "/api/v1/usage", "olga")
     await investigations(journey)
     owners = {"groups": [], "users": ["olga"]}
     await journey.sent("PUT /api/v1/sources/{source}/owners", "/api/v1/sources/company/owners", "olga", owners)
