@@ -5,6 +5,7 @@ write lock, so that questions at the same time, of any process, cannot have toge
 live renew what they reserved; what one reserved that was killed expires.
 """
 
+import contextlib
 import logging
 import math
 import secrets
@@ -19,6 +20,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway.errors import GatewayError, NotReadyError
 from gateway.usage.limits import PACE, Count, Pace, Refusal, applying, current, refusal, too_fast
 from gateway.usage.options import LimitOptions, UsageOptions
 from gateway.usage.store import (
@@ -32,6 +34,7 @@ from gateway.usage.store import (
     write_count,
 )
 from gateway.usage.taken import Demand
+from policies.errors import PoliciesError
 from policies.principals import Principal
 from retrieval.sessions import writing
 
@@ -89,6 +92,7 @@ class Book:
         self._live: set[str] = set()
         self._due = math.inf
         self._thread: threading.Thread | None = None
+        self._writing = False
         self._closing = False
 
     def wish(self, principal: Principal, model: str, demand: Demand) -> Future[Reservation | Refusal]:
@@ -98,6 +102,9 @@ class Book:
         """
         wish = _Wish(principal, model, demand)
         with self._changed:
+            if self._closing:
+                wish.reply.set_exception(NotReadyError("The service is stopping. Try again in a moment."))
+                return wish.reply
             self._waiting.wishes.append(wish)
             self._wake(0.0)
         return wish.reply
@@ -114,14 +121,14 @@ class Book:
             self._waiting.totals.setdefault(Place(day, user, model), Counter()).update(counts)
             self._wake(_TOTALS_SECONDS)
 
-    def flush(self) -> None:
-        """Have everything written that has come so far."""
-        done: Future[Reservation | Refusal] | None = None
+    def flush(self, within_seconds: float) -> None:
+        """Have everything written that has come so far; where that takes longer, it goes on unwaited for."""
         with self._changed:
-            if self._waiting.settled or self._waiting.totals or self._thread is not None:
-                done = self.wish(_NOBODY, "", Demand())
-        if done is not None:
-            done.result()
+            if not (self._writing or self._waiting.settled or self._waiting.totals):
+                return  # No reader waits for the write lock of nothing.
+            done = self.wish(_NOBODY, "", Demand())
+        with contextlib.suppress(TimeoutError, NotReadyError):
+            done.result(within_seconds)
 
     def close(self) -> None:
         """Write what is left and stop."""
@@ -146,13 +153,16 @@ class Book:
                 self._write(batch)
                 told = ""
             except Exception as error:  # noqa: BLE001 - whatever it is: who waits is told, the rest is tried again.
-                if (reason := str(error) or type(error).__name__) != told:
+                ours = isinstance(error, GatewayError | PoliciesError)  # Others' texts may hold names.
+                if (reason := str(error) if ours else type(error).__name__) != told:
                     told = reason
                     _log.error("usage_not_written reason=%s", reason)
                 for wish in batch.wishes:
                     if wish.reply.running():
                         wish.reply.set_exception(error)
                 self._put_back(batch)
+            finally:
+                self._writing = False
             if last:
                 return
 
@@ -163,6 +173,7 @@ class Book:
                 self._changed.wait(None if math.isinf(pause) else pause)
             batch, self._waiting = self._waiting, _Batch([], [], {})
             self._due = time.monotonic() + _RENEW_SECONDS if self._live else math.inf
+            self._writing = True
             return batch, self._closing
 
     def _put_back(self, batch: _Batch) -> None:

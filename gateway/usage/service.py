@@ -23,6 +23,8 @@ from policies.principals import Principal
 _TOLD_SECONDS = 60.0
 """How often at most the trail takes an entry about one person and one limit: a flood of refusals must not flood it."""
 _MOST_TOLD = 10_000
+_FLUSH_SECONDS = 5.0
+"""Longer than any transaction but a sync's: who reads totals does not wait for that."""
 _LEAST = Demand(1, 1, 0)
 """What any question takes."""
 _MILLISECONDS = 1000
@@ -48,9 +50,9 @@ class Usage:
         self.observe: Callable[[str, Tally, int], None] = _ignore
         self.observe_refusal: Callable[[str], None] = _ignore_refusal
 
-    def flush(self) -> None:
-        """Have written what has been counted so far."""
-        self._book.flush()
+    def flush(self, within_seconds: float = _FLUSH_SECONDS) -> None:
+        """Have written what has been counted so far, or as much as that time allows."""
+        self._book.flush(within_seconds)
 
     def close(self) -> None:
         """Write what is left and stop."""

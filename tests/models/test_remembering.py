@@ -1,12 +1,13 @@
 """What is remembered is the same person's, for the same prompt, for a while."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
-from models.engine import Choice, Chunk, Generation, Speaker, Turn
+from models.engine import Choice, Chunk, FinishReason, Generation, Speaker, Turn
 from models.errors import EngineUnavailableError
 from models.remembering import RememberingEngine
 from tests.fakes.scripted_model import ScriptedModel
@@ -30,6 +31,15 @@ def model() -> ScriptedModel:
 async def said(engine: RememberingEngine, generation: Generation) -> list[Chunk]:
     async with aclosing(engine.stream(generation)) as chunks:
         return [chunk async for chunk in chunks]
+
+
+async def test_what_is_remembered_took_no_work(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def works(_: Generation) -> AsyncIterator[Chunk]:
+        yield Chunk("Yes.", FinishReason.STOP, 9, 0, 2, compute_seconds=1.5)
+
+    monkeypatch.setattr(model, "stream", works)
+    engine = RememberingEngine(model, 60)
+    assert [(await said(engine, ASKED))[-1].compute_seconds for _ in range(2)] == [1.5, 0.0]
 
 
 async def test_the_same_prompt_is_not_asked_twice(model: ScriptedModel) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -16,7 +17,7 @@ from sqlmodel import Session, select
 
 import gateway.usage.book
 from gateway.database import open_database
-from gateway.errors import DatabaseUnusableError
+from gateway.errors import DatabaseUnusableError, NotReadyError
 from gateway.subjects import SubjectRow
 from gateway.usage.book import EXPIRE_SECONDS, Book, Reservation
 from gateway.usage.limits import Count, Refusal, period_at
@@ -204,7 +205,8 @@ def test_what_is_in_progress_is_renewed_and_what_a_dead_process_held_expires(
     assert isinstance(wish(living), Refusal)
     for _ in range(10):
         clock.now += timedelta(seconds=EXPIRE_SECONDS // 3)
-        living.flush()
+        living.add("bob", "2026-12-01", "small", {"answered": 1})
+        living.flush(30)
     assert isinstance(wish(living), Reservation)
     assert isinstance(wish(living), Refusal), "its own first one still holds"
 
@@ -248,7 +250,7 @@ def test_a_database_that_fails_refuses_and_loses_no_count(
         book.add("bob", "2026-12-01", "small", {"answered": 1})
         with pytest.raises(DatabaseUnusableError):
             wish(book)
-    book.flush()
+    book.flush(30)
     with Session(database) as session:
         assert session.exec(select(UsageCountRow.used)).one() == 1
         assert session.exec(select(UsageRow.answered)).one() == 1
@@ -265,7 +267,7 @@ def test_totals_are_added_up_by_day_person_and_model(book_of: MakeBook, database
             book.add("bob", "2026-12-01", "small", {"answered": 1, "prompt_tokens": 10})
         book.add("bob", "2026-12-02", "small", {"answered": 1})
         book.add("somebody erased", "2026-12-01", "small", {"answered": 1})
-        book.flush()
+        book.flush(30)
     with Session(database) as session:
         rows = {(row.day, row.token): (row.answered, row.prompt_tokens) for row in session.exec(select(UsageRow))}
     assert rows == {("2026-12-01", "bob"): (100, 1000), ("2026-12-02", "bob"): (2, 0), ("2026-12-01", NOBODY): (2, 0)}
@@ -277,6 +279,25 @@ def test_closing_writes_what_is_left(book_of: MakeBook, database: Engine) -> Non
     book.close()
     with closing(database.connect()) as connection:
         assert connection.execute(text("SELECT answered FROM usage")).scalar() == 1
+
+
+def test_a_book_that_is_closed_takes_nothing_more(book_of: MakeBook) -> None:
+    book = book_of(UsageOptions())
+    book.close()
+    with pytest.raises(NotReadyError):
+        wish(book)
+
+
+def test_who_reads_waits_for_no_writer_where_nothing_is_to_be_written(book_of: MakeBook, database: Engine) -> None:
+    book = book_of(UsageOptions())
+    book.add("bob", "2026-12-01", "small", {"answered": 1})
+    book.flush(30)
+    with writing(database):
+        book.flush(30)
+        book.add("bob", "2026-12-01", "small", {"answered": 1})
+        began = time.monotonic()
+        book.flush(0.1)
+        assert time.monotonic() - began < 10, "and no longer than it says where something is"
 
 
 def started(database: Path, most: int, tries: int, ahead: int = 0) -> subprocess.Popen[str]:
