@@ -123,6 +123,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
     metrics.watch_sources(services.sources.listed)
     metrics.watch_copies(lambda: services.copies.health)
     metrics.watch_exports(lambda: export_states(services.config.audit, services.home))
+    metrics.watch_upstreams(services.upstreams)
     metrics.watch_policies(lambda: services.authorizer.health)
     if services.config.ldap.urls:
         metrics.watch_directory(services.directories.state)

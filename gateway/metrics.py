@@ -1,7 +1,7 @@
 """What is measured, and under which names. Labels are routes, kinds and source names: never a person, never a text."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from litestar.types import HTTPResponseStartEvent, HTTPScope
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -16,6 +16,8 @@ from gateway.requests import seconds_since_arrival
 from gateway.sources.schemas import Source
 from gateway.usage.service import Usage
 from gateway.usage.taken import Tally, amount
+from models.openai.breaker import State
+from models.openai.engine import UpstreamEngine
 from policies.audit.sinks.copies import CopyHealth
 
 _log = logging.getLogger(__name__)
@@ -130,6 +132,10 @@ class Metrics:
         """Tell about the systems that entries are sent to, read at each collection: another process may send."""
         self.registry.register(_ExportCollector(states))
 
+    def watch_upstreams(self, engines: Mapping[str, UpstreamEngine]) -> None:
+        """Tell about the servers of models that are not run here."""
+        self.registry.register(_UpstreamCollector(engines))
+
     def watch_sources(self, listed: Callable[[], list[Source]]) -> None:
         """Tell about the sources, read at each collection: runs happen in other processes too."""
         self.registry.register(_SourceCollector(listed))
@@ -215,6 +221,30 @@ class _ExportCollector(Collector):
             behind.add_metric([state.name], state.behind)
             failing.add_metric([state.name], int(bool(state.error)))
         yield from (sent, behind, failing)
+
+
+class _UpstreamCollector(Collector):
+    def __init__(self, engines: Mapping[str, UpstreamEngine]) -> None:
+        self._engines = engines
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first collection."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Which servers are asked, what is with each, and how often a question was sent again."""
+        labels = ["model", "server"]
+        asked = GaugeMetricFamily(
+            "muniment_upstream_asked", "Whether a server is asked, and not left alone.", labels=labels
+        )
+        running = GaugeMetricFamily("muniment_upstream_questions", "Questions that are with a server.", labels=labels)
+        retries = CounterMetricFamily("muniment_upstream_retries", "Questions that were sent again.", labels=["model"])
+        for model, engine in self._engines.items():
+            retries.add_metric([model], engine.servers.retries)
+            for endpoint in engine.servers.endpoints:
+                asked.add_metric([model, endpoint.url], int(endpoint.breaker.state is not State.OPEN))
+                running.add_metric([model, endpoint.url], endpoint.outstanding)
+        yield from (asked, running, retries)
 
 
 class _SourceCollector(Collector):

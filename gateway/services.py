@@ -532,9 +532,14 @@ class Services:
             fallback_local=chosen.fallback_local,
         )
 
+    @cached_property
+    def upstreams(self) -> dict[str, UpstreamEngine]:
+        """By name. Nothing is connected yet."""
+        return {each.name: UpstreamEngine(each, self.home.keys) for each in self.config.models.upstreams}
+
     def _engine_of(self, model: Artefact | Upstream) -> Engine:
         if isinstance(model, Upstream):
-            return UpstreamEngine(model, self.home.keys)
+            return self.upstreams[model.name]
         options = self.config.models
         return LlamaEngine(
             partial(self.models.locate, model.id),

@@ -120,9 +120,12 @@ async def test_a_gateway_without_any_model_of_its_own_answers(world: World) -> N
                 response = await client.post("/v1/chat/completions", json=asked, headers=world.headers("bob"))
                 body = response.json()
                 ready = await client.get("/health/ready")
+                metrics = (await client.get("/metrics", headers=world.headers("mona"))).text
     assert response.status_code == 200, body
     assert body["choices"][0]["message"]["content"].startswith("The daily allowance for travel in Norway is 480")
     receipt = body["muniment"]["receipt"]["receipt"]
     assert (receipt["model"], receipt["remote"]) == ("near", False)
     assert ready.status_code == 200
+    assert f'muniment_upstream_asked{{model="near",server="{server.url}"}} 1.0' in metrics
+    assert 'muniment_upstream_retries_total{model="near"} 0.0' in metrics
     assert len(server.asked) == 3, "an answer, and two questions about it"
