@@ -126,7 +126,7 @@ async def test_a_name_server_that_hangs_is_not_waited_for(monkeypatch: pytest.Mo
         async with open_to("inside.example", connect_seconds=0.2) as client:
             with pytest.raises(HTTPError, match="not found in time"):
                 await client.get("https://inside.example/")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
 
 
 async def ask_over_tls(tmp_path: Path, served: Authority, trusted: str, host: str = "127.0.0.1") -> str:

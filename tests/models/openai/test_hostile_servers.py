@@ -105,7 +105,7 @@ async def test_it_is_an_error_in_time_that_says_nothing_of_what_was_sent(behavio
         started = time.monotonic()
         with pytest.raises(EngineUnavailableError, match="The model big") as caught:
             await all_of(asked)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15, "good servers have twenty seconds"
         assert SECRET not in everything_of(caught.value)
         assert (await asked.health()).detail.count(SECRET) == 0
         assert asked.servers.endpoints[0].outstanding == 0
@@ -123,7 +123,7 @@ async def test_odds_fail_the_same_way(behaviour: Behaviour, engine: ENGINE) -> N
             assert SECRET not in everything_of(found)
         else:
             assert found == {"Yes": 0.5, "No": 0.5}, "it answered, and no reply that was offered"
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15, "good servers have twenty seconds"
 
 
 async def test_a_good_server_is_no_error(engine: ENGINE) -> None:

@@ -214,7 +214,7 @@ async def test_a_pause_that_is_too_long_is_not_waited_for(engine: ENGINE) -> Non
             started = time.monotonic()
             with pytest.raises(EngineUnavailableError, match="too much to do"):
                 await all_of(asked)
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 15
         assert len(servers[0].asked) == 1
 
 
@@ -283,11 +283,11 @@ async def test_one_of_two_is_enough_to_start(engine: ENGINE) -> None:
 
 
 async def test_deadlines_are_of_the_question_and_not_of_each_try(engine: ENGINE) -> None:
-    async with serving(hangs(HEAD)) as servers, engine(servers, **(SHORT | {"total_seconds": 0.7})) as asked:
+    async with serving(hangs(HEAD)) as servers, engine(servers, first_token_seconds=3.0, total_seconds=4.0) as asked:
         started = time.monotonic()
         with pytest.raises(EngineUnavailableError, match="in time"):
             await all_of(asked)
-        assert time.monotonic() - started < 1.4
+        assert time.monotonic() - started < 8.5, "three tries of their own would take nine"
 
 
 # The odds of a short reply.
