@@ -1,8 +1,9 @@
 """How an answer's sentences name their sources."""
 
 import re
+from collections.abc import Sequence
 
-from gateway.chat.schemas import Citation
+from gateway.chat.schemas import CheckedSentence, Citation
 from gateway.chat.sentences import split_sentences
 from gateway.chat.support import SupportedSentence
 from gateway.reading import Reader
@@ -12,6 +13,7 @@ _LIST = r"\d+(?:\s*(?:,|and|&)\s*\d+)*"
 _MARKER = re.compile(
     rf"\s*(?:\[(?:passages?\s*)?{_LIST}(?:: not confirmed)?\]|\((?:see\s+)?passages?\s*{_LIST}\))", re.IGNORECASE
 )
+_OURS = re.compile(r"\s*\[\d+(?:: not confirmed)?\]")
 _TAG = re.compile(r"</?passage[^>]*>", re.IGNORECASE)
 
 
@@ -33,6 +35,20 @@ def shorten(text: str, most_words: int) -> str:
 def mark_sentence(sentence: SupportedSentence, number: int) -> str:
     """The sentence with its source's number, or with a warning that the source does not say it."""
     return f"{sentence.text} [{number}]" if sentence.supported else f"{sentence.text} [{number}: not confirmed]"
+
+
+def findings(text: str, sentences: Sequence[SupportedSentence], numbers: Sequence[int]) -> list[CheckedSentence]:
+    """What was found of each sentence, with its text as it stands between the marks of the answer that leaves.
+
+    From the finished text, never from the draft: what was hidden or taken out there must not come back here.
+    """
+    shown = [piece.strip() for piece in _OURS.split(text)]
+    if len(shown) != len(sentences) + 1:
+        shown = [""] * len(sentences)
+    return [
+        CheckedSentence(piece, number, sentence.supported, str(sentence.reason or ""))
+        for piece, sentence, number in zip(shown, sentences, numbers, strict=False)
+    ]
 
 
 def cite(passage: FoundPassage, number: int, reader: Reader, *, supported: bool) -> Citation:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.chat.schemas import Answer, Citation, Usage
+from gateway.chat.schemas import Answer, CheckedSentence, Citation, Usage
 from gateway.chat.service import Question
 from gateway.chat.store import Message
 from gateway.errors import BadRequestError
@@ -120,6 +120,7 @@ class Proof(msgspec.Struct, frozen=True):
 
     abstained: bool
     citations: list[Citation]
+    sentences: list[CheckedSentence]
     redactions: dict[str, int]
     receipt: dict[str, Any]
     usage: Usage

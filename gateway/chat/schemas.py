@@ -22,6 +22,19 @@ class Citation(msgspec.Struct, frozen=True):
     supported: bool
 
 
+class CheckedSentence(msgspec.Struct, frozen=True):
+    """A sentence of the answer, the number of the citation it was held against, and what was found.
+
+    `reason` says why it is not supported: `number`, `date`, `name`, `negation`, `language` or `wording`; empty where it
+    is. `text` is empty where what may leave of the answer no longer falls into the sentences that were checked.
+    """
+
+    text: str
+    n: int
+    supported: bool
+    reason: str
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens counted; `cached_tokens` of the prompt were not computed again."""
 
@@ -40,6 +53,7 @@ class Answer(msgspec.Struct, frozen=True):
     answer: str
     abstained: bool
     citations: list[Citation]
+    sentences: list[CheckedSentence]
     redactions: dict[str, int]
     receipt: dict[str, Any]
     usage: Usage

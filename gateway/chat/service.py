@@ -18,13 +18,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gateway.chat import evidence, prompt
-from gateway.chat.citations import cite, mark_sentence, shorten, strip_markers
+from gateway.chat.citations import cite, findings, mark_sentence, shorten, strip_markers
 from gateway.chat.kept import KeptTexts, Texts
 from gateway.chat.length import Length, wanted_length
 from gateway.chat.output import clean
 from gateway.chat.passages import cut
 from gateway.chat.rewriting import recent_turns, retrieval_query
-from gateway.chat.schemas import Answer, Citation, Usage
+from gateway.chat.schemas import Answer, CheckedSentence, Citation, Usage
 from gateway.chat.sending import sendable, sendable_history
 from gateway.chat.store import Conversation, Conversations, Message, new_conversation
 from gateway.chat.support import SupportedSentence, check_support
@@ -258,12 +258,12 @@ class Chats:
         draft = await self._draft(run) if run.passages else None
         run.mark("answered")
         abstention = prompt.KEPT_HERE if run.kept_here else prompt.ABSTENTION
-        text, citations = abstention, list[Citation]()
+        text, citations, checked = abstention, list[Citation](), list[CheckedSentence]()
         if draft is not None and self._suffices(draft, run.model):
-            text, citations = await asyncio.to_thread(self._compose, run, draft)
+            text, citations, checked = await asyncio.to_thread(self._compose, run, draft)
         if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
-            text, citations, run.revealed = abstention, [], []
-        return await self._conclude(run, entry, found, text, citations)
+            text, citations, checked, run.revealed = abstention, [], [], []
+        return await self._conclude(run, entry, found, text, citations, checked)
 
     async def _chosen(self, run: _Run, found: Found) -> list[FoundPassage]:
         """The few passages that the answer is made from: for a model on another machine, of those that may go there.
@@ -306,7 +306,7 @@ class Chats:
                 self._write(run, turns, domain), self._odds(run, prompt.holds_answer_turns(context, asked), domain)
             )
         texts = [f"{passage.title}\n{passage.heading}\n{passage.text}" for passage in passages]
-        sentences = check_support(text, texts)
+        sentences = check_support(text, texts, asked)
         similarity = max(passage.similarity for passage in run.passages)
         signals = evidence.measure(sentences, similarity=similarity, holds=holds, stands=stands)
         probability = evidence.probability(signals, evidence.weights_of(run.model.id))
@@ -377,7 +377,7 @@ class Chats:
         run.tally.checked(odds)
         return odds[prompt.YES]
 
-    def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation]]:
+    def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation], list[CheckedSentence]]:
         """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
         known = run.conversation.pseudonyms.counts()
         reader = Reader.of(run.passages, self._authorizer, run.question.principal, run.question.context, known)
@@ -390,14 +390,23 @@ class Chats:
         seen = "\n".join(f"{reader.shown_title(each)}\n{reader.shown(each)}" for each in run.passages)
         guard = StreamGuard(run.conversation.pseudonyms, self._redactor, may_reveal, seen)
         text = clean(guard.feed(marked) + guard.close(), draft.marks, run.length.characters)
+        text = prompt.without_instructions(text)
         run.revealed = reader.entries(run.id, revealed + reader.counted(run.passages[index] for index in numbering))
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}
-        return prompt.without_instructions(text), [
+        citations = [
             cite(run.passages[index], n, reader, supported=index not in doubtful) for index, n in numbering.items()
         ]
+        numbers = [numbering[sentence.passage] for sentence in draft.sentences]
+        return text, citations, findings(text, draft.sentences, numbers)
 
     async def _conclude(
-        self, run: _Run, intent: EntryRef, found: Found, text: str, citations: list[Citation]
+        self,
+        run: _Run,
+        intent: EntryRef,
+        found: Found,
+        text: str,
+        citations: list[Citation],
+        checked: list[CheckedSentence],
     ) -> Answer:
         """Record the outcome, sign the receipt, keep the turn; only then is there an answer."""
         abstained = run.tally.abstained = not citations
@@ -421,6 +430,7 @@ class Chats:
             answer=text,
             abstained=abstained,
             citations=citations,
+            sentences=checked,
             redactions=dict(run.redactions),
             receipt=receipt,
             usage=_usage(run.last),

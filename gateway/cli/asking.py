@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from gateway.search.schemas import SearchedPassage
 
 
+_REASONS = {
+    "date": "A date is not there, or says something else.",
+    "language": "It is in another language than the answer, so it could not be compared.",
+    "name": "A name is not there, or says something else.",
+    "negation": "It affirms, denies or demands something else.",
+    "number": "A number is not there, or says something else.",
+    "wording": "Too few of the words are there.",
+}
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(ask)
@@ -108,16 +118,18 @@ def _show_answer(answer: "Answer") -> None:
     if answer.citations:
         show("\nSources", "bold")
         for citation in answer.citations:
-            _show_citation(citation)
+            _show_citation(citation, [each.reason for each in answer.sentences if each.n == citation.n and each.reason])
     show("")
     show(_footing(answer), "dim")
 
 
-def _show_citation(citation: "Citation") -> None:
+def _show_citation(citation: "Citation", reasons: list[str]) -> None:
     show(f"[{citation.n}] {_titled(citation.title, citation.heading)}")
     show_block(_place(citation), 4, "dim")
     if not citation.supported:
         show_block("This passage does not state all that is said of it.", 4, "yellow")
+        for reason in dict.fromkeys(reasons):
+            show_block(_REASONS[reason], 4, "yellow")
 
 
 def _place(citation: "Citation") -> str:

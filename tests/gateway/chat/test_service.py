@@ -300,11 +300,14 @@ def test_an_answer_cites_what_it_stands_on(world: World) -> None:
 
 
 def test_a_sentence_that_no_source_states_is_marked(world: World) -> None:
-    world.model.says("The daily allowance for travel in Norway is 990 kroner.")
+    world_says = "The daily allowance for travel in Norway is 990 kroner."
+    world.model.says(world_says)
     world.services.chats.answer_always()
     answer = ask(world, "bob", "What is the daily allowance for travel in Norway?")
     assert "not confirmed" in answer.answer
     assert not any(citation.supported for citation in answer.citations)
+    [found] = answer.sentences
+    assert (found.text, found.n, found.supported, found.reason) == (world_says, 1, False, "number")
 
 
 def test_without_evidence_it_declines(world: World) -> None:

@@ -12,7 +12,7 @@ from retrieval.segments import Segment
 from tests.gateway.cli.commands import KESTREL_ANSWER, Commands
 
 PASSAGE_FIELDS = {"rank", "score", "document", "path", "title", "heading", "text", "start", "end"}
-ANSWER_FIELDS = {"answer", "abstained", "citations", "redactions", "receipt", "usage", "timings_ms"}
+ANSWER_FIELDS = {"answer", "abstained", "citations", "sentences", "redactions", "receipt", "usage", "timings_ms"}
 CITATION_FIELDS = {"n", "source", "document", "path", "url", "heading", "page", "modified", "text", "supported"}
 
 

@@ -1,0 +1,87 @@
+"""The few sentences of a passage that a sentence of an answer stands on.
+
+Chosen by the words it is about, its facts aside: else a wrong number would bring along the sentence it stands in, and
+that would vouch for it.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gateway.chat.sentences import split_sentences
+from gateway.chat.support.statements import Statement, statement
+
+_MOST = 3
+"""Sentences that one sentence of an answer may be drawn from."""
+_LONGEST_HEADING_WORDS = 12
+_BROKEN_LINE = re.compile(r"(?<![.!?:;|\n])\n(?=[a-z(])")
+_NEIGHBOUR_BONUS = 0.25
+_LEAST_GAIN = 0.5
+_CLOSE = 0.85
+"""Among sentences that share nearly as many words, as rows of a table do, the facts say which one is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage taken apart; `headings` are its lines that are no sentences, which say what the others are about."""
+
+    sentences: tuple[Statement, ...]
+    headings: tuple[Statement, ...]
+    weights: dict[str, float]
+
+    @property
+    def all(self) -> tuple[Statement, ...]:
+        """Everything in it."""
+        return (*self.headings, *self.sentences)
+
+
+@lru_cache(maxsize=256)
+def source(passage: str) -> Source:
+    """A passage taken apart. The same passages are read again for each sentence, and in a conversation."""
+    statements = [statement(each) for each in split_sentences(_BROKEN_LINE.sub(" ", passage))]
+    df = Counter(term for each in statements for term in each.terms)
+    headings = tuple(each for each in statements if _is_heading(each))
+    return Source(tuple(statements), headings, {term: 1 / (0.5 + 0.5 * count) for term, count in df.items()})
+
+
+def _is_heading(line: Statement) -> bool:
+    return len(line.words) <= _LONGEST_HEADING_WORDS and not line.text.rstrip().endswith((".", "!", "?", ";"))
+
+
+def evidence(said: Statement, passage: Source, asked: frozenset[str] = frozenset()) -> list[Statement]:
+    """The sentences of the passage that it stands on, the one most like it first; none if nothing is shared.
+
+    `asked` are the words of the question, which a very short answer leaves out.
+    """
+    wanted = said.terms if len(said.terms) > 1 else said.terms | asked
+    chosen: list[int] = []
+    covered: set[str] = set()
+    while len(chosen) < _MOST and len(chosen) < len(passage.sentences):
+        gains = [_gain(wanted - covered, passage, at, chosen) for at in range(len(passage.sentences))]
+        if max(gains) < _LEAST_GAIN:
+            break
+        close = [at for at, gain in enumerate(gains) if gain >= max(gains) * _CLOSE]
+        best = max(close, key=lambda at: (_shared_facts(said, passage.sentences[at]), gains[at]))
+        chosen.append(best)
+        covered |= wanted & passage.sentences[best].terms
+    return [passage.sentences[at] for at in chosen] or _with_its_facts(said, passage)
+
+
+def _gain(missing: frozenset[str], passage: Source, at: int, chosen: Sequence[int]) -> float:
+    if at in chosen:
+        return 0.0
+    gain = sum(passage.weights.get(term, 0.0) for term in missing & passage.sentences[at].terms)
+    near = any(abs(at - other) == 1 for other in chosen)
+    return gain * (1 + _NEIGHBOUR_BONUS * near)
+
+
+def _with_its_facts(said: Statement, passage: Source) -> list[Statement]:
+    """For an answer that is nothing but facts: the sentence that has most of them."""
+    best = max(passage.sentences, key=lambda each: _shared_facts(said, each), default=None)
+    return [best] if best is not None and _shared_facts(said, best) else []
+
+
+def _shared_facts(said: Statement, sentence: Statement) -> int:
+    return sum(any(fact.agrees(other) for other in sentence.facts) for fact in said.facts)

@@ -1,0 +1,246 @@
+"""Whether a sentence and its source say yes and no to the same things.
+
+Not meaning, but signs of it that can be compared one by one: what a negation governs, words that are each other's
+opposites, obligations, and whether an amount is a least or a most. What one of both leaves out is no contradiction.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from gateway.chat.support.amounts import Amount
+from gateway.chat.support.opposites import LIMITS, MODALS, SIDES, plain_of
+from gateway.chat.support.statements import Place, Statement, Word, fit
+
+_NEGATIONS = frozenset(
+    """not no never neither nor without cannot nobody nothing none unless except nowhere hardly barely
+    nicht kein keine keinen keinem keiner keines nie niemals ohne weder noch pas jamais aucun aucune sans ni rien
+    nunca sin ningún ninguna tampoco nadie не нет без никогда ни нельзя никто ничего""".split()  # noqa: SIM905 - a row of words
+)
+_LIMIT = re.compile(
+    r"\b(?:no|not) (?:more|less|fewer|later|earlier|longer|shorter|higher|lower|greater) than\b"
+    r"|\bnot (?:only|just|merely|necessarily)\b|\bwhether or not\b|\bno matter\b|\bnot (?:to )?exceed\w*\b"
+    r"|^(?:yes|no)\s*,|\bno\.(?=\s*\d)",
+    re.IGNORECASE,
+)
+_GOVERNED = 3
+"""So many words about something after a negation are taken to be what it denies."""
+_ONLY = frozenset(
+    {"only", "solely", "exclusively", "nur", "ausschließlich", "seulement", "uniquement", "solo", "solamente", "только"}
+)
+_AS_GOOD_AS_ONLY = _ONLY | {"just", "unless", "except", "but", "until", "alone", "limited", "restricted", "must"}
+_SURE_PLACE = 0.6
+"""From here on two places resemble each other enough for what stands there to be compared."""
+_BETTER = 1.25
+_LIMIT_REACH = 4
+
+
+def contradicts(said: Statement, sources: Sequence[Statement], *, mirrored: bool = False) -> bool:
+    """Whether a sentence denies what its sources affirm, or affirms what they deny."""
+    return (
+        _negated_otherwise(said, sources)
+        or _opposite(said, sources, mirrored=mirrored)
+        or _adds_only(said, sources)
+        or _obliges_otherwise(said, sources)
+        or _limits_otherwise(said, sources)
+    )
+
+
+def negated(sentence: Statement) -> dict[int, tuple[int, ...]]:
+    """For each negation, by its position, the positions of the words it governs, the nearest first."""
+    excused = _excused(sentence)
+    return {
+        at: _governed(sentence.words, at)
+        for at, word in enumerate(sentence.words)
+        if word.text in _NEGATIONS and at not in excused
+    }
+
+
+def _excused(sentence: Statement) -> set[int]:
+    """Negations that deny nothing: no later than, not only, no matter."""
+    excused: set[int] = set()
+    for match in _LIMIT.finditer(sentence.text):
+        before = len(re.findall(r"[^\W_]+(?:['’][^\W_]+)*|⟦\w+⟧|[%€$£]", sentence.text[: match.start()]))
+        before += len(re.findall(r"n['’]t\b", sentence.text[: match.start()], re.IGNORECASE))
+        excused |= {before, before + 1, before + 2} if match[0].lower().startswith("whether") else {before}
+    return excused
+
+
+def _governed(words: Sequence[Word], at: int) -> tuple[int, ...]:
+    clause = words[at].clause
+    after = [i for i in range(at + 1, len(words)) if words[i].clause == clause or i <= at + 2]
+    following: list[int] = []
+    for i in after:
+        if i > at + 1 and words[i].text in _NEGATIONS | {"with"}:
+            break
+        if words[i].content or words[i].fact is not None:
+            following.append(i)
+    if following:
+        return tuple(following[:_GOVERNED])
+    before = [
+        i
+        for i in range(at - 1, -1, -1)
+        if words[i].clause == clause and (words[i].content or words[i].fact is not None)
+    ]
+    return tuple(before[:_GOVERNED])
+
+
+def _negated_otherwise(said: Statement, sources: Sequence[Statement]) -> bool:
+    ours, theirs = _signs(said), [(source, *_signs(source)) for source in sources]
+    cues, denied = ours
+    for governed in cues.values():
+        if not _denied_there(said, governed, theirs):
+            return True
+    return any(
+        _affirmed_here(said, denied, source, governed, theirs)
+        for source, their_cues, _ in theirs
+        for governed in their_cues.values()
+    )
+
+
+def _signs(sentence: Statement) -> tuple[dict[int, tuple[int, ...]], frozenset[str]]:
+    cues = negated(sentence)
+    return cues, frozenset(sentence.words[at].stem for governed in cues.values() for at in governed)
+
+
+_Theirs = Sequence[tuple[Statement, dict[int, tuple[int, ...]], frozenset[str]]]
+
+
+def _denied_there(said: Statement, governed: Iterable[int], theirs: _Theirs) -> bool:
+    """Whether sources deny one of the words that a negation governs here, or say its opposite."""
+    stems = [said.words[at].stem for at in governed]
+    if not stems:
+        return any(cues for _, cues, _ in theirs)
+    if any(stem in denied for _, _, denied in theirs for stem in stems[:_GOVERNED]):
+        return True
+    if any(_opposed(said.words[at], word) for at in governed for source, _, _ in theirs for word in source.words):
+        return True
+    affirmed = {word.stem for source, _, _ in theirs for word in source.words}
+    # Words that the sources do not have were put otherwise; then any negation of theirs may be the one meant.
+    return not affirmed.intersection(stems) and any(cues for _, cues, _ in theirs)
+
+
+def _affirmed_here(
+    said: Statement, denied: frozenset[str], source: Statement, governed: Sequence[int], theirs: _Theirs
+) -> bool:
+    """Whether the sentence affirms what a negation of a source governs, and no source affirms that elsewhere."""
+    if not governed:
+        return False
+    stems = [source.words[at].stem for at in governed]
+    here = {word.stem for word in said.words}
+    if stems[0] not in here or denied.intersection(stems):
+        return False
+    if any(_opposed(source.words[governed[0]], word) for word in said.words):
+        return False
+    at = governed[0]
+    ours = max(
+        (fit(_around(said, i), _around(source, at)) for i, word in enumerate(said.words) if word.stem == stems[0]),
+        default=0.0,
+    )
+    elsewhere = max(
+        (
+            fit(_around(said, i), _around(other, j))
+            for i, word in enumerate(said.words)
+            if word.stem == stems[0]
+            for other, _, their_denied in theirs
+            if stems[0] not in their_denied or other is not source
+            for j, there in enumerate(other.words)
+            if there.stem == stems[0] and stems[0] not in their_denied
+        ),
+        default=0.0,
+    )
+    return ours >= _SURE_PLACE and ours > elsewhere
+
+
+def _around(sentence: Statement, at: int) -> Place:
+    return sentence.place(at, at + 1)
+
+
+def _opposed(one: Word, other: Word) -> bool:
+    sides, others = SIDES.get(one.text, {}), SIDES.get(other.text, {})
+    if any(axis in others and others[axis] != side for axis, side in sides.items()):
+        return True
+    return plain_of(one.text) == other.stem or plain_of(other.text) == one.stem
+
+
+def _opposite(said: Statement, sources: Sequence[Statement], *, mirrored: bool) -> bool:
+    """Whether a word stands where the sources have its opposite."""
+    cues = negated(said)
+    denied = {at for governed in cues.values() for at in governed}
+    for at, word in enumerate(said.words):
+        if word.fact is None and at not in denied and _replaced(said, at, word, sources, mirrored=mirrored):
+            return True
+    return False
+
+
+def _replaced(said: Statement, at: int, word: Word, sources: Sequence[Statement], *, mirrored: bool) -> bool:
+    same, opposed = 0.0, 0.0
+    for source in sources:
+        their_denied = {i for governed in negated(source).values() for i in governed}
+        for i, other in enumerate(source.words):
+            is_same, is_opposed = other.stem == word.stem, _opposed(word, other)
+            if not (is_same or is_opposed):
+                continue
+            resemblance = fit(_around(said, at), _around(source, i), mirrored=mirrored) + 0.01
+            if is_same or i in their_denied:
+                same = max(same, resemblance)
+            else:
+                opposed = max(opposed, resemblance)
+    return opposed >= _SURE_PLACE and opposed > same * _BETTER
+
+
+def _adds_only(said: Statement, sources: Sequence[Statement]) -> bool:
+    if not any(word.text in _ONLY for word in said.words):
+        return False
+    return not any(word.text in _AS_GOOD_AS_ONLY for source in sources for word in source.words)
+
+
+def _obliges_otherwise(said: Statement, sources: Sequence[Statement]) -> bool:
+    """Whether must, should and may are exchanged before the same word."""
+    theirs = [pair for source in sources for pair in _obligations(source)]
+    for modal, verb in _obligations(said):
+        stated = {other for other, of in theirs if of == verb}
+        if stated and modal not in stated:
+            return True
+    return False
+
+
+def _obligations(sentence: Statement) -> list[tuple[str, str]]:
+    found = []
+    for at, word in enumerate(sentence.words):
+        if word.text in MODALS:
+            verb = next((w.stem for w in sentence.words[at + 1 : at + 5] if w.content and w.clause == word.clause), "")
+            if verb:
+                found.append((MODALS[word.text], verb))
+    return found
+
+
+def _limits_otherwise(said: Statement, sources: Sequence[Statement]) -> bool:
+    """Whether the same amount is a least here and a most there."""
+    stated = [limit for source in sources for limit in _limits(source)]
+    return any(
+        amount.agrees(other) and limit != there
+        for amount, limit in _limits(said)
+        for other, there in stated
+        if not any(amount.agrees(same) and limit == again for same, again in stated)
+    )
+
+
+def _limits(sentence: Statement) -> list[tuple[Amount, str]]:
+    found = []
+    for fact in sentence.facts:
+        if isinstance(fact.value, Amount):
+            before = " ".join(["", *sentence.text[: fact.start].lower().split()[-_LIMIT_REACH:], ""])
+            after = " ".join(["", *sentence.text[fact.end :].lower().split()[:_LIMIT_REACH], ""])
+            near = [
+                (before.rfind(f" {phrase} ") + len(phrase), len(phrase), side)
+                for phrase, side in LIMITS.items()
+                if f" {phrase} " in before
+            ]
+            near += [
+                (0, len(phrase), side)
+                for phrase, side in LIMITS.items()
+                if phrase.startswith("or ") and f" {phrase} " in after
+            ]
+            if near:
+                found.append((fact.value, max(near)[2]))
+    return found

@@ -1,0 +1,92 @@
+"""Whether the facts of a sentence stand in its sources, and in the same place there."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from gateway.chat.support.alignment import Source
+from gateway.chat.support.facts import Fact, FactKind, code_of, is_initials, same_name
+from gateway.chat.support.statements import Place, Statement, fit, name_words
+
+_RIVAL = 0.9
+"""A fact of the sources whose place resembles this much that of another in an answer may be what it replaced."""
+_BETTER = 1.5
+_MARGIN = 0.3
+_SURE_INITIALS = 3
+"""Fewer letters begin some words in a row in any text."""
+
+
+def wrong_fact(
+    said: Statement, evidence: Sequence[Statement], passage: Source, *, mirrored: bool, asked: str = ""
+) -> Fact | None:
+    """The first fact that its sources do not state, or state of something else."""
+    for at, fact in enumerate(said.facts):
+        own = _best_own(said, at, evidence, mirrored=mirrored)
+        rival = max((resemblance for resemblance, _ in _rivals(said, at, evidence, mirrored=mirrored)), default=0.0)
+        if own is None:
+            if fact.weak and rival < _RIVAL:
+                continue
+            if fact.kind is FactKind.NAME and rival < _RIVAL and _named_elsewhere(str(fact.value), passage, asked):
+                continue
+            return fact
+        if rival >= _RIVAL and rival > own * _BETTER + _MARGIN:
+            return fact
+    return None
+
+
+def _best_own(said: Statement, at: int, evidence: Sequence[Statement], *, mirrored: bool) -> float | None:
+    """How well the place of a fact resembles its place in the sources; none when they do not have it."""
+    fact, place = said.facts[at], _place(said, at)
+    found = [
+        fit(place, _place(sentence, other), mirrored=mirrored)
+        for sentence in evidence
+        for other, stated in enumerate(sentence.facts)
+        if fact.agrees(stated)
+    ]
+    if not found and any(_in_words(fact, sentence) for sentence in evidence):
+        found = [fit(place, _place_of_word(fact, sentence), mirrored=mirrored) for sentence in evidence]
+    return max(found) if found else None
+
+
+def _rivals(said: Statement, at: int, evidence: Sequence[Statement], *, mirrored: bool) -> Iterator[tuple[float, Fact]]:
+    """Facts of the same kind in the sources that say something else, with how well their place resembles this."""
+    fact, place = said.facts[at], _place(said, at)
+    for sentence in evidence:
+        for other, stated in enumerate(sentence.facts):
+            if _comparable(fact, stated) and not fact.agrees(stated):
+                yield fit(place, _place(sentence, other), mirrored=mirrored), stated
+
+
+def _comparable(one: Fact, other: Fact) -> bool:
+    return (one.kind is FactKind.NAME) == (other.kind is FactKind.NAME)
+
+
+def _place(sentence: Statement, fact: int) -> Place:
+    return sentence.place(*sentence.run(fact))
+
+
+def _in_words(fact: Fact, sentence: Statement) -> bool:
+    """Whether a name or code stands in a sentence without being one there: in lower case, apart, or in full."""
+    if not isinstance(fact.value, str):
+        return False
+    texts = [word.text for word in sentence.words]
+    if fact.kind is FactKind.NAME:
+        return (
+            any(same_name(fact.value, text) for text in texts)
+            or is_initials(fact.value, name_words(sentence))
+            or (len(fact.value) >= _SURE_INITIALS and is_initials(fact.value, texts))
+            or any(is_initials(name, [fact.value]) for name in name_words(sentence))
+        )
+    code = code_of(fact.value)
+    return code in map(code_of, texts) or any(code == code_of(one + two) for one, two in pairwise(texts))
+
+
+def _place_of_word(fact: Fact, sentence: Statement) -> Place:
+    at = next((i for i, word in enumerate(sentence.words) if same_name(str(fact.value), word.text)), None)
+    return sentence.place(at, at + 1) if at is not None else Place((), ())
+
+
+def _named_elsewhere(name: str, passage: Source, asked: str) -> bool:
+    """Whether a passage has the name outside of the sentences at hand, which may speak of it as "it" or "they"."""
+    if any(same_name(name, word) for word in asked.split()):
+        return True
+    return any(same_name(name, word.text) for sentence in passage.all for word in sentence.words)
