@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from gateway.chat.sentences import split_sentences
 from gateway.chat.support.statements import Statement, statement
@@ -63,7 +64,9 @@ def evidence(said: Statement, passage: Source, asked: frozenset[str] = frozenset
         if max(gains) < _LEAST_GAIN:
             break
         close = [at for at, gain in enumerate(gains) if gain >= max(gains) * _CLOSE]
-        best = max(close, key=lambda at: (_shared_facts(said, passage.sentences[at]), gains[at]))
+        best = max(
+            close, key=lambda at: (_shared_facts(said, passage.sentences[at]), *_likeness(said, passage, at, gains))
+        )
         chosen.append(best)
         covered |= wanted & passage.sentences[best].terms
     return [passage.sentences[at] for at in chosen] or _with_its_facts(said, passage)
@@ -75,6 +78,11 @@ def _gain(missing: frozenset[str], passage: Source, at: int, chosen: Sequence[in
     gain = sum(passage.weights.get(term, 0.0) for term in missing & passage.sentences[at].terms)
     near = any(abs(at - other) == 1 for other in chosen)
     return gain * (1 + _NEIGHBOUR_BONUS * near)
+
+
+def _likeness(said: Statement, passage: Source, at: int, gains: Sequence[float]) -> tuple[float, int]:
+    pairs = set(pairwise(word.text for word in said.words))
+    return gains[at], sum(pair in pairs for pair in pairwise(word.text for word in passage.sentences[at].words))
 
 
 def _with_its_facts(said: Statement, passage: Source) -> list[Statement]:

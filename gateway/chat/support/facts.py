@@ -118,9 +118,9 @@ def _names(text: str) -> Iterator[Fact]:
             text[match.end() : match.end() + 1] in (".", ":", "!", "?")
             or text[match.end() : match.end() + 2] in ('."', ".”"),
         )
-        if not word[:1].isupper() or word.casefold() in _NO_NAMES:
-            continue
         inner = sum(letter.isupper() for letter in word) > 1
+        if not word[:1].isupper() or (word.casefold() in _NO_NAMES and not inner):
+            continue
         yield Fact(FactKind.NAME, match.start(), match.start() + len(word), word, weak=begins and not inner)
 
 
@@ -128,7 +128,7 @@ def _names(text: str) -> Iterator[Fact]:
 def same_name(one: str, other: str) -> bool:
     """Whether two words are one name: in another case or number, or the place and those who are from there."""
     one, other = one.casefold(), other.casefold()
-    if one == other or terms(one) == terms(other) != []:
+    if one == other or one + "s" == other or other + "s" == one or terms(one) == terms(other) != []:
         return True
     shorter, longer = sorted((one, other), key=len)
     stem = shorter.rstrip("aeiouy") if len(shorter) > _SHORTEST_PLACE else shorter

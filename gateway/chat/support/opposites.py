@@ -23,7 +23,7 @@ above / below beneath
 begin begins began begun start starts started / end ends ended finish finished stop stopped cease ceased
 first / last
 always / never
-all every each both everyone / some none neither nobody few
+all every each both everyone most many / some none neither nobody few no
 internal internally / external externally
 public publicly / private privately
 enable enabled enables / disable disabled disables
@@ -93,14 +93,14 @@ _MODALS = {
     "peuvent": "may", "debe": "must", "deben": "must", "puede": "may", "pueden": "may",
     "должен": "must", "должны": "must", "может": "may", "могут": "may",
 }  # fmt: skip
+# "More than" and "over" are not among them: what is over a limit and what keeps to it are said of the same amount.
 _LEAST = (
-    "at least|minimum of|a minimum|no less than|no fewer than|not less than|or more|more than|over|above|exceed|exceeds"
-    "|exceeding|greater than|or longer|longer than|higher than|or higher|or above|mindestens|au moins|al menos|не менее"
+    "at least|minimum of|a minimum|minimum|no less than|no fewer than|not less than|no earlier than|or more"
+    "|mindestens|au moins|al menos|не менее"
 )
 _MOST = (
-    "at most|maximum of|a maximum|up to|no more than|not more than|or less|or fewer|less than|fewer than|under|below"
-    "|within|no longer than|not exceed|no later than|not to exceed|shorter than|lower than|or below|höchstens|au plus"
-    "|como máximo|не более"
+    "at most|maximum of|a maximum|maximum|up to|no more than|not more than|no longer than|no later than|not exceed"
+    "|not to exceed|or less|or fewer|höchstens|au plus|como máximo|не более"
 )
 LIMITS: dict[str, str] = dict.fromkeys(_LEAST.split("|"), "least") | dict.fromkeys(_MOST.split("|"), "most")
 MODALS = _MODALS

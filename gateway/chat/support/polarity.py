@@ -4,8 +4,9 @@ Not meaning, but signs of it that can be compared one by one: what a negation go
 opposites, obligations, and whether an amount is a least or a most. What one of both leaves out is no contradiction.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import Match, SequenceMatcher
+from itertools import pairwise
 
 from gateway.chat.support.amounts import Amount
 from gateway.chat.support.opposites import LIMITS, MODALS, SIDES, plain_of
@@ -16,13 +17,9 @@ _NEGATIONS = frozenset(
     nicht kein keine keinen keinem keiner keines nie niemals ohne weder noch pas jamais aucun aucune sans ni rien
     nunca sin ningún ninguna tampoco nadie не нет без никогда ни нельзя никто ничего""".split()  # noqa: SIM905 - a row of words
 )
-_LIMIT = re.compile(
-    r"\b(?:no|not) (?:more|less|fewer|later|earlier|longer|shorter|higher|lower|greater) than\b"
-    r"|\bnot (?:only|just|merely|necessarily)\b|\bwhether or not\b|\bno matter\b|\bnot (?:to )?exceed\w*\b"
-    r"|^(?:yes|no)\s*,|\bno\.(?=\s*\d)",
-    re.IGNORECASE,
-)
-_GOVERNED = 3
+_COMPARED = frozenset("more less fewer later earlier longer shorter higher lower greater".split())
+_NOT_JUST = frozenset("only just merely necessarily exceed matter".split())
+_GOVERNED = 4
 """So many words about something after a negation are taken to be what it denies."""
 _ONLY = frozenset(
     {"only", "solely", "exclusively", "nur", "ausschließlich", "seulement", "uniquement", "solo", "solamente", "только"}
@@ -32,12 +29,15 @@ _SURE_PLACE = 0.6
 """From here on two places resemble each other enough for what stands there to be compared."""
 _BETTER = 1.25
 _LIMIT_REACH = 4
+_SAME_STRETCH = 2
+_FEW = 3
 
 
 def contradicts(said: Statement, sources: Sequence[Statement], *, mirrored: bool = False) -> bool:
     """Whether a sentence denies what its sources affirm, or affirms what they deny."""
     return (
         _negated_otherwise(said, sources)
+        or _one_word_changed(said, sources)
         or _opposite(said, sources, mirrored=mirrored)
         or _adds_only(said, sources)
         or _obliges_otherwise(said, sources)
@@ -47,22 +47,19 @@ def contradicts(said: Statement, sources: Sequence[Statement], *, mirrored: bool
 
 def negated(sentence: Statement) -> dict[int, tuple[int, ...]]:
     """For each negation, by its position, the positions of the words it governs, the nearest first."""
-    excused = _excused(sentence)
-    return {
-        at: _governed(sentence.words, at)
-        for at, word in enumerate(sentence.words)
-        if word.text in _NEGATIONS and at not in excused
-    }
+    words = sentence.words
+    return {at: _governed(words, at) for at, word in enumerate(words) if word.text in _NEGATIONS and _denies(words, at)}
 
 
-def _excused(sentence: Statement) -> set[int]:
-    """Negations that deny nothing: no later than, not only, no matter."""
-    excused: set[int] = set()
-    for match in _LIMIT.finditer(sentence.text):
-        before = len(re.findall(r"[^\W_]+(?:['’][^\W_]+)*|⟦\w+⟧|[%€$£]", sentence.text[: match.start()]))
-        before += len(re.findall(r"n['’]t\b", sentence.text[: match.start()], re.IGNORECASE))
-        excused |= {before, before + 1, before + 2} if match[0].lower().startswith("whether") else {before}
-    return excused
+def _denies(words: Sequence[Word], at: int) -> bool:
+    """Whether a negation denies what follows; not so in "no later than", "not only", "whether or not", "no, …"."""
+    before, after = (words[at - 1].text if at else ""), [word.text for word in words[at + 1 : at + 3]]
+    if after[:1] and after[0] in _NOT_JUST or after[:2] == ["to", "exceed"]:
+        return False
+    if after[1:] == ["than"] and after[0] in _COMPARED:
+        return False
+    opens = at == 0 and words[at].text == "no" and len(words) > 1 and words[1].clause != words[0].clause
+    return not opens and not (before == "or" and words[at].text == "not")
 
 
 def _governed(words: Sequence[Word], at: int) -> tuple[int, ...]:
@@ -102,21 +99,44 @@ def _signs(sentence: Statement) -> tuple[dict[int, tuple[int, ...]], frozenset[s
     return cues, frozenset(sentence.words[at].stem for governed in cues.values() for at in governed)
 
 
+def _one_word_changed(said: Statement, sources: Sequence[Statement]) -> bool:
+    """Whether, in the midst of a sentence that is repeated, words that deny or set a condition came or went."""
+    ours = [word.text for word in said.words]
+    for source in sources:
+        theirs = [word.text for word in source.words]
+        matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
+        for i, j, k, m in _between(matcher.get_matching_blocks()):
+            here, there = ours[i:j], theirs[k:m]
+            if len(here) <= _FEW and len(there) <= _FEW and _sign(here) != _sign(there):
+                return True
+    return False
+
+
+def _between(blocks: Sequence[Match]) -> Iterator[tuple[int, int, int, int]]:
+    """What stands on both sides between two stretches that are the same and long enough to mean the same place."""
+    for one, two in pairwise(blocks):
+        if one.size >= _SAME_STRETCH <= two.size:
+            yield one.a + one.size, two.a, one.b + one.size, two.b
+
+
+def _sign(words: Sequence[str]) -> int:
+    """An even or odd number of denials."""
+    return sum(word in _NEGATIONS for word in words) % 2
+
+
 _Theirs = Sequence[tuple[Statement, dict[int, tuple[int, ...]], frozenset[str]]]
 
 
-def _denied_there(said: Statement, governed: Iterable[int], theirs: _Theirs) -> bool:
-    """Whether sources deny one of the words that a negation governs here, or say its opposite."""
-    stems = [said.words[at].stem for at in governed]
-    if not stems:
-        return any(cues for _, cues, _ in theirs)
-    if any(stem in denied for _, _, denied in theirs for stem in stems[:_GOVERNED]):
-        return True
+def _denied_there(said: Statement, governed: Sequence[int], theirs: _Theirs) -> bool:
+    """Whether sources deny the nearest of the words that a negation governs here, or say its opposite."""
+    there = {word.stem for source, _, _ in theirs for word in source.words}
+    nearest = next((at for at in governed if said.words[at].stem in there), None)
+    if nearest is not None:
+        return any(said.words[nearest].stem in denied for _, _, denied in theirs)
     if any(_opposed(said.words[at], word) for at in governed for source, _, _ in theirs for word in source.words):
         return True
-    affirmed = {word.stem for source, _, _ in theirs for word in source.words}
     # Words that the sources do not have were put otherwise; then any negation of theirs may be the one meant.
-    return not affirmed.intersection(stems) and any(cues for _, cues, _ in theirs)
+    return any(cues for _, cues, _ in theirs)
 
 
 def _affirmed_here(
@@ -167,7 +187,8 @@ def _opposite(said: Statement, sources: Sequence[Statement], *, mirrored: bool) 
     cues = negated(said)
     denied = {at for governed in cues.values() for at in governed}
     for at, word in enumerate(said.words):
-        if word.fact is None and at not in denied and _replaced(said, at, word, sources, mirrored=mirrored):
+        plain = word.fact is None or said.facts[word.fact].weak
+        if plain and at not in denied and _replaced(said, at, word, sources, mirrored=mirrored):
             return True
     return False
 

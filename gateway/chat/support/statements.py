@@ -15,6 +15,7 @@ _CONJUNCTIONS = frozenset(
     """but because if when while although though whereas which who that until unless except without since so then
     aber weil wenn sondern mais si parce pero porque cuando no-one но если потому который""".split()  # noqa: SIM905 - a row of words
 )
+_JOINING = frozenset({"and", "or", "und", "oder", "et", "ou", "y", "и", "или"})
 _REACH = 6
 """So many words on either side say what a place in a sentence is about."""
 _FUNCTION_WEIGHT = 0.35
@@ -66,18 +67,27 @@ class Statement:
         return (own[0], own[-1] + 1) if own else (0, 0)
 
     def run(self, fact: int) -> tuple[int, int]:
-        """The first word of the name that a fact is a part of, and the one after its last; other facts stand alone."""
+        """The first word of the names that a fact is among, and the one after their last; other facts stand alone."""
         first, after = self.positions(fact)
         if self.facts[fact].kind is FactKind.NAME:
-            while first and self._is_name(first - 1):
-                first -= 1
-            while after < len(self.words) and self._is_name(after):
-                after += 1
+            while (step := self._step(first - 1, -1)) is not None:
+                first = step
+            while (step := self._step(after, 1)) is not None:
+                after = step + 1
         return first, after
 
+    def _step(self, at: int, by: int) -> int | None:
+        """Where the name goes on: at the next word, or behind an "and" or "or", which what is said applies to alike."""
+        if self._is_name(at):
+            return at
+        joined = 0 <= at < len(self.words) and self.words[at].text in _JOINING
+        return at + by if joined and self._is_name(at + by) else None
+
     def _is_name(self, at: int) -> bool:
+        if not 0 <= at < len(self.words):
+            return False
         fact = self.words[at].fact
-        return fact is not None and self.facts[fact].kind is FactKind.NAME and not self.words[at].text.startswith("⟦")
+        return fact is not None and self.facts[fact].kind is FactKind.NAME
 
     def place(self, first: int, after: int) -> Place:
         """What stands around the words from `first` up to `after`."""
@@ -97,6 +107,18 @@ def fit(one: Place, other: Place, *, mirrored: bool = False) -> float:
     straight = _shared(one.before, other.before) + _shared(one.after, other.after)
     crossed = _shared(one.before, other.after) + _shared(one.after, other.before)
     return straight + crossed * (1.0 if mirrored else 0.25)
+
+
+def adjoins(one: Place, other: Place, *, mirrored: bool = False) -> bool:
+    """Whether the nearest word about something, before or after, is the same at both places."""
+    sides = [(one.before, other.before), (one.after, other.after)]
+    sides += [(one.before, other.after), (one.after, other.before)] if mirrored else []
+    return any(_nearest(here) & _nearest(there) for here, there in sides)
+
+
+def _nearest(side: Sequence[tuple[str, float]]) -> set[str]:
+    """The first word about something, if it is near."""
+    return set([stem for stem, weight in side[:3] if weight == 1.0][:1])
 
 
 def _shared(one: Sequence[tuple[str, float]], other: Sequence[tuple[str, float]]) -> float:

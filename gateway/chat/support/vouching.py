@@ -1,11 +1,11 @@
 """Whether the facts of a sentence stand in its sources, and in the same place there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from gateway.chat.support.alignment import Source
 from gateway.chat.support.facts import Fact, FactKind, code_of, is_initials, same_name
-from gateway.chat.support.statements import Place, Statement, fit, name_words
+from gateway.chat.support.statements import Place, Statement, adjoins, fit, name_words
 
 _RIVAL = 0.9
 """A fact of the sources whose place resembles this much that of another in an answer may be what it replaced."""
@@ -21,7 +21,7 @@ def wrong_fact(
     """The first fact that its sources do not state, or state of something else."""
     for at, fact in enumerate(said.facts):
         own = _best_own(said, at, evidence, mirrored=mirrored)
-        rival = max((resemblance for resemblance, _ in _rivals(said, at, evidence, mirrored=mirrored)), default=0.0)
+        rival = _rival(said, at, evidence, known=own is not None, mirrored=mirrored)
         if own is None:
             if fact.weak and rival < _RIVAL:
                 continue
@@ -47,13 +47,32 @@ def _best_own(said: Statement, at: int, evidence: Sequence[Statement], *, mirror
     return max(found) if found else None
 
 
-def _rivals(said: Statement, at: int, evidence: Sequence[Statement], *, mirrored: bool) -> Iterator[tuple[float, Fact]]:
-    """Facts of the same kind in the sources that say something else, with how well their place resembles this."""
+def _rival(said: Statement, at: int, evidence: Sequence[Statement], *, known: bool, mirrored: bool) -> float:
+    """How well the place of a fact resembles that of another of its kind that the sources state instead."""
     fact, place = said.facts[at], _place(said, at)
-    for sentence in evidence:
-        for other, stated in enumerate(sentence.facts):
-            if _comparable(fact, stated) and not fact.agrees(stated):
-                yield fit(place, _place(sentence, other), mirrored=mirrored), stated
+    places = [
+        _place(sentence, other)
+        for sentence in evidence
+        for other, stated in enumerate(sentence.facts)
+        if _comparable(fact, stated)
+        and not fact.agrees(stated)
+        and not (known and _one_name(said, at, sentence, other))
+    ]
+    return max(
+        (fit(place, each, mirrored=mirrored) for each in places if adjoins(place, each, mirrored=mirrored)), default=0.0
+    )
+
+
+def _one_name(said: Statement, at: int, sentence: Statement, other: int) -> bool:
+    """Whether two names are parts of one: "Empire" in "the Russian Empire" where a source has "the Russian"."""
+    ours, theirs = _names_around(said, at), _names_around(sentence, other)
+    return any(one.agrees(two) for one in ours for two in theirs)
+
+
+def _names_around(sentence: Statement, fact: int) -> list[Fact]:
+    first, after = sentence.run(fact)
+    inside = {word.fact for word in sentence.words[first:after] if word.fact is not None}
+    return [sentence.facts[each] for each in inside if sentence.facts[each].kind is FactKind.NAME]
 
 
 def _comparable(one: Fact, other: Fact) -> bool:

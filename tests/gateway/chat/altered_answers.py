@@ -54,7 +54,7 @@ _NEGATIVE = re.compile(
 )
 _PRONOUN = re.compile(
     r"^(We|They|You|I|It|He|She) "
-    r"(?!(?:is|are|was|were|can|must|should|may|will|do|does|did|have|has|had|would|could|never|am)\b)(?=[a-z])"
+    r"(?!(?:is|are|was|were|can|must|should|may|will|do|does|did|have|has|had|would|could|never|am|cannot|can|don|doesn|didn)\b)(?=[a-z])"
 )
 _OPPOSITES = [
     pair
@@ -199,13 +199,14 @@ def _invented_name(answer: str, _passage: str, _others: Sequence[str], draw: ran
 
 
 def _another_name(answer: str, names: Sequence[str], draw: random.Random) -> str | None:
+    names = [name for name in names if re.sub(r"['’]s$", "", name) not in answer]
     return _substituted(_NAME, answer, draw, lambda _: draw.choice(names)) if names else None
 
 
 def _names_swapped(answer: str, _passage: str, _others: Sequence[str], _draw: random.Random) -> str | None:
     found = list(_NAME.finditer(answer))
     if len(found) != 2 or re.search(
-        rf"{re.escape(found[0][0])},? (?:and|or|,) (?:the )?{re.escape(found[1][0])}", answer
+        rf"{re.escape(found[0][0])}(?:,? (?:and|or|the)|,)+ {re.escape(found[1][0])}", answer
     ):
         return None  # "A and B" says the same as "B and A".
     one, two = found
@@ -287,7 +288,9 @@ def _numbers_spelled(sentence: str, _draw: random.Random) -> str | None:
     changed = re.sub(r"(?<=\d),000\b(?!,)", "k", changed)
     words = {digits: word for word, digits in spelled.items()}
     return (
-        re.sub(r"(?<=[a-z] )(\d{1,2})(?= [a-z])", lambda found: words.get(found[0], found[0]), changed)
+        re.sub(
+            r"(?<=[a-z] )(\d{1,2})(?= (?!(?:am|pm|a|p)\b)[a-z])", lambda found: words.get(found[0], found[0]), changed
+        )
         if changed == sentence
         else changed
     )
