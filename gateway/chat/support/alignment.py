@@ -42,7 +42,7 @@ class Source:
 def source(passage: str) -> Source:
     """A passage taken apart. The same passages are read again for each sentence, and in a conversation."""
     statements = [statement(each) for each in split_sentences(_BROKEN_LINE.sub(" ", passage))]
-    df = Counter(term for each in statements for term in each.terms)
+    df = Counter(term for each in statements for term in each.stems)
     headings = tuple(each for each in statements if _is_heading(each))
     return Source(tuple(statements), headings, {term: 1 / (0.5 + 0.5 * count) for term, count in df.items()})
 
@@ -68,14 +68,14 @@ def evidence(said: Statement, passage: Source, asked: frozenset[str] = frozenset
             close, key=lambda at: (_shared_facts(said, passage.sentences[at]), *_likeness(said, passage, at, gains))
         )
         chosen.append(best)
-        covered |= wanted & passage.sentences[best].terms
+        covered |= wanted & passage.sentences[best].stems
     return [passage.sentences[at] for at in chosen] or _with_its_facts(said, passage)
 
 
 def _gain(missing: frozenset[str], passage: Source, at: int, chosen: Sequence[int]) -> float:
     if at in chosen:
         return 0.0
-    gain = sum(passage.weights.get(term, 0.0) for term in missing & passage.sentences[at].terms)
+    gain = sum(passage.weights.get(term, 0.0) for term in missing & passage.sentences[at].stems)
     near = any(abs(at - other) == 1 for other in chosen)
     return gain * (1 + _NEIGHBOUR_BONUS * near)
 

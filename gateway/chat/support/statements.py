@@ -59,7 +59,16 @@ class Statement:
     @property
     def terms(self) -> frozenset[str]:
         """What it is about, its facts aside."""
-        return frozenset(word.stem for word in self.words if word.content and word.fact is None)
+        return frozenset(
+            word.stem
+            for word in self.words
+            if word.content and (word.fact is None or (self.facts[word.fact].weak and word.text.isalpha()))
+        )
+
+    @property
+    def stems(self) -> frozenset[str]:
+        """All that it is about, names included: what one text takes for a name, another writes as a word."""
+        return frozenset(word.stem for word in self.words if word.content)
 
     def positions(self, fact: int) -> tuple[int, int]:
         """The first word of a fact, and the one after its last."""

@@ -76,7 +76,7 @@ def _names_around(sentence: Statement, fact: int) -> list[Fact]:
 
 
 def _comparable(one: Fact, other: Fact) -> bool:
-    return (one.kind is FactKind.NAME) == (other.kind is FactKind.NAME)
+    return isinstance(one.value, str) == isinstance(other.value, str)
 
 
 def _place(sentence: Statement, fact: int) -> Place:

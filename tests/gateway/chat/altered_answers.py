@@ -199,8 +199,19 @@ def _invented_name(answer: str, _passage: str, _others: Sequence[str], draw: ran
 
 
 def _another_name(answer: str, names: Sequence[str], draw: random.Random) -> str | None:
-    names = [name for name in names if re.sub(r"['’]s$", "", name) not in answer]
-    return _substituted(_NAME, answer, draw, lambda _: draw.choice(names)) if names else None
+    names = [name for name in names if _singular(name) not in answer and not _is_date(name)]
+    if not names:
+        return None
+    changed = _substituted(_NAME, answer, draw, lambda found: found if _is_date(found) else draw.choice(names))
+    return changed if changed != answer else None
+
+
+def _singular(name: str) -> str:
+    return re.sub(r"['’]s$|s$", "", name)
+
+
+def _is_date(name: str) -> bool:
+    return name.split()[0] in _MONTHS or name.rstrip("s").endswith("day")
 
 
 def _names_swapped(answer: str, _passage: str, _others: Sequence[str], _draw: random.Random) -> str | None:
@@ -210,6 +221,11 @@ def _names_swapped(answer: str, _passage: str, _others: Sequence[str], _draw: ra
     ):
         return None  # "A and B" says the same as "B and A".
     one, two = found
+    if any(
+        _is_date(name) or _singular(other[0]).startswith(_singular(name))
+        for name, other in ((one[0], two), (two[0], one))
+    ):
+        return None
     return answer[: one.start()] + two[0] + answer[one.end() : two.start()] + one[0] + answer[two.end() :]
 
 
