@@ -43,7 +43,7 @@ def findings(text: str, sentences: Sequence[SupportedSentence], numbers: Sequenc
     From the finished text, never from the draft: what was hidden or taken out there must not come back here.
     """
     shown = [piece.strip() for piece in _OURS.split(text)]
-    if len(shown) != len(sentences) + 1:
+    if len(shown) <= len(sentences):
         shown = [""] * len(sentences)
     return [
         CheckedSentence(piece, number, sentence.supported, str(sentence.reason or ""))

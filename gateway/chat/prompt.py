@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from models.engine import Speaker, Turn
+from policies.redaction.languages import likely_language
 
 ABSTENTION = "That is not in the documents you can read."
 """The whole text of an answer that declines."""
@@ -32,6 +33,7 @@ _TASK = (
     "Using only the passages above, answer with the exact facts they state, in at most {sentences}. "
     "Copy numbers, names and conditions exactly. Do not add anything that they do not say."
 )
+_LANGUAGE = " Answer in {language}, the language of the question."
 _HOLDS_ANSWER = "Do the passages above state the answer to this question? Reply Yes or No.\nQuestion: {question}"
 _STANDS_IN = "Is this answer to the question stated in the passages above? Reply Yes or No."
 YES, NO = "Yes", "No"
@@ -100,9 +102,11 @@ def context_of(passages: Sequence[PromptPassage], key: bytes) -> Context:
 
 
 def answer_turns(context: Context, history: str, question: str, sentences: str) -> tuple[Turn, ...]:
-    """The turns that ask for an answer."""
+    """The turns that ask for an answer, in the language of the question where that is not English."""
+    language = likely_language(question) or "English"
+    spoken_in = "" if language == "English" else _LANGUAGE.format(language=language)
     spoken = f"\nThe conversation so far:\n{history}\n" if history else ""
-    task = f"\n{_TASK.format(sentences=sentences)}{spoken}\nQuestion: {question}"
+    task = f"\n{_TASK.format(sentences=sentences)}{spoken_in}{spoken}\nQuestion: {question}"
     return _system(), _after(context, task)
 
 
@@ -138,7 +142,9 @@ def without_instructions(answer: str) -> str:
 @cache
 def _runs() -> frozenset[tuple[str, ...]]:
     """Every run of words of the instructions; what is put into them is not ours and separates runs."""
-    texts = [piece for told in (_SYSTEM, _TASK, _HOLDS_ANSWER, _STANDS_IN) for piece in re.split(r"\{\w+\}", told)]
+    texts = [
+        piece for told in (_SYSTEM, _TASK, _LANGUAGE, _HOLDS_ANSWER, _STANDS_IN) for piece in re.split(r"\{\w+\}", told)
+    ]
     split = [[word.lower() for word in _WORD.findall(text) if word] for text in texts]
     return frozenset(
         tuple(words[first : first + _RUN_WORDS]) for words in split for first in range(len(words) - _RUN_WORDS + 1)

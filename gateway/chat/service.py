@@ -27,7 +27,7 @@ from gateway.chat.rewriting import recent_turns, retrieval_query
 from gateway.chat.schemas import Answer, CheckedSentence, Citation, Usage
 from gateway.chat.sending import sendable, sendable_history
 from gateway.chat.store import Conversation, Conversations, Message, new_conversation
-from gateway.chat.support import SupportedSentence, check_support
+from gateway.chat.support import Conflict, SupportedSentence, check_support, describe, find_conflicts
 from gateway.config import AnswerOptions
 from gateway.errors import ConflictError
 from gateway.models.served import ServedModel, ServedModels
@@ -67,6 +67,8 @@ _USER, _HISTORY = "user", "history"
 """Where a value stood: in what the asker typed, or in earlier answers; otherwise see `_origin`."""
 _TOKENS_PER_WORD = 2
 """Room for an answer of so many words, placeholders and numbers included."""
+_WARNINGS = 2
+"""The most warnings about sources that differ below one answer."""
 _PATIENCE_SECONDS = 0.01
 """How long the entry on what was found waits for the one on the answer, to share its commit where that is quick."""
 
@@ -122,6 +124,7 @@ class _Draft:
 
     text: str
     sentences: list[SupportedSentence]
+    conflicts: list[Conflict]
     probability: float
     marks: frozenset[str]
 
@@ -311,7 +314,8 @@ class Chats:
         signals = evidence.measure(sentences, similarity=similarity, holds=holds, stands=stands)
         probability = evidence.probability(signals, evidence.weights_of(run.model.id))
         self.observe(run.id, signals, probability)
-        return _Draft(text, sentences, probability, context.marks)
+        conflicts = find_conflicts(sentences, texts, [passage.document for passage in run.passages])[:_WARNINGS]
+        return _Draft(text, sentences, conflicts, probability, context.marks)
 
     def _suffices(self, draft: _Draft, model: ServedModel) -> bool:
         return not self._declines or draft.probability >= evidence.weights_of(model.id).threshold
@@ -384,12 +388,17 @@ class Chats:
         numbering: dict[int, int] = {}
         for sentence in draft.sentences:
             numbering.setdefault(sentence.passage, len(numbering) + 1)
-        marked = " ".join(mark_sentence(sentence, numbering[sentence.passage]) for sentence in draft.sentences)
+        marked = [mark_sentence(sentence, numbering[sentence.passage]) for sentence in draft.sentences]
+        for conflict in draft.conflicts:
+            both = conflict.said.passage, conflict.instead.passage
+            one, two = (numbering.setdefault(passage, len(numbering) + 1) for passage in both)
+            dates = run.passages[both[0]].modified, run.passages[both[1]].modified
+            marked.append(describe(conflict, (one, two), dates))
         revealed: Revealed = Counter()
         may_reveal = _revealing(reader, run.passages, revealed)
         seen = "\n".join(f"{reader.shown_title(each)}\n{reader.shown(each)}" for each in run.passages)
         guard = StreamGuard(run.conversation.pseudonyms, self._redactor, may_reveal, seen)
-        text = clean(guard.feed(marked) + guard.close(), draft.marks, run.length.characters)
+        text = clean(guard.feed(" ".join(marked)) + guard.close(), draft.marks, run.length.characters)
         text = prompt.without_instructions(text)
         run.revealed = reader.entries(run.id, revealed + reader.counted(run.passages[index] for index in numbering))
         doubtful = {sentence.passage for sentence in draft.sentences if not sentence.supported}

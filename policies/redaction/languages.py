@@ -14,6 +14,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _FEWEST_HITS = 3
 """Words of a language that a segment must have, and more than it has of English."""
 _FEWEST_LETTERS = 4
+_FEWEST_OF_A_QUESTION = 2
 _WORDS = {
     "English": "the of and to in is that for it with as was on be at by this are or from have not an which you will",
     "Czech": "je že na se by si do jsem jako pro ale jak tak nebo byl jsou není také podle které aby ze od při být",
@@ -36,6 +37,17 @@ _OF_WORD: dict[str, tuple[str, ...]] = {}
 for _language, _listed in _WORDS.items():
     for _word in _listed.split():
         _OF_WORD[_word] = (*_OF_WORD.get(_word, ()), _language)
+_ASKING = {
+    "English": "what when where who which how why does do did can i my we our there many much long must may",
+    "Dutch": "wat wanneer waar wie welke hoe waarom hoeveel ik mijn wij moet mag kan",
+    "French": "quel quelle quels quand où qui comment pourquoi combien je mon ma mes nous dois puis peut ai",
+    "German": "was wann wo wer wen wem welche welcher welches wie warum viele viel ich mein habe wir muss darf kann",
+    "Italian": "quale quali quando dove chi come perché quanto quanti quante posso devo mio ho abbiamo è",
+    "Polish": "co kiedy gdzie kto jak dlaczego ile czy mogę muszę mam jest",
+    "Portuguese": "qual quais quando onde quem como quanto quantos posso devo meu tenho temos é",
+    "Spanish": "qué cuál cuáles cuándo dónde quién cómo cuánto cuántos cuántas puedo debo mi tengo tenemos hay",
+}
+"""Words of questions, which are short and have few of the others."""
 _NOT_RUSSIAN = re.compile(r"[іїєґўјљњћђџѓќ]", re.IGNORECASE)
 """Letters of Ukrainian, Belarusian and South Slavic languages that Russian has not."""
 _SUPPORTED_SCRIPTS = frozenset({"LATIN", "CYRILLIC"})
@@ -59,6 +71,22 @@ def _unsupported(segment: str) -> str | None:
     hits = Counter(language for word in set(words) for language in _OF_WORD.get(word, ()))
     language, count = max(sorted(hits.items()), key=lambda item: item[1], default=("English", 0))
     return language if language != "English" and count >= _FEWEST_HITS and count > hits["English"] else None
+
+
+def likely_language(text: str) -> str | None:
+    """The language of a text, also of a single question; none where it cannot be told."""
+    words = [word.casefold() for word in _WORD.findall(text)]
+    cyrillic = sum(_script(word[0]) == "CYRILLIC" for word in words)
+    if cyrillic > len(words) / 2:
+        return None if len(_NOT_RUSSIAN.findall(text)) >= _FEWEST_HITS else "Russian"
+    hits = Counter(language for word in set(words) for language in _of_question(word))
+    [(language, count), (_, next_count)] = [*hits.most_common(2), ("", 0), ("", 0)][:2]
+    return language if count >= _FEWEST_OF_A_QUESTION and count > next_count else None
+
+
+def _of_question(word: str) -> set[str]:
+    asking = {language for language, words in _ASKING.items() if word in words.split()}
+    return asking.union(_OF_WORD.get(word, ()))
 
 
 def _script(character: str) -> str:

@@ -15,6 +15,7 @@ from gateway.chat.support.facts import FactKind
 from gateway.chat.support.polarity import contradicts
 from gateway.chat.support.statements import Statement, is_passive, statement
 from gateway.chat.support.vouching import wrong_fact
+from policies.redaction.languages import likely_language
 
 _ENOUGH = 0.5
 """The least share of a sentence's terms that its sources must hold."""
@@ -26,6 +27,7 @@ class Reason(StrEnum):
     """Why a sentence is not confirmed."""
 
     DATE = "date"
+    LANGUAGE = "language"
     NAME = "name"
     NEGATION = "negation"
     NUMBER = "number"
@@ -56,12 +58,21 @@ class SupportedSentence:
 def check_support(answer: str, passages: Sequence[str], question: str = "") -> list[SupportedSentence]:
     """Match each sentence of an answer with the passage that supports it best; needs at least one passage."""
     sources = [source(passage) for passage in passages]
-    return [_best(sentence, sources, question) for sentence in split_sentences(answer)]
+    spoken = likely_language(answer)
+    foreign = [_differ(spoken, likely_language(passage)) for passage in passages]
+    return [_best(sentence, sources, foreign, question) for sentence in split_sentences(answer)]
 
 
-def _best(sentence: str, sources: Sequence[Source], question: str) -> SupportedSentence:
+def _differ(spoken: str | None, written: str | None) -> bool:
+    return spoken is not None and written is not None and spoken != written
+
+
+def _best(sentence: str, sources: Sequence[Source], foreign: Sequence[bool], question: str) -> SupportedSentence:
     said = statement(sentence)
-    judged = [_judge(said, at, passage, question) for at, passage in enumerate(sources)]
+    judged = [
+        _judge_foreign(said, at, passage) if differs else _judge(said, at, passage, question)
+        for at, (passage, differs) in enumerate(zip(sources, foreign, strict=True))
+    ]
     most = max(each.coverage for each in judged)
     return min(
         (each for each in judged if each.coverage >= most - _AS_GOOD),
@@ -75,6 +86,14 @@ def _judge(said: Statement, at: int, passage: Source, question: str) -> Supporte
     share = _coverage(said, [*found, *passage.headings])
     mirrored = is_passive(said) != any(is_passive(each) for each in found[:1])
     return SupportedSentence(said.text, at, share, _reason(said, found, passage, share, question, mirrored=mirrored))
+
+
+def _judge_foreign(said: Statement, at: int, passage: Source) -> SupportedSentence:
+    """A passage in another language: numbers and dates can be compared, words cannot, so nothing is confirmed."""
+    exact = [fact for fact in said.facts if fact.kind is not FactKind.NAME and not fact.weak]
+    held = [fact for fact in exact if any(fact.agrees(other) for each in passage.all for other in each.facts)]
+    wrong = next((_OF_KIND[fact.kind] for fact in exact if fact not in held), Reason.LANGUAGE)
+    return SupportedSentence(said.text, at, len(held) / len(exact) if exact else 0.0, wrong)
 
 
 def _reason(

@@ -4,7 +4,7 @@ Not meaning, but signs of it that can be compared one by one: what a negation go
 opposites, obligations, and whether an amount is a least or a most. What one of both leaves out is no contradiction.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import Match, SequenceMatcher
 from itertools import pairwise
 
@@ -17,8 +17,10 @@ _NEGATIONS = frozenset(
     nicht kein keine keinen keinem keiner keines nie niemals ohne weder noch pas jamais aucun aucune sans ni rien
     nunca sin ningún ninguna tampoco nadie не нет без никогда ни нельзя никто ничего""".split()  # noqa: SIM905 - a row of words
 )
-_COMPARED = frozenset("more less fewer later earlier longer shorter higher lower greater".split())
-_NOT_JUST = frozenset("only just merely necessarily exceed matter".split())
+_COMPARED = frozenset(("more", "less", "fewer", "later", "earlier", "longer", "shorter", "higher", "lower", "greater"))
+_NOT_JUST = frozenset(("only", "just", "merely", "necessarily", "exceed", "matter"))
+_JOINING = frozenset({"and", "or", "und", "oder", "et", "ou", "y", "o", "и", "или"})
+_AUXILIARIES = frozenset(("do", "does", "did", "is", "are", "was", "were", "has", "have", "will", "would"))
 _GOVERNED = 4
 """So many words about something after a negation are taken to be what it denies."""
 _ONLY = frozenset(
@@ -54,7 +56,7 @@ def negated(sentence: Statement) -> dict[int, tuple[int, ...]]:
 def _denies(words: Sequence[Word], at: int) -> bool:
     """Whether a negation denies what follows; not so in "no later than", "not only", "whether or not", "no, …"."""
     before, after = (words[at - 1].text if at else ""), [word.text for word in words[at + 1 : at + 3]]
-    if after[:1] and after[0] in _NOT_JUST or after[:2] == ["to", "exceed"]:
+    if (after[:1] and after[0] in _NOT_JUST) or after[:2] == ["to", "exceed"]:
         return False
     if after[1:] == ["than"] and after[0] in _COMPARED:
         return False
@@ -67,7 +69,8 @@ def _governed(words: Sequence[Word], at: int) -> tuple[int, ...]:
     after = [i for i in range(at + 1, len(words)) if words[i].clause == clause or i <= at + 2]
     following: list[int] = []
     for i in after:
-        if i > at + 1 and words[i].text in _NEGATIONS | {"with"}:
+        joined = words[i - 1].text in _JOINING and (words[i].text in MODALS or words[i].text in _AUXILIARIES)
+        if i > at + 1 and (joined or words[i].text in _NEGATIONS | {"with"}):
             break
         if words[i].content or words[i].fact is not None:
             following.append(i)
@@ -183,26 +186,31 @@ def _opposed(one: Word, other: Word) -> bool:
 
 
 def _opposite(said: Statement, sources: Sequence[Statement], *, mirrored: bool) -> bool:
-    """Whether a word stands where the sources have its opposite."""
-    cues = negated(said)
-    denied = {at for governed in cues.values() for at in governed}
-    for at, word in enumerate(said.words):
-        plain = word.fact is None or said.facts[word.fact].weak
-        if plain and at not in denied and _replaced(said, at, word, sources, mirrored=mirrored):
-            return True
-    return False
+    """Whether a word stands where the sources have its opposite, and is denied as little or as much as that."""
+    theirs = [(source, _denied(source)) for source in sources]
+    denied = _denied(said)
+    return any(
+        _replaced(said, at, theirs, denied=at in denied, mirrored=mirrored)
+        for at, word in enumerate(said.words)
+        if word.fact is None or said.facts[word.fact].weak
+    )
 
 
-def _replaced(said: Statement, at: int, word: Word, sources: Sequence[Statement], *, mirrored: bool) -> bool:
-    same, opposed = 0.0, 0.0
-    for source in sources:
-        their_denied = {i for governed in negated(source).values() for i in governed}
+def _denied(sentence: Statement) -> set[int]:
+    return {at for governed in negated(sentence).values() for at in governed}
+
+
+def _replaced(
+    said: Statement, at: int, theirs: Sequence[tuple[Statement, set[int]]], *, denied: bool, mirrored: bool
+) -> bool:
+    word, same, opposed = said.words[at], 0.0, 0.0
+    for source, their_denied in theirs:
         for i, other in enumerate(source.words):
-            is_same, is_opposed = other.stem == word.stem, _opposed(word, other)
-            if not (is_same or is_opposed):
+            is_same = other.stem == word.stem
+            if not (is_same or _opposed(word, other)):
                 continue
-            resemblance = fit(_around(said, at), _around(source, i), mirrored=mirrored) + 0.01
-            if is_same or i in their_denied:
+            resemblance = fit(_around(said, at), _around(source, i), mirrored=mirrored)
+            if is_same or denied != (i in their_denied):
                 same = max(same, resemblance)
             else:
                 opposed = max(opposed, resemblance)

@@ -43,6 +43,7 @@ _MONTH = re.compile(rf"(?<=[a-z0-9,] )({'|'.join(_MONTHS)})(?= \d|,? \d{{4}}|[.,
 _NAME = re.compile(
     r"(?<=[a-z,;] )(?:[A-Z][\w’'&-]*[a-z0-9A-Z])(?: (?:of |and )?[A-Z][\w’'&-]*[a-z0-9A-Z])*|⟦PERSON_\d+⟧"
 )
+_QUESTIONS = frozenset({"Who", "Where", "What", "When", "How", "Which", "Why", "By", "First", "The", "If", "In"})
 _AUXILIARY = re.compile(
     r"\b(is|are|was|were|can|must|should|may|will|would|could|has been|have been|had been|does|do|did)\b"
     r"(?! (?:not|n't|never)\b)(?= [a-z])"
@@ -199,7 +200,7 @@ def _invented_name(answer: str, _passage: str, _others: Sequence[str], draw: ran
 
 
 def _another_name(answer: str, names: Sequence[str], draw: random.Random) -> str | None:
-    names = [name for name in names if _singular(name) not in answer and not _is_date(name)]
+    names = [name for name in names if _singular(name) not in answer and not _is_date(name) and name not in _QUESTIONS]
     if not names:
         return None
     changed = _substituted(_NAME, answer, draw, lambda found: found if _is_date(found) else draw.choice(names))
@@ -211,7 +212,7 @@ def _singular(name: str) -> str:
 
 
 def _is_date(name: str) -> bool:
-    return name.split()[0] in _MONTHS or name.rstrip("s").endswith("day")
+    return name.split(maxsplit=1)[0] in _MONTHS or name.rstrip("s").endswith("day")
 
 
 def _names_swapped(answer: str, _passage: str, _others: Sequence[str], _draw: random.Random) -> str | None:
