@@ -12,14 +12,19 @@ from functools import lru_cache
 from itertools import pairwise
 
 from gateway.chat.sentences import split_sentences
+from gateway.chat.support.facts import FactKind
 from gateway.chat.support.statements import Statement, statement
 
 _MOST = 3
-"""Sentences that one sentence of an answer may be drawn from."""
+"""Sentences that one sentence of an answer may be drawn from, a long one from more: it may sum up a list."""
+_MOST_OF_A_LONG_ONE, _MANY_TERMS = 5, 10
 _LONGEST_HEADING_WORDS = 12
 _BROKEN_LINE = re.compile(r"(?<![.!?:;|\n])\n(?=[a-z(])")
 _NEIGHBOUR_BONUS = 0.25
 _LEAST_GAIN = 0.5
+_A_LIST = 3
+_LONGEST_LIST = 6
+_QUESTION_WEIGHT = 1.5
 _CLOSE = 0.85
 """Among sentences that share nearly as many words, as rows of a table do, the facts say which one is meant."""
 
@@ -59,17 +64,34 @@ def evidence(said: Statement, passage: Source, asked: frozenset[str] = frozenset
     wanted = said.terms if len(said.terms) > 1 else said.terms | asked
     chosen: list[int] = []
     covered: set[str] = set()
-    while len(chosen) < _MOST and len(chosen) < len(passage.sentences):
+    most = _MOST if len(wanted) <= _MANY_TERMS else _MOST_OF_A_LONG_ONE
+    while len(chosen) < min(most, len(passage.sentences)):
         gains = [_gain(wanted - covered, passage, at, chosen) for at in range(len(passage.sentences))]
         if max(gains) < _LEAST_GAIN:
             break
         close = [at for at, gain in enumerate(gains) if gain >= max(gains) * _CLOSE]
-        best = max(
-            close, key=lambda at: (_shared_facts(said, passage.sentences[at]), *_likeness(said, passage, at, gains))
-        )
+        best = max(close, key=lambda at: (_meant(said, passage, at, asked), *_likeness(said, passage, at, gains)))
         chosen.append(best)
         covered |= wanted & passage.sentences[best].stems
-    return [passage.sentences[at] for at in chosen] or _with_its_facts(said, passage)
+    chosen += _lead_in(passage, chosen)
+    found = [passage.sentences[at] for at in chosen] or _with_its_facts(said, passage)
+    return [*found, *_of_a_list(said, passage, found)]
+
+
+def _lead_in(passage: Source, chosen: Sequence[int]) -> list[int]:
+    """The line that opens the list which the first of the chosen lines is in."""
+    for at in range(chosen[0] - 1, max(-1, chosen[0] - _LONGEST_LIST - 1), -1) if chosen else ():
+        if passage.sentences[at].text.endswith(":"):
+            return [at] if at not in chosen else []
+    return []
+
+
+def _of_a_list(said: Statement, passage: Source, found: Sequence[Statement]) -> list[Statement]:
+    """For an answer that lists names, the lines that have them: each is a line of its own where it comes from."""
+    names = [fact for fact in said.facts if fact.kind is FactKind.NAME]
+    if len(names) < _A_LIST or len(said.terms) > 1 or len(names) < len(said.facts):
+        return []
+    return [each for each in passage.sentences if each not in found and _shared_facts(said, each)]
 
 
 def _gain(missing: frozenset[str], passage: Source, at: int, chosen: Sequence[int]) -> float:
@@ -78,6 +100,13 @@ def _gain(missing: frozenset[str], passage: Source, at: int, chosen: Sequence[in
     gain = sum(passage.weights.get(term, 0.0) for term in missing & passage.sentences[at].stems)
     near = any(abs(at - other) == 1 for other in chosen)
     return gain * (1 + _NEIGHBOUR_BONUS * near)
+
+
+def _meant(said: Statement, passage: Source, at: int, asked: frozenset[str]) -> float:
+    """How much speaks for one of several sentences alike: facts of the answer, and more so words of the question."""
+    sentence = passage.sentences[at]
+    of_question = sum(passage.weights.get(term, 0.0) for term in (asked - said.terms) & sentence.stems)
+    return _shared_facts(said, sentence) + _QUESTION_WEIGHT * of_question
 
 
 def _likeness(said: Statement, passage: Source, at: int, gains: Sequence[float]) -> tuple[float, int]:

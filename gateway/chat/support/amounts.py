@@ -43,11 +43,12 @@ _UNITS: dict[str, tuple[str, Decimal | int, str]] = {
     "centimetre": ("metre", Decimal("0.01"), "cm"),
     "mile": ("mile", 1, "mi mile miles"),
     "foot": ("foot", 1, "ft foot feet"),
+    "pixel": ("pixel", 1, "px pixel pixels"),
     "kilogram": ("kilogram", 1, "kg"),
 }
 _UNIT_OF = {word: (base, Decimal(size)) for base, size, words in _UNITS.values() for word in words.split()}
 _SIGNS = r"(?:US)?[$€£¥₽]|\b(?:USD|EUR|GBP|CHF|JPY|NOK|DKK|SEK|RUB)\b"
-_ATTACHED = "k|m|mn|bn|b|h|hr|hrs|s|min|mins|d|kb|mb|gb|tb|km|cm|kg|st|nd|rd|th|ft|mi"
+_ATTACHED = "k|m|mn|bn|b|h|hr|hrs|s|min|mins|d|kb|mb|gb|tb|km|cm|kg|st|nd|rd|th|ft|mi|px"
 _DIGITS = re.compile(
     rf"(?P<sign>{_SIGNS})?\s?"
     r"(?<![\w.,])(?P<digits>\d{1,3}(?:[ \u00a0\u202f]\d{3}(?!\d))+(?:[.,]\d+)?|\d+(?:[.,'’]\d+)*)"

@@ -6,7 +6,7 @@ personal data replaced, so names compare as names.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.chat.sentences import split_sentences
@@ -68,7 +68,16 @@ def _differ(spoken: str | None, written: str | None) -> bool:
 
 
 def _best(sentence: str, sources: Sequence[Source], foreign: Sequence[bool], question: str) -> SupportedSentence:
-    said = statement(sentence)
+    """The verdict on a sentence. Clauses between semicolons may stand on other passages each, cells of a row not."""
+    whole = _nearest(statement(sentence), sources, foreign, question)
+    parts = [part for part in sentence.split(";") if len(statement(part).terms) > 1]
+    if whole.supported or ":" in sentence or len(parts) < 2:  # noqa: PLR2004 - parts are several
+        return whole
+    judged = [_nearest(statement(part), sources, foreign, question) for part in parts]
+    return replace(whole, reason=None) if all(part.supported for part in judged) else whole
+
+
+def _nearest(said: Statement, sources: Sequence[Source], foreign: Sequence[bool], question: str) -> SupportedSentence:
     judged = [
         _judge_foreign(said, at, passage) if differs else _judge(said, at, passage, question)
         for at, (passage, differs) in enumerate(zip(sources, foreign, strict=True))

@@ -58,7 +58,7 @@ _CODE = re.compile(
     r"(?<![\w.])(?:v?\d+(?:\.\d+){2,}(?:[/-]\w+)*|v\d+(?:\.\d+)*|(?=[\w/+-]*\d)(?=[\w/+-]*[^\W\d_])[^\W_][\w/+-]*\w|\d+/\d+)"
 )
 _AMOUNT_LIKE = re.compile(
-    r"(?:\d+-)?\d+(?:st|nd|rd|th|k|m|mn|bn|h|hrs?|s|mins?|d|am|pm|km|cm|kg|kb|mb|gb|tb|ft|mi)|\d+-[^\W\d_]+(?:-[^\W\d_]+)*",
+    r"(?:\d+-)?\d+(?:st|nd|rd|th|k|m|mn|bn|h|hrs?|s|mins?|d|am|pm|km|cm|kg|kb|mb|gb|tb|ft|mi|px)|\d+-[^\W\d_]+(?:-[^\W\d_]+)*",
     re.IGNORECASE,
 )
 _DATE_LIKE = re.compile(r"\d{1,4}/\d{1,2}/\d{1,4}")

@@ -6,7 +6,7 @@ from retrieval.terms import terms
 
 _PAIRS = """
 allow allowed permit permitted authorise authorize authorised / prohibit prohibited forbid forbidden ban banned
-accept accepted approve approved grant granted / reject rejected refuse refused decline declined deny denied
+accept acceptance approve approval grant / reject rejection refuse refusal decline deny denial
 include included includes including inclusive / exclude excluded excludes excluding exclusive
 required mandatory compulsory obligatory / optional voluntary
 increase increased increases grow grew raise raised rise rose / decrease decreased reduce reduced decline fell drop
@@ -30,7 +30,6 @@ enable enabled enables / disable disabled disables
 success successful succeed succeeded / failure failed fail unsuccessful
 win won victory / lose lost defeat
 buy bought purchase / sell sold sale
-import imported / export exported
 add added / remove removed delete deleted
 early / late
 high / low
@@ -95,24 +94,26 @@ _MODALS = {
 }  # fmt: skip
 # "More than" and "over" are not among them: what is over a limit and what keeps to it are said of the same amount.
 _LEAST = (
-    "at least|minimum of|a minimum|minimum|no less than|no fewer than|not less than|no earlier than|or more"
-    "|mindestens|au moins|al menos|не менее"
+    "at least|minimum of|a minimum|minimum|no less than|no fewer than|not less than|no earlier than|no smaller than"
+    "|no lower than|no shorter than|or more|mindestens|au moins|al menos|не менее"
 )
 _MOST = (
-    "at most|maximum of|a maximum|maximum|up to|no more than|not more than|no longer than|no later than|not exceed"
-    "|not to exceed|or less|or fewer|höchstens|au plus|como máximo|не более"
+    "at most|maximum of|a maximum|maximum|up to|no more than|not more than|no longer than|no later than|no larger than"
+    "|no greater than|no higher than|no bigger than|no wider than|not exceed|not to exceed|or less|or fewer|höchstens"
+    "|au plus|como máximo|не более"
 )
 LIMITS: dict[str, str] = dict.fromkeys(_LEAST.split("|"), "least") | dict.fromkeys(_MOST.split("|"), "most")
 MODALS = _MODALS
 
 
 def _sides() -> dict[str, dict[str, int]]:
-    """For each word the oppositions it takes part in, and its side in each."""
+    """For each stem the oppositions it takes part in, and its side in each."""
     found: dict[str, dict[str, int]] = {}
     for line in _PAIRS.strip().splitlines():
         for side, words in enumerate(line.split(" / ")):
             for word in words.split():
-                found.setdefault(word, {})[line.split(" / ")[0]] = side
+                stem = (terms(word) or [word])[0]
+                found.setdefault(stem, {})[line] = side
     return found
 
 

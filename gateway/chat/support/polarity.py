@@ -17,7 +17,22 @@ _NEGATIONS = frozenset(
     nicht kein keine keinen keinem keiner keines nie niemals ohne weder noch pas jamais aucun aucune sans ni rien
     nunca sin ningún ninguna tampoco nadie не нет без никогда ни нельзя никто ничего""".split()  # noqa: SIM905 - a row of words
 )
-_COMPARED = frozenset(("more", "less", "fewer", "later", "earlier", "longer", "shorter", "higher", "lower", "greater"))
+_COMPARED = frozenset(
+    (
+        "more",
+        "less",
+        "fewer",
+        "later",
+        "earlier",
+        "longer",
+        "shorter",
+        "higher",
+        "lower",
+        "greater",
+        "larger",
+        "smaller",
+    )
+)
 _NOT_JUST = frozenset(("only", "just", "merely", "necessarily", "exceed", "matter"))
 _JOINING = frozenset({"and", "or", "und", "oder", "et", "ou", "y", "o", "и", "или"})
 _AUXILIARIES = frozenset(("do", "does", "did", "is", "are", "was", "were", "has", "have", "will", "would"))
@@ -179,7 +194,7 @@ def _around(sentence: Statement, at: int) -> Place:
 
 
 def _opposed(one: Word, other: Word) -> bool:
-    sides, others = SIDES.get(one.text, {}), SIDES.get(other.text, {})
+    sides, others = SIDES.get(one.stem, {}), SIDES.get(other.stem, {})
     if any(axis in others and others[axis] != side for axis, side in sides.items()):
         return True
     return plain_of(one.text) == other.stem or plain_of(other.text) == one.stem

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from gateway.chat.support.alignment import Source
+from gateway.chat.support.amounts import Amount
 from gateway.chat.support.facts import Fact, FactKind, code_of, is_initials, same_name
 from gateway.chat.support.statements import Place, Statement, adjoins, fit, name_words
 
@@ -11,6 +12,9 @@ _RIVAL = 0.9
 """A fact of the sources whose place resembles this much that of another in an answer may be what it replaced."""
 _BETTER = 1.5
 _MARGIN = 0.3
+_TELLING = 2
+"""An answer of fewer words has no place to compare: that its facts stand in the right sentence must do."""
+_SIGNED = frozenset({"percent", "dollar", "euro", "pound", "franc", "yen", "krone", "rouble"})
 _SURE_INITIALS = 3
 """Fewer letters begin some words in a row in any text."""
 
@@ -25,10 +29,10 @@ def wrong_fact(
         if own is None:
             if fact.weak and rival < _RIVAL:
                 continue
-            if fact.kind is FactKind.NAME and rival < _RIVAL and _named_elsewhere(str(fact.value), passage, asked):
+            if rival < _RIVAL and _named_elsewhere(fact, passage, asked) and not _named_instead(said, evidence):
                 continue
             return fact
-        if rival >= _RIVAL and rival > own * _BETTER + _MARGIN:
+        if len(said.terms) >= _TELLING and rival >= _RIVAL and rival > own * _BETTER + _MARGIN:
             return fact
     return None
 
@@ -40,11 +44,19 @@ def _best_own(said: Statement, at: int, evidence: Sequence[Statement], *, mirror
         fit(place, _place(sentence, other), mirrored=mirrored)
         for sentence in evidence
         for other, stated in enumerate(sentence.facts)
-        if fact.agrees(stated)
+        if fact.agrees(stated) and not _other_unit(fact, stated, evidence)
     ]
     if not found and any(_in_words(fact, sentence) for sentence in evidence):
         found = [fit(place, _place_of_word(fact, sentence), mirrored=mirrored) for sentence in evidence]
     return max(found) if found else None
+
+
+def _other_unit(fact: Fact, stated: Fact, evidence: Sequence[Statement]) -> bool:
+    """Whether a bare number is taken for per cent or money where another number of the sources is just that."""
+    if not (isinstance(fact.value, Amount) and isinstance(stated.value, Amount)) or stated.value.base:
+        return False
+    units = {each.value.base for one in evidence for each in one.facts if isinstance(each.value, Amount)}
+    return fact.value.base in _SIGNED and fact.value.base in units
 
 
 def _rival(said: Statement, at: int, evidence: Sequence[Statement], *, known: bool, mirrored: bool) -> float:
@@ -104,8 +116,17 @@ def _place_of_word(fact: Fact, sentence: Statement) -> Place:
     return sentence.place(at, at + 1) if at is not None else Place((), ())
 
 
-def _named_elsewhere(name: str, passage: Source, asked: str) -> bool:
-    """Whether a passage has the name outside of the sentences at hand, which may speak of it as "it" or "they"."""
-    if any(same_name(name, word) for word in asked.split()):
-        return True
-    return any(same_name(name, word.text) for sentence in passage.all for word in sentence.words)
+def _named_elsewhere(fact: Fact, passage: Source, asked: str) -> bool:
+    """Whether a passage has a name outside of the sentences at hand, which may speak of it as "it" or "they"."""
+    if fact.kind is not FactKind.NAME:
+        return False
+    words = [*asked.split(), *(word.text for sentence in passage.all for word in sentence.words)]
+    return any(same_name(str(fact.value), word) for word in words)
+
+
+def _named_instead(said: Statement, evidence: Sequence[Statement]) -> bool:
+    """Whether an answer of hardly more than a name has another one than the sentence it is drawn from."""
+    return len(said.terms) < _TELLING and any(
+        other.kind is FactKind.NAME and not other.weak and not any(fact.agrees(other) for fact in said.facts)
+        for other in (evidence[0].facts if evidence else ())
+    )
