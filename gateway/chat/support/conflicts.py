@@ -19,6 +19,7 @@ from gateway.chat.support.statements import Statement, adjoins, fit, statement
 _SAME_THING = 0.75
 """The least share of a sentence's terms that another must hold to be about the same."""
 _FEWEST_TERMS = 3
+"""Words and other facts that both sentences share, beside what differs."""
 _SAME_PLACE = 1.5
 _UNIT = re.compile(r"[\s-]?(?:%|[€£$]|[^\W\d_]+)")
 _SIGN = re.compile(r"(?:[$€£¥]|\b[A-Z]{3}\s?)$")
@@ -70,7 +71,7 @@ def _dated(date: datetime | None) -> str:
 
 def _conflicts(sentence: SupportedSentence, other: Source, passage: int) -> Iterator[Conflict]:
     said = statement(sentence.text)
-    if len(said.terms) < _FEWEST_TERMS:
+    if len(said.terms) + len(said.facts) <= _FEWEST_TERMS:
         return
     for stated in other.sentences:
         if len(said.terms & stated.stems) < _SAME_THING * len(said.terms):

@@ -42,7 +42,7 @@ _PATTERNS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(?<![\d.-])(?P<year>[12]\d{3})[-/.](?P<m>[01]?\d)[-/.](?P<d>[0-3]?\d)(?![\d-])",
-        r"(?<![\d./-])(?P<a>[0-3]?\d)(?P<by>[./-])(?P<b>[0-3]?\d)(?P=by)(?P<year>\d{4}|\d{2})(?![\d.])",
+        r"(?<![\d./-])(?P<a>[0-3]?\d)(?P<by>[./-])(?P<b>[0-3]?\d)(?P=by)(?P<year>\d{4}|\d{2})(?!\d|\.\d)",
         rf"{_DAY}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?{_MONTH}(?!\s+\d{{1,2}}(?!\d))(?:,?\s+(?:de\s+|of\s+)?{_YEAR})?",
         rf"\b{_MONTH}\s+(?P<day>[0-3]?\d)(?:st|nd|rd|th)?(?!\d|[.,:]\d|\s?%)(?:,?\s+{_YEAR})?",
         rf"\b{_MONTH},?\s+(?:of\s+|de\s+)?{_YEAR}",

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from gateway.chat.support.amounts import Amount, amounts
 from gateway.chat.support.dates import When, dates
+from policies.redaction.languages import likely_language
 from policies.redaction.placeholders import PLACEHOLDER
 from retrieval.terms import STOP_WORDS, terms
 
@@ -63,6 +64,7 @@ _AMOUNT_LIKE = re.compile(
 )
 _DATE_LIKE = re.compile(r"\d{1,4}/\d{1,2}/\d{1,4}")
 _CAPITALISED = re.compile(r"[^\W\d_](?:[^\W\d_]|(?<=\w)[.'’&](?=\w))*")
+_VERSION = re.compile(r"^v(?=\d)")
 _POSSESSIVE = re.compile(r"['’]s?$")
 _NO_NAMES = STOP_WORDS | frozenset(
     """i'm i'll i'd we'll we're you'll you're it's yes never none nobody nothing without unless except however
@@ -104,13 +106,16 @@ def _codes(text: str) -> Iterator[Fact]:
 
 
 def code_of(text: str) -> str:
-    """A code in one spelling: `ISO-27001` and `iso 27001` are one."""
-    return re.sub(r"[\s_-]", "", text.casefold())
+    """A code in one spelling: `ISO-27001` and `iso 27001` are one, `v2.3.1` and `2.3.1`, too."""
+    return _VERSION.sub("", re.sub(r"[\s_-]", "", text.casefold()))
 
 
 def _names(text: str) -> Iterator[Fact]:
-    """Words with a capital; the first word of a sentence counts weakly, for any word has one there."""
-    begun = True
+    """Words with a capital; the first word of a sentence counts weakly, for any word has one there.
+
+    In German every noun has one. There, only placeholders and words such as `GmbH` are certain to be names.
+    """
+    begun, nouns = True, likely_language(text) == "German"
     for match in _CAPITALISED.finditer(text):
         word = _POSSESSIVE.sub("", match[0])
         begins, begun = (
@@ -119,7 +124,7 @@ def _names(text: str) -> Iterator[Fact]:
             or text[match.end() : match.end() + 2] in ('."', ".”"),
         )
         inner = sum(letter.isupper() for letter in word) > 1
-        if not word[:1].isupper() or (word.casefold() in _NO_NAMES and not inner):
+        if not word[:1].isupper() or ((word.casefold() in _NO_NAMES or nouns) and not inner):
             continue
         yield Fact(FactKind.NAME, match.start(), match.start() + len(word), word, weak=begins and not inner)
 

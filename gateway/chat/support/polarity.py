@@ -119,27 +119,22 @@ def _signs(sentence: Statement) -> tuple[dict[int, tuple[int, ...]], frozenset[s
 
 def _one_word_changed(said: Statement, sources: Sequence[Statement]) -> bool:
     """Whether, in the midst of a sentence that is repeated, words that deny or set a condition came or went."""
-    ours = [word.text for word in said.words]
+    ours, denying = [word.text for word in said.words], negated(said)
     for source in sources:
-        theirs = [word.text for word in source.words]
-        matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
-        for i, j, k, m in _between(matcher.get_matching_blocks()):
-            here, there = ours[i:j], theirs[k:m]
-            if len(here) <= _FEW and len(there) <= _FEW and _sign(here) != _sign(there):
+        matcher = SequenceMatcher(None, ours, [word.text for word in source.words], autojunk=False)
+        theirs = negated(source)
+        for here, there in _between(matcher.get_matching_blocks()):
+            short = len(here) <= _FEW and len(there) <= _FEW
+            if short and sum(at in denying for at in here) % 2 != sum(at in theirs for at in there) % 2:
                 return True
     return False
 
 
-def _between(blocks: Sequence[Match]) -> Iterator[tuple[int, int, int, int]]:
+def _between(blocks: Sequence[Match]) -> Iterator[tuple[range, range]]:
     """What stands on both sides between two stretches that are the same and long enough to mean the same place."""
     for one, two in pairwise(blocks):
         if one.size >= _SAME_STRETCH <= two.size:
-            yield one.a + one.size, two.a, one.b + one.size, two.b
-
-
-def _sign(words: Sequence[str]) -> int:
-    """An even or odd number of denials."""
-    return sum(word in _NEGATIONS for word in words) % 2
+            yield range(one.a + one.size, two.a), range(one.b + one.size, two.b)
 
 
 _Theirs = Sequence[tuple[Statement, dict[int, tuple[int, ...]], frozenset[str]]]

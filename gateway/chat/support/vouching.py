@@ -46,7 +46,7 @@ def _best_own(said: Statement, at: int, evidence: Sequence[Statement], *, mirror
         for other, stated in enumerate(sentence.facts)
         if fact.agrees(stated) and not _other_unit(fact, stated, evidence)
     ]
-    if not found and any(_in_words(fact, sentence) for sentence in evidence):
+    if not found and any(_in_words(said, at, sentence) for sentence in evidence):
         found = [fit(place, _place_of_word(fact, sentence), mirrored=mirrored) for sentence in evidence]
     return max(found) if found else None
 
@@ -95,11 +95,15 @@ def _place(sentence: Statement, fact: int) -> Place:
     return sentence.place(*sentence.run(fact))
 
 
-def _in_words(fact: Fact, sentence: Statement) -> bool:
+def _in_words(said: Statement, at: int, sentence: Statement) -> bool:
     """Whether a name or code stands in a sentence without being one there: in lower case, apart, or in full."""
-    if not isinstance(fact.value, str):
-        return False
+    fact = said.facts[at]
     texts = [word.text for word in sentence.words]
+    if not isinstance(fact.value, str):
+        first = said.positions(at)[0]
+        before = said.words[first - 1].text if first else ""
+        code = code_of(before + said.text[fact.start : fact.end])
+        return bool(before) and any(code == each.value for each in sentence.facts if isinstance(each.value, str))
     if fact.kind is FactKind.NAME:
         return (
             any(same_name(fact.value, text) for text in texts)

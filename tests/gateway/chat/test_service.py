@@ -38,6 +38,7 @@ from tests.fakes.sources import ListConnector, page
 from tests.gateway.conftest import World, recorded
 
 CARD = "4111 1111 1111 1111"
+EXPENSES = "# Expenses\n\nThe daily allowance for travel in Norway is 390 kroner, meals included."
 PAYMENTS = (
     f"# Payments by Ada Brandt\n\n## Card {CARD}\n\n### Asking Ravi Okafor\n\n"
     f"Ada Brandt (ada.brandt@harbour.example) pays Kestrel suppliers with card {CARD}."
@@ -308,6 +309,35 @@ def test_a_sentence_that_no_source_states_is_marked(world: World) -> None:
     assert not any(citation.supported for citation in answer.citations)
     [found] = answer.sentences
     assert (found.text, found.n, found.supported, found.reason) == (world_says, 1, False, "number")
+
+
+def test_a_sentence_of_the_findings_holds_nothing_that_the_answer_hides(payments: World) -> None:
+    payments.model.says("⟦PERSON_1⟧ pays Kestrel suppliers with card ⟦CREDIT_CARD_1⟧. The budget is 5 euros.")
+    payments.services.chats.answer_always()
+    answer = ask(payments, "alice", KESTREL)
+    assert CARD not in str(answer.sentences)
+    assert [found.text in answer.answer for found in answer.sentences] == [True, True]
+    assert answer.sentences[1].reason == "number"
+
+
+def test_a_question_in_another_language_is_answered_in_it(world: World) -> None:
+    ask(world, "bob", "Wie hoch ist das Tagegeld in Norwegen, und wann muss ich das beantragen?")
+    ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    german, english = (prompt_of(generation.turns) for generation in world.model.generations[-2:])
+    assert "Answer in German" in german
+    assert "Answer in" not in english
+
+
+def test_sources_that_differ_are_told_below_the_answer(world: World) -> None:
+    add_source(world, "extra")
+    other = page("expenses", EXPENSES, Label.for_groups("everyone"))
+    world.services.ingestion.sync("extra", ListConnector(other))
+    world.model.says("The daily allowance for travel in Norway is 480 kroner.")
+    answer = ask(world, "bob", "What is the daily allowance for travel in Norway?")
+    assert re.search(r"(?:differ|otherwise): 480 kroner(?: \(as of [\d-]+\))? \[1\], 390 kroner", answer.answer)
+    assert len(answer.citations) == 2
+    [found] = answer.sentences
+    assert (found.text, found.supported) == ("The daily allowance for travel in Norway is 480 kroner.", True)
 
 
 def test_without_evidence_it_declines(world: World) -> None:

@@ -1,10 +1,11 @@
 """Texts in languages in which names are not looked for are noticed."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from policies.redaction.languages import unsupported
+from policies.redaction.languages import likely_language, unsupported
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,26 @@ def test_english_pages_are_never_flagged(shared: Path) -> None:
     pages = sorted((shared / "corpora" / "handbook").rglob("*.md"))[:150]
     flagged = [page.name for page in pages if unsupported(page.read_text(encoding="utf-8"))]
     assert len(flagged) <= 0.02 * len(pages), flagged
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("How many days of holiday do I have?", "English"),
+        ("Wie viele Urlaubstage habe ich?", "German"),
+        ("Wann werden die Gehälter überprüft?", "German"),
+        ("Combien de jours de congé ai-je ?", "French"),
+        ("¿Cuántos días de vacaciones tengo?", "Spanish"),
+        ("Сколько у меня дней отпуска?", "Russian"),
+        ("offer acceptance rate target", None),
+        ("", None),
+    ],
+)
+def test_the_language_of_a_question_is_told_by_its_small_words(question: str, language: str | None) -> None:
+    assert likely_language(question) == language
+
+
+def test_english_questions_are_not_taken_for_others(shared: Path) -> None:
+    articles = json.loads((shared / "corpora" / "squad-dev.json").read_text(encoding="utf-8"))["data"]
+    asked = [qa["question"] for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
+    assert {likely_language(question) for question in asked} <= {"English", None}
