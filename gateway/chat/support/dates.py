@@ -33,7 +33,7 @@ _WEEKDAYS = (
     "sunday sun sonntag dimanche domingo воскресенье",
 )
 _WEEKDAY_OF = {word: f"weekday {at}" for at, words in enumerate(_WEEKDAYS) for word in words.split()}
-_SHORT = frozenset({"may", "mar", "mai", "mars", "mon", "sun", "sat", "wed"})
+_SHORT = frozenset({"may", "mar", "march", "mai", "mars", "mon", "sun", "sat", "wed"})
 """Words that mean other things, too: they need a capital and, for months without a day or year, a word before them."""
 _MONTH = "(?P<month>" + "|".join(sorted(_MONTH_OF, key=len, reverse=True)) + r")\b\.?"
 _YEAR = r"(?P<year>[12]\d{3})(?!\d)"

@@ -59,6 +59,7 @@ def contradicts(said: Statement, sources: Sequence[Statement], *, mirrored: bool
         or _adds_only(said, sources)
         or _obliges_otherwise(said, sources)
         or _limits_otherwise(said, sources)
+        or _compares_otherwise(said, sources)
     )
 
 
@@ -262,6 +263,21 @@ def _limits_otherwise(said: Statement, sources: Sequence[Statement]) -> bool:
         for other, there in stated
         if not any(amount.agrees(same) and limit == again for same, again in stated)
     )
+
+
+def _compares_otherwise(said: Statement, sources: Sequence[Statement]) -> bool:
+    """Whether "longer than" of one is "not longer than" of the other."""
+    stated = {pair for source in sources for pair in _comparisons(source)}
+    return any((than, not denied) in stated and (than, denied) not in stated for than, denied in _comparisons(said))
+
+
+def _comparisons(sentence: Statement) -> list[tuple[str, bool]]:
+    texts = [word.text for word in sentence.words]
+    return [
+        (texts[at], at > 0 and texts[at - 1] in ("no", "not"))
+        for at in range(len(texts) - 1)
+        if texts[at] in _COMPARED and texts[at + 1] == "than"
+    ]
 
 
 def _limits(sentence: Statement) -> list[tuple[Amount, str]]:

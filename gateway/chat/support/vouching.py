@@ -10,6 +10,8 @@ from gateway.chat.support.statements import Place, Statement, adjoins, fit, name
 
 _RIVAL = 0.9
 """A fact of the sources whose place resembles this much that of another in an answer may be what it replaced."""
+_RIVAL_OF_ONE_ELSEWHERE = 0.5
+"""Less will do where the fact itself stands somewhere else in the passage."""
 _BETTER = 1.5
 _MARGIN = 0.3
 _TELLING = 2
@@ -29,7 +31,11 @@ def wrong_fact(
         if own is None:
             if fact.weak and rival < _RIVAL:
                 continue
-            if rival < _RIVAL and _named_elsewhere(fact, passage, asked) and not _named_instead(said, evidence):
+            if (
+                rival < _RIVAL_OF_ONE_ELSEWHERE
+                and _named_elsewhere(fact, passage, asked)
+                and not _named_instead(said, evidence)
+            ):
                 continue
             return fact
         if len(said.terms) >= _TELLING and rival >= _RIVAL and rival > own * _BETTER + _MARGIN:
