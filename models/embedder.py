@@ -9,12 +9,12 @@ other more than they work: on a busy two-core machine 0.6 texts a second, agains
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Vectors = npt.NDArray[np.float32]
+_Made = TypeVar("_Made")
 
 _NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 
@@ -34,6 +35,21 @@ class Precision(StrEnum):
 
     BFLOAT16 = "bfloat16"
     FLOAT32 = "float32"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """A text's vector, and those of its tokens where they stand in it, all of length 1.
+
+    Attributes:
+        vector: Of the whole text.
+        tokens: As rows, without the two that frame a text.
+        offsets: Where each token begins and ends in the text.
+    """
+
+    vector: Vectors
+    tokens: Vectors
+    offsets: tuple[tuple[int, int], ...]
 
 
 class Embedder:
@@ -86,22 +102,36 @@ class Embedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One vector of length 1 per text, as rows."""
+        vectors = self.embed_each(texts, lambda _text, embedded: embedded.vector)
+        return np.vstack(vectors) if vectors else np.empty((0, self.dimensions), dtype=np.float32)
+
+    def embed_each(self, texts: Sequence[str], made: Callable[[str, Embedded], _Made]) -> list[_Made]:
+        """What is made of each text and its vectors. Of a text's tokens there are 200 kB, so they are not all kept."""
         self._loaded()
-        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         with ThreadPoolExecutor(self._threads) as pool:
-            for row, vector in enumerate(pool.map(self.embed_query, texts)):
-                vectors[row] = vector
-        return vectors
+            return list(pool.map(lambda text: made(text, self.embed_whole(text)), texts))
 
     def embed_query(self, text: str) -> Vectors:
         """The vector of one question, of length 1."""
+        return self.embed_whole(text).vector
+
+    def embed_whole(self, text: str) -> Embedded:
+        """One text with its tokens: one pass of the model gives both."""
         parts = self._loaded()
         torch, bfloat16 = parts.torch, self.precision is Precision.BFLOAT16
-        ids = torch.tensor([parts.cutting.encode(text).ids])
+        encoded = parts.cutting.encode(text)
+        ids = torch.tensor([encoded.ids])
         features = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-            vector = parts.model(features)["sentence_embedding"][0].float()
-        return np.asarray((vector / vector.norm()).numpy(), dtype=np.float32)
+            found = parts.model(features)
+        vector, tokens = found["sentence_embedding"][0].float(), found["token_embeddings"][0].float()
+        inside = [place for place, frames in enumerate(encoded.special_tokens_mask) if not frames]
+        tokens = tokens[inside] / tokens[inside].norm(dim=1, keepdim=True)
+        return Embedded(
+            np.asarray((vector / vector.norm()).numpy(), dtype=np.float32),
+            np.asarray(tokens.numpy(), dtype=np.float32),
+            tuple(encoded.offsets[place] for place in inside),
+        )
 
     def _loaded(self) -> "_Parts":
         if self._parts is None:
