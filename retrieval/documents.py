@@ -10,6 +10,7 @@ from base64 import b32encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 from sqlmodel import Session, col, delete, select, update
 
@@ -42,6 +43,13 @@ class ReadDocument:
     flags: list[frozenset[Flag]]
 
 
+class Embedding(NamedTuple):
+    """A chunk as the embedder sees it: its vector and the codes of its tokens, as they are stored."""
+
+    vector: bytes
+    tokens: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class PersonalData:
     """Where personal data stands in a document: in its path, title and text, and in the heading of each chunk."""
@@ -59,9 +67,9 @@ def document_id(identity_key: bytes, source: str, external_id: str) -> str:
 
 
 def write_document(
-    session: Session, source: str, read: ReadDocument, found: PersonalData, vectors: Sequence[bytes], epoch: int
+    session: Session, source: str, read: ReadDocument, found: PersonalData, embedded: Sequence[Embedding], epoch: int
 ) -> None:
-    """Put a document and its passages in the place of what was there; a vector for each chunk."""
+    """Put a document and its passages in the place of what was there; `embedded` holds one for each chunk."""
     upsert, released = read.upsert, _released(session, read.id)
     session.exec(delete(PassageRow).where(col(PassageRow.document_id) == read.id))
     label = document_label(replace(upsert.label, source=source), upsert.parts, set(chain(*read.parts)))
@@ -88,8 +96,8 @@ def write_document(
     numbers = {
         matched: intern_label(session, passage_label(label, upsert.parts, matched)) for matched in set(read.parts)
     }
-    for ordinal, (piece, matched, flags, heading, vector) in enumerate(
-        zip(read.chunks, read.parts, read.flags, found.headings, vectors, strict=True)
+    for ordinal, (piece, matched, flags, heading, (vector, tokens)) in enumerate(
+        zip(read.chunks, read.parts, read.flags, found.headings, embedded, strict=True)
     ):
         text = read.document.text[piece.start : piece.end]
         session.add(
@@ -108,6 +116,7 @@ def write_document(
                 end=piece.end,
                 page=piece.page,
                 vector=vector,
+                tokens=tokens,
             )
         )
 

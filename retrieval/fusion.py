@@ -1,4 +1,4 @@
-"""Two scores of each candidate into one.
+"""Several scores of each candidate into one.
 
 Each kind of score is standardised over the candidates and the sum squeezed between 0 and 1. Ranks alone (reciprocal
 rank fusion) throw away how far ahead the first is: on the handbook's 50 single-turn questions the page came first for
@@ -9,13 +9,23 @@ import math
 from collections.abc import Mapping
 
 
-def fuse(one: Mapping[int, float], other: Mapping[int, float], weight: float) -> dict[int, float]:
-    """The standardised sum of both scores of the same passages, the other one weighed, between 0 and 1.
+def summed(*weighed: tuple[Mapping[int, float], float]) -> dict[int, float]:
+    """The weighed sum of standardised scores of the same passages.
 
     Sums are exact (`math.fsum`), so the order in which passages are stored changes no bit of a score.
     """
-    first, second = _standardised(one), _standardised(other)
-    return {id_: 1 / (1 + math.exp(-(first[id_] + weight * second[id_]))) for id_ in one}
+    kinds = [(_standardised(scores), weight) for scores, weight in weighed]
+    return {id_: sum(weight * of[id_] for of, weight in kinds) for id_ in kinds[0][0]}
+
+
+def squeezed(score: float) -> float:
+    """A score between 0 and 1 in its place."""
+    return 1 / (1 + math.exp(-score))
+
+
+def fuse(*weighed: tuple[Mapping[int, float], float]) -> dict[int, float]:
+    """The same sum between 0 and 1."""
+    return {id_: squeezed(score) for id_, score in summed(*weighed).items()}
 
 
 def _standardised(scores: Mapping[int, float]) -> dict[int, float]:

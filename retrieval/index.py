@@ -22,7 +22,7 @@ from retrieval.chunks import index_text
 from retrieval.labels import CorpusState, corpus_state
 from retrieval.layers import Layer, whole
 from retrieval.quarantine import Quarantine
-from retrieval.ranking import Candidate, rank
+from retrieval.ranking import Ranking, rank
 from retrieval.segment_files import IndexFiles, PurgedError
 from retrieval.segments import Rows, Vectors
 from retrieval.sessions import batched
@@ -83,7 +83,7 @@ class PassageIndex:
 
     def search(
         self, question: str, vector: Vectors, label_ids: Collection[int], among: Collection[str] | None = None
-    ) -> list[Candidate]:
+    ) -> Ranking:
         """The best passages of these labels, best first; `among` narrows to documents by id.
 
         The result is a function of the question and of the passages these labels hold, and of nothing else.

@@ -22,12 +22,13 @@ from sqlmodel import Session, col, delete, select
 
 from connectors.contract import Change, Checkpoint, Connector, Delete, Skip, Upsert
 from connectors.errors import ConnectorError
-from models.embedder import Embedder
+from models.embedder import Embedded, Embedder
 from policies.errors import RedactionFailedError, TextTooLongError
 from policies.redaction.erased import Erased
 from policies.redaction.finder import Finder
 from retrieval.chunks import Chunk, chunk, index_text
 from retrieval.documents import (
+    Embedding,
     PersonalData,
     ReadDocument,
     document_id,
@@ -40,6 +41,7 @@ from retrieval.erasure import NOBODY, Forgotten, left_out, masked_upsert, report
 from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
 from retrieval.flags import RULES, Flag, passage_flags
+from retrieval.interaction import token_codes
 from retrieval.labels import next_epoch
 from retrieval.parsing import ParsedDocument, Parser, UnparsableError, UnparsableNowError
 from retrieval.parts import Matched, cut_by_parts, part_keys
@@ -48,8 +50,8 @@ from retrieval.sessions import batched, writing
 from retrieval.tables import DocumentRow, SkipRow, SourceRow, utc_now
 from retrieval.touched import Touched, labels_now
 
-_PIPELINE = "5"
-"""Raise it when parsing, chunking or what is recognised as personal data changes: the next sync reads all anew."""
+_PIPELINE = "6"
+"""Raise it when parsing, chunking, token codes or what is recognised as personal data change: all is then read anew."""
 
 
 @dataclass(slots=True)
@@ -114,11 +116,11 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A document ready to be written, with a vector for each chunk."""
+    """A document ready to be written, with each of its chunks as the embedder sees it."""
 
     read: ReadDocument
     found: PersonalData
-    vectors: list[bytes]
+    embedded: list[Embedding]
 
 
 class Ingestion:
@@ -212,7 +214,7 @@ class Ingestion:
             if prepared or relabelled or batch.deletes or batch.skips:
                 report.epoch = next_epoch(session)
             for item in prepared:
-                write_document(session, source, item.read, item.found, item.vectors, report.epoch)
+                write_document(session, source, item.read, item.found, item.embedded, report.epoch)
             for upsert in relabelled:
                 relabel_document(session, self._id(source, upsert.id), source, upsert, report.epoch)
             report.deleted += sum([remove_document(session, self._id(source, id_), report.epoch) for id_ in gone])
@@ -230,7 +232,7 @@ class Ingestion:
         report.upserted += len(prepared)
         report.relabelled += len(relabelled)
         report.skipped += len(batch.skips)
-        report.passages += sum(len(item.vectors) for item in prepared)
+        report.passages += sum(len(item.embedded) for item in prepared)
         report.flags.update(flag for item in prepared for flags in item.read.flags for flag in flags)
         report.done = report.seen
         run.on_progress(report)
@@ -347,16 +349,16 @@ class Ingestion:
             for piece in item.chunks
         ]
         with ThreadPoolExecutor(max_workers=1) as pool:
-            embedding = pool.submit(self._embedder.embed, texts)
+            embedding = pool.submit(self._embedder.embed_each, texts, _embedding)
             found: list[PersonalData | None] = []
             for item in parsed:
                 run.progress(item.upsert.path)
                 found.append(self._personal_data(item, batch, run.report))
                 run.report.done += 1
-            vectors = iter(embedding.result())
+            embedded = iter(embedding.result())
         prepared: list[_Prepared] = []
         for item, personal in zip(parsed, found, strict=True):
-            own = [next(vectors).tobytes() for _ in item.chunks]
+            own = [next(embedded) for _ in item.chunks]
             if personal is not None:
                 prepared.append(_Prepared(item, personal, own))
         return prepared
@@ -393,6 +395,10 @@ class Ingestion:
             session.exec(delete(SourceRow).where(col(SourceRow.name) == source))
             session.commit()
             return removed
+
+
+def _embedding(text: str, embedded: Embedded) -> Embedding:
+    return Embedding(embedded.vector.tobytes(), token_codes(text, embedded))
 
 
 def _flags(stretch: ParsedDocument, title: str, pieces: Sequence[Chunk]) -> list[frozenset[Flag]]:

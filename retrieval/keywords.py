@@ -7,7 +7,8 @@ k1 and b, and the non-negative idf of Lucene.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +19,30 @@ _K1 = 1.2
 _B = 0.75
 
 
-def keyword_scores(views: Sequence[View], terms: Iterable[str]) -> list[NDArray[np.float64]]:
-    """By view and position the BM25 score; 0 where none of the terms stands, or a passage is dead.
+class Worded(NamedTuple):
+    """Scores by view and position, and how rare each of the terms is (its idf)."""
+
+    scores: list[NDArray[np.float64]]
+    rarities: Mapping[str, float]
+
+
+def keyword_scores(views: Sequence[View], terms: Iterable[str]) -> Worded:
+    """The BM25 score of each position; 0 where none of the terms stands, or a passage is dead.
 
     Each score is computed by the same operations in the same order wherever a passage lies.
     """
+    rarities: dict[str, float] = {}
     scores = [np.zeros(len(view)) for view in views]
     passages = sum(view.passages for view in views)
     if not passages:
-        return scores
+        return Worded(scores, rarities)
     mean_length = sum(view.total_length for view in views) / passages or 1.0
     for term in sorted(set(terms)):
         held = [view.postings(term) for view in views]
         holders = sum(len(positions) for positions, _, _ in held)
-        weight = math.log(1 + (passages - holders + 0.5) / (holders + 0.5)) * (_K1 + 1)
+        rarities[term] = math.log(1 + (passages - holders + 0.5) / (holders + 0.5))
+        weight = rarities[term] * (_K1 + 1)
         for of_view, (positions, counts, lengths) in zip(scores, held, strict=True):
             norm = _K1 * (1 - _B + _B * lengths / mean_length)
             of_view[positions] += weight * counts / (counts + norm)
-    return scores
+    return Worded(scores, rarities)

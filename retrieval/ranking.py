@@ -6,6 +6,7 @@ spread over layers and rows.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from retrieval.views import Positions, Ranges, View, mask, view_of
 
 CANDIDATES = 50
 """How many passages each ranking brings to the fusion."""
-_KEYWORD_WEIGHT = 0.4
+KEYWORD_WEIGHT = 0.4
 """Of the keyword score against the similarity; from 0.35 to 0.5 nothing changes on the handbook (`docs/quality.md`)."""
 _MAPPED_BYTES = 64 * 1024 * 1024
 """Vectors that may stay mapped: those of some 43,000 passages."""
@@ -41,6 +42,13 @@ class Candidate:
     keyword_score: float
 
 
+class Ranking(NamedTuple):
+    """The candidates, best first, and how rare each term of the question is among the allowed passages (its idf)."""
+
+    candidates: list[Candidate]
+    rarities: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Hit:
     """A passage in one of the two rankings; hits sort as their ranking orders them."""
@@ -58,18 +66,18 @@ def rank(
     vector: Vectors,
     label_ids: Collection[int],
     among: Collection[str] | None = None,
-) -> list[Candidate]:
+) -> Ranking:
     """The best passages under these labels, best first; `among` narrows to documents by id, but not statistics."""
     views = [view for layer in layers if len(view := view_of(layer, label_ids))]
     wanted = [None if among is None else view.ranges_of_documents(among) for view in views]
     worded = keyword_scores(views, terms)
     similar = [nearest(view, ranges, vector, CANDIDATES) for view, ranges in zip(views, wanted, strict=True)]
-    matching = [_matching(scores, ranges) for scores, ranges in zip(worded, wanted, strict=True)]
+    matching = [_matching(scores, ranges) for scores, ranges in zip(worded.scores, wanted, strict=True)]
     hits = {(hit.view, hit.position): hit for ranking in (similar, matching) for hit in _best(views, ranking)}
-    found = _fused(views, list(hits.values()), worded, vector)
+    found = _fused(views, list(hits.values()), worded.scores, vector)
     for layer in layers:
         let_go(layer)
-    return found
+    return Ranking(found, worded.rarities)
 
 
 def let_go(layer: Layer) -> None:
@@ -121,6 +129,6 @@ def _fused(views: Sequence[View], hits: Sequence[_Hit], worded: Sequence[_Scores
         near |= zip(ids, similarities(segment.vectors, rows, vector).tolist(), strict=True)
         words |= zip(ids, rounded(worded[number][positions]).tolist(), strict=True)
         order |= zip(ids, ((hit.document, hit.ordinal) for hit in mine), strict=True)
-    fused: Mapping[int, float] = fuse(near, words, _KEYWORD_WEIGHT)
+    fused: Mapping[int, float] = fuse((near, 1.0), (words, KEYWORD_WEIGHT))
     best_first = sorted(fused, key=lambda id_: (-fused[id_], *order[id_]))
     return [Candidate(id_, fused[id_], near[id_], words[id_]) for id_ in best_first]

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -31,6 +30,7 @@ from retrieval.labels import LimitedSource, all_labels, corpus_state, limited_so
 from retrieval.options import RetrievalOptions
 from retrieval.quarantine import Quarantine
 from retrieval.ranking import Candidate
+from retrieval.reranking import Admitted, Stored, reranked
 from retrieval.spans import read_spans
 from retrieval.tables import DocumentRow, PassageRow
 
@@ -118,6 +118,7 @@ class Retriever:
         options = options or RetrievalOptions()
         self._quarantine = Quarantine(frozenset(options.quarantine))
         self._author_share = options.author_share
+        self._rerank = options.rerank
         self._stale: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._labels: tuple[object, dict[int, Label]] = (None, {})
@@ -173,9 +174,14 @@ class Retriever:
         if not access.label_ids:
             return Found((), access)
         among = None if narrowing is None else self._documents(narrowing, access)
-        vector = self._embedder.embed_query(question).reshape(1, -1)
-        candidates = self._index.search(question, vector, access.label_ids, among)
-        return Found(self._admit(candidates, access, limit), access)
+        asked = self._embedder.embed_whole(question)
+        ranking = self._index.search(question, asked.vector.reshape(1, -1), access.label_ids, among)
+        admitted, labels = self._admit(ranking.candidates, access)
+        ranked = reranked(admitted, question, asked, ranking.rarities) if self._rerank else admitted
+        taken = take(ranked, limit, self._author_share, lambda each: author_key(each[1].source, each[1].author))
+        return Found(
+            tuple(_found(rank, *each, labels[each[1].label_id]) for rank, each in enumerate(taken, start=1)), access
+        )
 
     def _at_the_index_epoch(self, access: AccessFilter) -> AccessFilter:
         """The filter, made anew while the corpus changes between the two.
@@ -200,8 +206,8 @@ class Retriever:
         with Session(self._database) as session:
             return set(session.exec(query))
 
-    def _admit(self, candidates: Sequence[Candidate], access: AccessFilter, limit: int) -> tuple[FoundPassage, ...]:
-        """Read the candidates as they are now, and decide on each of them a second time.
+    def _admit(self, candidates: Sequence[Candidate], access: AccessFilter) -> tuple[list[Admitted], dict[int, Label]]:
+        """Read the candidates as they are now, and decide on each of them a second time; with all labels.
 
         An index that was made before a passage was flagged may still propose it.
         """
@@ -212,7 +218,7 @@ class Retriever:
         ids = {row.label_id for row in rows.values()} & access.label_ids & labels.keys()
         ids = {id_ for id_ in ids if not is_stale(labels[id_], stale)}
         decisions = self._authorizer.decide_labels(access.principal, {id_: labels[id_] for id_ in ids}, access.context)
-        admitted: list[tuple[Candidate, _Stored]] = []
+        admitted: list[Admitted] = []
         for candidate in candidates:
             row = rows.get(candidate.passage_id)
             if row is None or row.deleted:
@@ -223,55 +229,24 @@ class Retriever:
                 continue
             if not self._quarantine.holds(row.flags, released=row.released):
                 admitted.append((candidate, row))
-        taken = take(admitted, limit, self._author_share, lambda each: author_key(each[1].source, each[1].author))
-        return tuple(
-            _found(rank, candidate, row, labels[row.label_id]) for rank, (candidate, row) in enumerate(taken, start=1)
-        )
+        return admitted, labels
 
-    def _rows(self, session: Session, passage_ids: Collection[int]) -> dict[int, "_Stored"]:
+    def _rows(self, session: Session, passage_ids: Collection[int]) -> dict[int, Stored]:
         found = session.connection().execute(_STORED, {"ids": list(passage_ids)})
-        return {row.passage_id: row for row in map(_Stored._make, found)}
-
-
-class _Stored(NamedTuple):
-    """A passage and its document as they are in the database now."""
-
-    passage_id: int
-    ordinal: int
-    label_id: int
-    heading: str
-    heading_spans: str
-    text: str
-    spans: str
-    flags: str
-    released: bool
-    start: int
-    end: int
-    page: int | None
-    document: str
-    source: str
-    path: str
-    path_spans: str
-    title: str
-    title_spans: str
-    url: str
-    author: str
-    modified: datetime | None
-    content_digest: str
-    deleted: bool
+        return {row.passage_id: row for row in map(Stored._make, found)}
 
 
 _PASSAGE, _DOCUMENT = PassageRow.__table__.c, DocumentRow.__table__.c  # type: ignore[attr-defined]
 # Columns rather than mapped rows, which take five times as long, with every search.
 _STORED = sa.select(
     _PASSAGE.id,
-    *(_PASSAGE[name] for name in _Stored._fields[1:12]),
+    *(_PASSAGE[name] for name in Stored._fields[1:13]),
     _DOCUMENT.id,
-    *(_DOCUMENT[name] for name in _Stored._fields[13:]),
+    *(_DOCUMENT[name] for name in Stored._fields[14:]),
 ).where(_PASSAGE.document_id == _DOCUMENT.id, _PASSAGE.id.in_(sa.bindparam("ids", expanding=True)))
 
 
-def _found(rank: int, candidate: Candidate, row: _Stored, label: Label) -> FoundPassage:
+def _found(rank: int, candidate: Candidate, row: Stored, label: Label) -> FoundPassage:
     return FoundPassage(
         rank=rank,
         score=round(candidate.score, 6),

@@ -31,9 +31,9 @@ def check_filter(layers: Sequence[Layer], dimensions: int) -> None:
     for name, planted, alone in _worlds(dimensions):
         for vector in np.eye(dimensions, dtype=np.float32)[:2]:
             found = rank([*layers, *planted], list(_WORDS), vector, {_ALLOWED})
-            if found != rank(alone, list(_WORDS), vector, {_ALLOWED}) or len(found) != 1:
+            if found != rank(alone, list(_WORDS), vector, {_ALLOWED}) or len(found.candidates) != 1:
                 _refuse(f"a passage that must not be found changed what was found ({name})")
-        if len(rank([*layers, *planted], list(_WORDS), vector, {_ALLOWED, _FORBIDDEN})) != _FINDABLE:
+        if len(rank([*layers, *planted], list(_WORDS), vector, {_ALLOWED, _FORBIDDEN}).candidates) != _FINDABLE:
             _refuse(f"a passage that must be found was not found ({name}), so the test proves nothing")
 
 

@@ -85,7 +85,8 @@ class PassageRow(SQLModel, table=True):
 
     Its label is the document's, or a narrower one where it stands in one of the document's restricted `parts` (the
     keys of `retrieval/parts.py`, one a line). `flags` says what is odd about it (`retrieval/flags.py`), and
-    `released` that it is found all the same.
+    `released` that it is found all the same. `tokens` are those of `retrieval/interaction.py`; none, where the passage
+    was read before there were any.
     """
 
     __tablename__ = "passage"
@@ -104,6 +105,7 @@ class PassageRow(SQLModel, table=True):
     end: int
     page: int | None = None
     vector: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    tokens: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class SkipRow(SQLModel, table=True):

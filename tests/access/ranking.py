@@ -1,17 +1,17 @@
 """What a search of these documents has to score, worked out the long way: every document, no index, no cut.
 
-The formulas are those of `docs/decisions/0010-score-fusion.md` and of BM25 as cited there. For documents of one passage
-each, at most 50 of them, and words that no stemmer joins.
+The formulas are those of `docs/decisions/0010-score-fusion.md` and `0024-late-interaction.md`, and of BM25 as cited
+there. For documents of one passage each, at most 50 of them, and words that no stemmer joins and none of which is a
+stop word.
 """
 
 import math
 from collections.abc import Sequence
-from itertools import starmap
 
 from tests.access.oracle import Document
 from tests.fakes.hash_embedder import HashEmbedder
 
-K1, B, KEYWORDS = 1.2, 0.75, 0.4
+K1, B, KEYWORDS, TOKENS = 1.2, 0.75, 0.4, 1.0
 
 
 def exhaustive_scores(query: str, documents: Sequence[Document], taken: Sequence[Document]) -> list[float]:
@@ -21,7 +21,9 @@ def exhaustive_scores(query: str, documents: Sequence[Document], taken: Sequence
     texts = [words(document) for document in documents]
     near = standardised(similarities(query, taken))
     worded = standardised([round(bm25(query.split(), words(document), texts), 6) for document in taken])
-    return [1 / (1 + math.exp(-(one + KEYWORDS * other))) for one, other in zip(near, worded, strict=True)]
+    met = standardised([interaction(query, document, texts) for document in taken])
+    sums = [one + KEYWORDS * two + TOKENS * three for one, two, three in zip(near, worded, met, strict=True)]
+    return [1 / (1 + math.exp(-each)) for each in sums]
 
 
 def words(document: Document) -> list[str]:
@@ -39,11 +41,24 @@ def bm25(query: Sequence[str], text: Sequence[str], texts: Sequence[Sequence[str
     mean = sum(map(len, texts)) / len(texts)
     norm = K1 * (1 - B + B * len(text) / mean)
 
-    def part(count: int, holding: int) -> float:
-        return math.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5)) * count * (K1 + 1) / (count + norm)
+    counted = ((text.count(word), rarity(word, texts)) for word in sorted(set(query)))
+    return sum(weight * count * (K1 + 1) / (count + norm) for count, weight in counted)
 
-    counted = ((text.count(word), sum(word in other for other in texts)) for word in sorted(set(query)))
-    return sum(starmap(part, counted))
+
+def interaction(query: str, document: Document, texts: Sequence[Sequence[str]]) -> float:
+    """Whether the document has a word on the axis of each asked for, no (-1) and yes (1), the rarer the more."""
+    embedder = HashEmbedder()
+    held = {axis.tobytes() for axis in embedder.embed_whole(" ".join(words(document))).tokens}
+    asked = [
+        (axis.tobytes() in held, rarity(word, texts))
+        for word, axis in zip(query.split(), embedder.embed_whole(query).tokens, strict=True)
+    ]
+    return sum(weight if yes else -weight for yes, weight in asked) / sum(weight for _, weight in asked)
+
+
+def rarity(word: str, texts: Sequence[Sequence[str]]) -> float:
+    holding = sum(word in text for text in texts)
+    return math.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
 
 
 def standardised(scores: Sequence[float]) -> list[float]:

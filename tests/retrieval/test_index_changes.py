@@ -219,7 +219,7 @@ def test_searches_and_changes_and_merges_do_not_disturb_one_another(corpus: Corp
         while not stop.is_set():
             found = corpus.index.search("hotels", vector, {1})
             searches.append(1)
-            if len(found) != 8:
+            if len(found.candidates) != 8:
                 wrong.append(found)
 
     def merge() -> None:

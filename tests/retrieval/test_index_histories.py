@@ -139,7 +139,7 @@ def oracle(
     by_meaning = sorted(near, key=lambda id_: (-near[id_], place[id_]))[:50]
     by_word = sorted((id_ for id_ in words if words[id_]), key=lambda id_: (-words[id_], place[id_]))[:50]
     proposed = {*by_meaning, *by_word}
-    fused = fuse({id_: near[id_] for id_ in proposed}, {id_: words[id_] for id_ in proposed}, 0.4)
+    fused = fuse(({id_: near[id_] for id_ in proposed}, 1.0), ({id_: words[id_] for id_ in proposed}, 0.4))
     order = sorted(fused, key=lambda id_: (-round(fused[id_], 6), place[id_]))
     return [Candidate(id_, round(fused[id_], 6), near[id_], words[id_]) for id_ in order]
 
@@ -157,9 +157,10 @@ def shown(found: Sequence[Candidate], world: World) -> list[Candidate]:
 def check(world: World) -> None:
     for _ in range(QUESTIONS):
         terms, question, labels, among = world.question()
-        found = rank(world.layers, terms, question, labels, among)
+        ranking = rank(world.layers, terms, question, labels, among)
+        found = ranking.candidates
         readable = world.readable(labels)
-        assert found == rank(private(readable), terms, question, set(LABELS), among)
+        assert ranking == rank(private(readable), terms, question, set(LABELS), among)
         expected = oracle(readable, terms, question, among)
         assert [each.passage_id for each in shown(found, world)] == [each.passage_id for each in expected]
         for mine, theirs in zip(shown(found, world), expected, strict=True):
@@ -227,7 +228,9 @@ def test_a_thousand_equal_passages_come_in_the_order_of_documents() -> None:
     question = np.frombuffer(vector(random.Random(1)), dtype=np.float32)
     spread = [whole(segment_of(entries[start::7], DIMENSIONS)) for start in range(7)]
     for layers in (spread, [whole(merge(spread, DIMENSIONS).segment)], private(entries)):
-        assert [each.passage_id for each in rank(layers, ["word"], question, {1})] == [7000 - n for n in range(50)]
+        assert [each.passage_id for each in rank(layers, ["word"], question, {1}).candidates] == [
+            7000 - n for n in range(50)
+        ]
 
 
 def test_a_view_holds_no_row_of_another_label() -> None:

@@ -38,7 +38,7 @@ def scores(layers: list[Layer], question: set[str], allowed: set[int]) -> dict[i
     """Scores above zero by passage."""
     views = [view_of(each, allowed) for each in layers]
     found: dict[int, float] = {}
-    for view, of_view in zip(views, keyword_scores(views, question), strict=True):
+    for view, of_view in zip(views, keyword_scores(views, question).scores, strict=True):
         positions = np.flatnonzero(of_view)
         ids = view.layer.segment.passage_ids[view.rows(positions)]
         found |= zip(ids.tolist(), of_view[positions].tolist(), strict=True)

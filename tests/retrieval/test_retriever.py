@@ -91,7 +91,7 @@ def test_without_the_filter_hidden_pages_would_show(corpus: Corpus) -> None:
     corpus.sync(*pages)
     corpus.index.refresh()
     question = corpus.retriever._embedder.embed_query("salary budget").reshape(1, -1)
-    hits = corpus.index.search("salary budget", question, range(100))
+    hits = corpus.index.search("salary budget", question, range(100)).candidates
     by_id = {each.id: each for each in pages}
     with Session(corpus.database) as session:
         found = {session.get_one(PassageRow, hit.passage_id).document_id for hit in hits}

@@ -6,6 +6,7 @@ import pytest
 from policies.labels import Label
 from retrieval import layers, views
 from retrieval.errors import IndexUnsafeError
+from retrieval.ranking import Ranking
 from retrieval.self_test import check_filter
 from tests.fakes.sources import page
 from tests.retrieval.conftest import Corpus
@@ -58,7 +59,7 @@ BROKEN = {
         property(lambda view: int(view.layer.live_lengths.sum())),
     ),
     "deleted passages are found": ("retrieval.layers.Layer.without_rows", nobody_dies),
-    "nothing is found": ("retrieval.self_test.rank", lambda *_: []),
+    "nothing is found": ("retrieval.self_test.rank", lambda *_: Ranking([], {})),
 }
 
 
