@@ -124,7 +124,7 @@ class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     passages: _Positive = 4
-    passage_tokens: _Positive = 700
+    passage_tokens: _Positive = 450
     max_words: _Positive = 80
     most_words: _Positive = 250
     question_characters: _Positive = 8000

@@ -115,6 +115,11 @@ class Embedder:
         """The vector of one question, of length 1."""
         return self.embed_whole(text).vector
 
+    def offsets(self, text: str) -> tuple[tuple[int, int], ...]:
+        """Where each token of a text stands, as in `Embedded`, without computing vectors."""
+        encoded = self._loaded().cutting.encode(text)
+        return tuple(encoded.offsets[place] for place in _inside(encoded))
+
     def embed_whole(self, text: str) -> Embedded:
         """One text with its tokens: one pass of the model gives both."""
         parts = self._loaded()
@@ -125,7 +130,7 @@ class Embedder:
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
             found = parts.model(features)
         vector, tokens = found["sentence_embedding"][0].float(), found["token_embeddings"][0].float()
-        inside = [place for place, frames in enumerate(encoded.special_tokens_mask) if not frames]
+        inside = _inside(encoded)
         tokens = tokens[inside] / tokens[inside].norm(dim=1, keepdim=True)
         return Embedded(
             np.asarray((vector / vector.norm()).numpy(), dtype=np.float32),
@@ -138,6 +143,11 @@ class Embedder:
             message = "Embedder.load() comes before its use."
             raise RuntimeError(message)
         return self._parts
+
+
+def _inside(encoded: Any) -> list[int]:
+    """The tokens of a text but those that frame it."""
+    return [place for place, frames in enumerate(encoded.special_tokens_mask) if not frames]
 
 
 @dataclass(frozen=True, slots=True)

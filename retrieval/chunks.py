@@ -107,6 +107,11 @@ def chunk(document: ParsedDocument, count_tokens: CountTokens, max_tokens: int =
     return chunks
 
 
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a text begin and end; a line is one, too."""
+    return list(_sentences(text, 0, len(text)))
+
+
 def index_text(title: str, heading: str, text: str) -> str:
     """What is embedded and searched for a passage: its text under its title and headings."""
     above = SEPARATOR.join(part for part in (title, heading) if part)

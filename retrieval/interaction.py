@@ -12,6 +12,7 @@ Pure, and exact: all sums are of small whole numbers, so no order of addition, s
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,13 @@ def token_codes(text: str, embedded: Embedded) -> bytes:
 
     Words that stand everywhere are left out, unless there are no others.
     """
-    telling = [_tells(text[start:end]) for start, end in embedded.offsets]
-    tokens = embedded.tokens[np.array(telling, dtype=np.bool_)] if any(telling) else embedded.tokens
-    return np.packbits(tokens > 0, axis=1).tobytes()
+    return np.packbits(embedded.tokens[_telling(text, embedded.offsets)] > 0, axis=1).tobytes()
+
+
+def _telling(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """Which tokens are kept."""
+    telling = [place for place, (start, end) in enumerate(offsets) if _tells(text[start:end])]
+    return telling or list(range(len(offsets)))
 
 
 def _tells(word: str) -> bool:
@@ -60,30 +65,78 @@ def _within(words: Sequence[tuple[tuple[int, int], float]], offsets: Sequence[tu
         yield words[place][1] if place < len(words) and words[place][0][0] <= start else 0.0
 
 
-def interaction(question: Embedded, weights: Sequence[float], passages: Sequence[bytes]) -> list[float]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A question with its tokens, and how much each of them counts."""
+
+    embedded: Embedded
+    weights: Sequence[float]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The weights as whole numbers."""
+        shares: NDArray[np.float64] = np.rint(np.array(self.weights) / sum(self.weights) * _WEIGHTS)
+        return shares
+
+    @property
+    def scale(self) -> float:
+        """What sums of whole numbers are divided by."""
+        return float(_WEIGHTS * _UNITS * np.sqrt(self.embedded.tokens.shape[1]))
+
+
+def asked(text: str, embedded: Embedded, rarities: Mapping[str, float]) -> Question:
+    """A question to hold passages against, given how rare its terms are."""
+    return Question(embedded, token_weights(text, embedded, rarities))
+
+
+def interaction(question: Question, passages: Sequence[bytes]) -> list[float]:
     """For each passage, by its token codes, the mean over the question's tokens of the nearest of its own, weighed.
 
     A passage's score depends on the question and on itself alone. One without tokens has 0.
     """
-    dimensions = question.tokens.shape[1]
-    asked = np.rint(question.tokens * _UNITS)
-    width = -(-dimensions // _BITS)
-    counts = np.array([len(codes) // width for codes in passages], dtype=np.int64)
+    counts = np.array([len(codes) // _width(question) for codes in passages], dtype=np.int64)
     scores = np.zeros(len(passages))
     held = np.flatnonzero(counts)
-    if len(held) and len(asked):
+    if len(held) and question.weights:
         starts = np.cumsum(counts[held]) - counts[held]
-        nearest = np.maximum.reduceat(_products(b"".join(passages), width, asked), starts, axis=0)
-        shares = np.rint(np.array(weights) / sum(weights) * _WEIGHTS)
-        scores[held] = nearest @ shares / (_WEIGHTS * _UNITS * np.sqrt(dimensions))
+        nearest = np.maximum.reduceat(_products(b"".join(passages), question), starts, axis=0)
+        scores[held] = nearest @ question.shares / question.scale
     found: list[float] = scores.tolist()
     return found
 
 
-def _products(codes: bytes, width: int, asked: NDArray[np.float32]) -> NDArray[np.float64]:
+def sentence_interaction(
+    question: Question,
+    codes: bytes,
+    text: str,
+    offsets: Sequence[tuple[int, int]],
+    sentences: Sequence[tuple[int, int]],
+) -> list[float]:
+    """The same for each sentence of a passage; what stands above the first of them speaks for every one.
+
+    `text` is what the codes were made from, `offsets` are those of its tokens, and sentences stand in it, ascending.
+    """
+    places = np.array([offsets[place][0] for place in _telling(text, offsets)], dtype=np.int64)
+    if not (sentences and codes and question.weights) or len(places) * _width(question) != len(codes):
+        return [0.0] * len(sentences)
+    products = _products(codes, question)
+    least = products.min()
+    above = products[places < min(sentences)[0]].max(axis=0, initial=least)
+    scores = []
+    for start, end in sentences:
+        own = products[(places >= start) & (places < end)].max(axis=0, initial=least)
+        scores.append(float(np.maximum(own, above) @ question.shares / question.scale))
+    return scores
+
+
+def _width(question: Question) -> int:
+    return -(-question.embedded.tokens.shape[1] // _BITS)
+
+
+def _products(codes: bytes, question: Question) -> NDArray[np.float64]:
     """Of each token coded, as plus and minus ones, with each token of a question: whole numbers."""
-    dimensions = asked.shape[1]
-    packed = np.frombuffer(codes, dtype=np.uint8).reshape(-1, width)
-    ones = np.unpackbits(packed, axis=1, count=dimensions).astype(np.float32)
-    products: NDArray[np.float64] = 2 * (ones @ asked.T).astype(np.float64) - asked.sum(axis=1, dtype=np.float64)
+    tokens = np.rint(question.embedded.tokens * _UNITS)
+    packed = np.frombuffer(codes, dtype=np.uint8).reshape(-1, _width(question))
+    ones = np.unpackbits(packed, axis=1, count=tokens.shape[1]).astype(np.float32)
+    products: NDArray[np.float64] = 2 * (ones @ tokens.T).astype(np.float64) - tokens.sum(axis=1, dtype=np.float64)
     return products

@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from models.embedder import Embedded
 from retrieval.fusion import squeezed, summed
-from retrieval.interaction import interaction, token_weights
+from retrieval.interaction import Question, interaction
 from retrieval.ranking import KEYWORD_WEIGHT, Candidate
 
 _INTERACTION_WEIGHT = 1.0
@@ -51,16 +50,14 @@ Admitted = tuple[Candidate, Stored]
 """A candidate that its asker may read, and what is stored of it."""
 
 
-def reranked(
-    admitted: Sequence[Admitted], text: str, question: Embedded, rarities: Mapping[str, float]
-) -> list[Admitted]:
+def reranked(admitted: Sequence[Admitted], question: Question) -> list[Admitted]:
     """The same passages with their scores and order anew; as they came, where the tokens of one are not known yet."""
     codes = [row.tokens for _, row in admitted if row.tokens is not None]
     if not admitted or len(codes) < len(admitted):
         return list(admitted)
     near = {place: candidate.similarity for place, (candidate, _) in enumerate(admitted)}
     words = {place: candidate.keyword_score for place, (candidate, _) in enumerate(admitted)}
-    met = dict(enumerate(interaction(question, token_weights(text, question, rarities), codes)))
+    met = dict(enumerate(interaction(question, codes)))
     sums = summed((near, 1.0), (words, KEYWORD_WEIGHT), (met, _INTERACTION_WEIGHT))
     scores = _supported(sums, [row.document for _, row in admitted])
 

@@ -8,8 +8,9 @@ import hashlib
 import logging
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -25,7 +26,9 @@ from policies.personal_data import Span
 from policies.principals import Principal
 from retrieval.authors import author_key, take
 from retrieval.changes import Changes, Marks
+from retrieval.chunks import index_text, sentences
 from retrieval.index import PassageIndex
+from retrieval.interaction import Question, asked, sentence_interaction
 from retrieval.labels import LimitedSource, all_labels, corpus_state, limited_sources, stale_of
 from retrieval.options import RetrievalOptions
 from retrieval.quarantine import Quarantine
@@ -48,11 +51,21 @@ class Narrowing:
     modified_before: datetime | None = None
 
 
+class Sentence(NamedTuple):
+    """A sentence or line of a passage, by its place in the text, and how well it meets the question."""
+
+    start: int
+    end: int
+    score: float
+
+
 @dataclass(frozen=True, slots=True)
 class FoundPassage:
     """A passage its reader may see, as it stands in the document: personal data is marked by spans, not yet masked.
 
     Offsets `start` and `end` count code points of the document's parsed text; spans count from the start of their text.
+    `sha256` is what a receipt proves was shown: the digest of the passage's whole text as the index holds it.
+    `sentences` are there where they were asked for and the passage's tokens are known.
     """
 
     rank: int
@@ -79,11 +92,8 @@ class FoundPassage:
     modified: datetime | None
     content_digest: str
     label: Label
-
-    @property
-    def sha256(self) -> str:
-        """What a receipt proves was shown: the digest of the passage's text as the index holds it."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+    sha256: str
+    sentences: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +171,18 @@ class Retriever:
         for source in sorted(before - stale):
             _log.info("source_access_fresh source=%s", source)
 
-    def search(self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None) -> Found:
+    def search(
+        self,
+        question: str,
+        access: AccessFilter,
+        limit: int,
+        narrowing: Narrowing | None = None,
+        *,
+        in_sentences: bool = False,
+    ) -> Found:
         """The passages that answer best, best first, among what the filter allows.
+
+        With `in_sentences`, each is held against the question sentence by sentence, too.
 
         A filter made just before the corpus changed is made anew, so that filter and index are of one epoch; the one
         that was used is part of what is found.
@@ -174,14 +194,29 @@ class Retriever:
         if not access.label_ids:
             return Found((), access)
         among = None if narrowing is None else self._documents(narrowing, access)
-        asked = self._embedder.embed_whole(question)
-        ranking = self._index.search(question, asked.vector.reshape(1, -1), access.label_ids, among)
+        embedded = self._embedder.embed_whole(question)
+        ranking = self._index.search(question, embedded.vector.reshape(1, -1), access.label_ids, among)
         admitted, labels = self._admit(ranking.candidates, access)
-        ranked = reranked(admitted, question, asked, ranking.rarities) if self._rerank else admitted
+        held_against = asked(question, embedded, ranking.rarities)
+        ranked = reranked(admitted, held_against) if self._rerank else admitted
         taken = take(ranked, limit, self._author_share, lambda each: author_key(each[1].source, each[1].author))
-        return Found(
-            tuple(_found(rank, *each, labels[each[1].label_id]) for rank, each in enumerate(taken, start=1)), access
-        )
+        found = [_found(rank, *each, labels[each[1].label_id]) for rank, each in enumerate(taken, start=1)]
+        if in_sentences and self._rerank:
+            rows = [row for _, row in taken]
+            found = [self._in_sentences(one, row, held_against) for one, row in zip(found, rows, strict=True)]
+        return Found(tuple(found), access)
+
+    def _in_sentences(self, passage: FoundPassage, row: Stored, question: Question) -> FoundPassage:
+        """The passage with its sentences; as it is, where its tokens are not known yet."""
+        if row.tokens is None:
+            return passage
+        whole = index_text(row.title, row.heading, row.text)
+        first = len(whole) - len(row.text)
+        places = sentences(row.text)
+        inside = [(first + start, first + end) for start, end in places]
+        scores = sentence_interaction(question, row.tokens, whole, self._embedder.offsets(whole), inside)
+        held = (Sentence(*place, score) for place, score in zip(places, scores, strict=True))
+        return replace(passage, sentences=tuple(held))
 
     def _at_the_index_epoch(self, access: AccessFilter) -> AccessFilter:
         """The filter, made anew while the corpus changes between the two.
@@ -272,4 +307,5 @@ def _found(rank: int, candidate: Candidate, row: Stored, label: Label) -> FoundP
         modified=row.modified,
         content_digest=row.content_digest,
         label=label,
+        sha256=hashlib.sha256(row.text.encode()).hexdigest(),
     )

@@ -295,7 +295,7 @@ class Chats:
     def _search(self, run: _Run) -> Found:
         access = self._retriever.access(run.question.principal, run.question.context)
         query = retrieval_query(run.question.text, run.conversation.messages)
-        return self._retriever.search(query, access, _SEARCHED, run.question.narrowing)
+        return self._retriever.search(query, access, _SEARCHED, run.question.narrowing, in_sentences=True)
 
     async def _draft(self, run: _Run) -> _Draft:
         """Let the model answer over pseudonymised passages, and weigh the evidence for what it wrote."""

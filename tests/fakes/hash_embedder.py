@@ -45,6 +45,9 @@ class HashEmbedder:
             row[self._place(word[0].lower())] = 1
         return Embedded(self.embed_query(text), tokens, tuple(word.span() for word in words))
 
+    def offsets(self, text: str) -> tuple[tuple[int, int], ...]:
+        return self.embed_whole(text).offsets
+
     def _place(self, word: str) -> int:
         return int.from_bytes(hashlib.sha256(word.encode()).digest()[:2], "big") % self.dimensions
 

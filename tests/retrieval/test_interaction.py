@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from models.embedder import Embedded
+from retrieval.interaction import Question, sentence_interaction, token_codes, token_weights
 from retrieval.interaction import interaction as weighed
-from retrieval.interaction import token_codes, token_weights
 from tests.fakes.hash_embedder import HashEmbedder
 
 EMBEDDER = HashEmbedder()
@@ -16,7 +16,7 @@ OFFSETS = tuple((place, place + 1) for place in range(40))
 
 def interaction(question: Embedded, passages: Sequence[bytes]) -> list[float]:
     """With all tokens counting alike."""
-    return weighed(question, [1.0] * len(question.tokens), passages)
+    return weighed(Question(question, [1.0] * len(question.tokens)), passages)
 
 
 def codes(text: str) -> bytes:
@@ -94,7 +94,7 @@ def test_a_rare_word_counts_more_than_a_common_one() -> None:
     weights = token_weights(text, EMBEDDER.embed_whole(text), {"budget": 2.0, "pay": 5.0, "review": 1.0})
     assert weights == [0, 2.0, 5.0, 0, 2.0]
     question = EMBEDDER.embed_whole("budget laptop")
-    common, rare = weighed(question, [1.0, 3.0], [codes("budget"), codes("laptop")])
+    common, rare = weighed(Question(question, [1.0, 3.0]), [codes("budget"), codes("laptop")])
     assert rare > common
 
 
@@ -105,3 +105,25 @@ def test_the_pieces_of_a_word_count_as_the_word_does() -> None:
 
 def test_where_no_word_is_a_search_term_all_count_alike() -> None:
     assert token_weights("what is it?", EMBEDDER.embed_whole("what is it?"), {}) == [1.0, 1.0, 1.0]
+
+
+def test_the_sentence_that_meets_the_question_scores_highest() -> None:
+    question = Question(EMBEDDER.embed_whole("budget laptop"), [1.0, 1.0])
+    text = "travel costs\nbook trains early. budget per laptop yearly. keep receipts."
+    places = [(13, 31), (32, 57), (58, 72)]
+    scores = sentence_interaction(question, codes(text), text, EMBEDDER.offsets(text), places)
+    assert [text[start:end] for start, end in places][int(np.argmax(scores))] == "budget per laptop yearly."
+
+
+def test_a_heading_speaks_for_each_sentence_below_it() -> None:
+    question = Question(EMBEDDER.embed_whole("hotels 150"), [1.0, 1.0])
+    text = "hotels\nat most 150 euros. keep receipts."
+    places = [(7, 25), (26, 40)]
+    first, second = sentence_interaction(question, codes(text), text, EMBEDDER.offsets(text), places)
+    alone = sentence_interaction(question, codes(text[7:]), text[7:], EMBEDDER.offsets(text[7:]), [(0, 18), (19, 33)])
+    assert first > second > alone[1]
+
+
+def test_no_sentence_counts_where_codes_are_of_another_text() -> None:
+    question = Question(EMBEDDER.embed_whole("hotels"), [1.0])
+    assert sentence_interaction(question, codes("hotels"), "two words", ((0, 3), (4, 9)), [(0, 9)]) == [0.0]
