@@ -130,7 +130,7 @@ def sentence_interaction(
 
 
 def _width(question: Question) -> int:
-    return -(-question.embedded.tokens.shape[1] // _BITS)
+    return -(-int(question.embedded.tokens.shape[1]) // _BITS)
 
 
 def _products(codes: bytes, question: Question) -> NDArray[np.float64]:
