@@ -93,3 +93,29 @@ def test_what_is_longer_than_the_model_reads_is_ignored(embedder: Embedder) -> N
     fits = "leave " * (embedder.max_tokens - 2)
     assert np.array_equal(embedder.embed_query(fits), embedder.embed_query(f"{fits} and a server"))
     assert not np.array_equal(embedder.embed_query(fits), embedder.embed_query(f"server {fits}"))
+
+
+@pytest.mark.models
+def test_tokens_come_with_the_vector_and_stand_where_they_say(embedder: Embedder) -> None:
+    text = "Unlimited holidays?"
+    whole = embedder.embed_whole(text)
+    assert np.array_equal(whole.vector, embedder.embed_query(text))
+    assert [text[start:end] for start, end in whole.offsets] == ["Unlimited", "holidays", "?"]
+    assert whole.tokens.shape == (3, embedder.dimensions)
+    assert np.linalg.norm(whole.tokens, axis=1) == pytest.approx(1, abs=1e-6)
+    assert embedder.offsets(text) == whole.offsets
+    assert embedder.embed_whole("").tokens.shape == (0, embedder.dimensions)
+
+
+@pytest.mark.models
+def test_tokens_of_like_words_are_near_where_they_stand(embedder: Embedder) -> None:
+    vacation, server = (embedder.embed_whole(text).tokens for text in ("a long vacation", "a small server"))
+    holiday = embedder.embed_whole("How much holiday do I get?").tokens
+    assert (holiday @ vacation.T).max() > (holiday @ server.T).max() + 0.1
+
+
+@pytest.mark.models
+def test_what_is_made_of_each_text_comes_in_their_order(embedder: Embedder) -> None:
+    some = texts(6)
+    made = embedder.embed_each(some, lambda text, whole: (text, whole.vector.tobytes()))
+    assert made == [(text, embedder.embed_query(text).tobytes()) for text in some]
