@@ -2,7 +2,8 @@
 
 Two corpora: the handbook, each question asked as one of its readers, and paragraphs of an encyclopaedia, which nothing
 here was made for. The product's own ingestion and retriever work on a database of their own; personal data is not
-looked for, which changes nothing that is searched. Compared are the retriever with `retrieval.rerank` off and on.
+looked for, which changes nothing that is searched. Compared are the retriever with `retrieval.rerank` off and on, and
+what a model is given to read: eight whole passages of the plain ranking, four, and excerpts of the reranked.
 """
 
 import json
@@ -25,10 +26,13 @@ from sqlmodel import Session, func, select
 from connectors.access import load_access
 from connectors.contract import Change, Checkpoint, Connector, Upsert
 from connectors.folder.connector import FolderConnector, FolderOptions
+from gateway.chat import prompt
+from gateway.chat.passages import cut
+from gateway.config import AnswerOptions
 from gateway.database import open_database
 from gateway.evaluation.access import read_access
 from gateway.evaluation.questions import load_questions
-from gateway.evaluation.scoring import first_rank
+from gateway.evaluation.scoring import first_rank, states
 from models.embedder import Embedder
 from policies.authorizer import Authorizer, RequestContext
 from policies.filters import AccessFilters
@@ -39,12 +43,13 @@ from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion
 from retrieval.options import RetrievalOptions
 from retrieval.parsing import ParsedDocument, parse
-from retrieval.retriever import Found, Retriever
+from retrieval.retriever import Found, FoundPassage, Retriever
 from retrieval.sessions import writing
 from retrieval.tables import PassageRow, SourceRow
 
 EMBEDDER = "all-minilm-l6-v2"
 DEEP = 100
+SEARCHED = 12
 DEPTHS = (1, 5, 10)
 RESAMPLES = 10_000
 PARAGRAPH_QUESTIONS = 300
@@ -180,7 +185,7 @@ def measured(embedder: Embedder, connector: Connector, questions: Sequence[Asked
             for name, retriever in sorted(ways.items(), reverse=number % 2 == 1):
                 started = time.perf_counter()
                 access = retriever.access(question.principal, RequestContext())
-                found[name].append(retriever.search(question.text, access, DEEP))
+                found[name].append(retriever.search(question.text, access, DEEP, in_sentences=name == "reranked"))
                 took[name].append((time.perf_counter() - started) * 1000)
         with Session(database) as session:
             passages, bytes_ = session.exec(select(func.count(), func.sum(func.length(PassageRow.tokens)))).one()
@@ -194,12 +199,40 @@ def measured(embedder: Embedder, connector: Connector, questions: Sequence[Asked
         "questions": len(questions),
         "token_bytes_per_passage": round(bytes_ / passages),
         "page_found": {name: shares(own) for name, own in ranks.items()},
+        "read": {
+            name: reading(embedder, prompts, questions)
+            for name, prompts in {
+                "plain, eight passages": [each.passages[:8] for each in found["plain"][1:]],
+                "plain, four passages": [each.passages[:4] for each in found["plain"][1:]],
+                "reranked, four passages": [each.passages[:4] for each in found["reranked"][1:]],
+                "reranked, excerpts": [excerpts(each) for each in found["reranked"][1:]],
+            }.items()
+        },
         "gain": gains(ranks["plain"], ranks["reranked"]),
         "search_ms": {
             name: {"median": round(statistics.median(all_[1:]), 1), "worst": round(max(all_[1:]), 1)}
             for name, all_ in took.items()
         },
     }
+
+
+def excerpts(found: Found) -> list[FoundPassage]:
+    """What `Chats` makes an answer from."""
+    options = AnswerOptions()
+    return cut(found.passages[:SEARCHED], options.passages, options.passage_tokens)
+
+
+def reading(
+    embedder: Embedder, prompts: Sequence[Sequence[FoundPassage]], questions: Sequence[Asked]
+) -> dict[str, Any]:
+    """How many tokens a prompt takes, and how often its passages say what an answer has to say."""
+    tokens, held = [], []
+    for passages, asked in zip(prompts, questions, strict=True):
+        told = [prompt.PromptPassage(each.title, each.heading, "2026-01-01", each.text) for each in passages]
+        turns = prompt.answer_turns(prompt.context_of(told, bytes(32)), "", asked.text, "two sentences")
+        tokens.append(embedder.count_tokens("".join(part for turn in turns for part in turn.parts)))
+        held.append(float(states("\n".join(each.text for each in passages), asked.keys)))
+    return {"prompt_tokens": round(statistics.fmean(tokens)), "answer_recall": interval(held)}
 
 
 def rank_of(found: Found, asked: Asked) -> int | None:
