@@ -28,8 +28,9 @@ class Sendable:
     policy_revision: str
 
     def holds_back(self, passages: Collection[FoundPassage]) -> int:
-        """How many of these passages must stay here."""
-        return sum(passage in self.kept for passage in passages)
+        """How many of these passages, or of the passages that these are excerpts of, must stay here."""
+        kept = {passage.passage_id for passage in self.kept}
+        return sum(passage.passage_id in kept for passage in passages)
 
     def event(self, request: str, model: str, given: Sequence[FoundPassage], stand_in: str = "") -> PassagesSent:
         """What the trail says before `given` is sent, or before it goes to a model of this machine instead."""
