@@ -116,8 +116,9 @@ class Metrics:
         usage.observe = self._count_usage
         usage.observe_refusal = lambda limit: self.refusals.labels(limit).inc()
 
-    def _count_usage(self, model: str, tally: Tally, cost: int) -> None:
+    def _count_usage(self, tally: Tally, cost: int) -> None:
         """A cost is a float here, as all that Prometheus knows are; reports have it exactly."""
+        model = tally.model
         self.used_tokens.labels(model, "prompt").inc(tally.prompt_tokens)
         self.used_tokens.labels(model, "cached").inc(tally.cached_tokens)
         self.used_tokens.labels(model, "completion").inc(tally.completion_tokens)

@@ -198,9 +198,10 @@ class Chats:
         since = self._recorder.erasures_so_far()
         conversation = await self._conversation(question)
         request, length = new_request_id(), wanted_length(question.text, self._options)
-        bound = self._bound(question, conversation, length)
-        counted = self._usage.counted(request, question.principal, model.id, bound)
-        async with counted if self._counts else contextlib.nullcontext(Tally()) as tally:
+        may_answer = [model, *([self._models.stand_in] if model.remote and self._models.stand_in else [])]
+        bound = self._bound(question, conversation, length, model)
+        counted = self._usage.counted(request, question.principal, tuple(one.id for one in may_answer), bound)
+        async with counted if self._counts else contextlib.nullcontext(Tally(model.id)) as tally:
             run = _Run(question, request, conversation, length, since, model, tally)
             intent = self._recorder.submit(self._intent(run))
             try:
@@ -211,12 +212,12 @@ class Chats:
                     self._recorder.submit(AnswerFailed(request=run.id, error=type(error).__name__))
                 raise
 
-    def _bound(self, question: Question, conversation: Conversation, length: Length) -> Bound:
-        """The most that a question will take."""
+    def _bound(self, question: Question, conversation: Conversation, length: Length, model: ServedModel) -> Bound:
+        """The most that a question will take; how much a remote model reads at most is not known here."""
         texts = [question.text, *(turn.text for turn in recent_turns(conversation.messages))]
         most = prompt.most_tokens(texts, self._options.passage_tokens)
         written = length.words * _TOKENS_PER_WORD
-        return Bound(min(most, max(0, self._context_tokens - written)), written)
+        return Bound(most if model.remote else min(most, max(0, self._context_tokens - written)), written)
 
     @contextlib.contextmanager
     def _alone(self, principal: str, conversation: str | None) -> Iterator[None]:
@@ -283,6 +284,7 @@ class Chats:
         asked, held_back = run.model, decided.holds_back(best)
         if held_back and self._models.stand_in is not None:
             run.model = self._models.stand_in
+            run.tally.model = run.model.id
             await self._recorder.record(decided.event(run.id, asked.id, best, stand_in=run.model.id))
             return best
         run.kept_here, given = held_back, self._cut(decided.sent)

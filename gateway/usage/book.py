@@ -61,7 +61,7 @@ class Reservation:
 @dataclass(frozen=True, slots=True)
 class _Wish:
     principal: Principal
-    model: str
+    models: tuple[str, ...]
     demand: Demand
     reply: Future[Reservation | Refusal] = field(default_factory=Future)
 
@@ -69,7 +69,7 @@ class _Wish:
 @dataclass(frozen=True, slots=True)
 class _Batch:
     wishes: list[_Wish]
-    settled: list[tuple[Reservation, Demand]]
+    settled: list[tuple[Reservation, Demand, str]]
     totals: dict[Place, Counter[str]]
 
 
@@ -95,12 +95,12 @@ class Book:
         self._writing = False
         self._closing = False
 
-    def wish(self, principal: Principal, model: str, demand: Demand) -> Future[Reservation | Refusal]:
-        """Ask for room for a question.
+    def wish(self, principal: Principal, models: tuple[str, ...], demand: Demand) -> Future[Reservation | Refusal]:
+        """Ask for room for a question that one of these models will answer.
 
         The future raises what the database or the trail does where it cannot be decided.
         """
-        wish = _Wish(principal, model, demand)
+        wish = _Wish(principal, models, demand)
         with self._changed:
             if self._closing:
                 wish.reply.set_exception(NotReadyError("The service is stopping. Try again in a moment."))
@@ -109,10 +109,10 @@ class Book:
             self._wake(0.0)
         return wish.reply
 
-    def settle(self, reservation: Reservation, taken: Demand) -> None:
-        """Say what a question took in the end; what was reserved beyond that is free again."""
+    def settle(self, reservation: Reservation, taken: Demand, model: str = "") -> None:
+        """Say what a question took in the end, and of which model; what was reserved beyond that is free again."""
         with self._changed:
-            self._waiting.settled.append((reservation, taken))
+            self._waiting.settled.append((reservation, taken, model))
             self._wake(0.0)
 
     def add(self, user: str, day: str, model: str, counts: Mapping[str, int]) -> None:
@@ -126,7 +126,7 @@ class Book:
         with self._changed:
             if not (self._writing or self._waiting.settled or self._waiting.totals):
                 return  # No reader waits for the write lock of nothing.
-            done = self.wish(_NOBODY, "", Demand())
+            done = self.wish(_NOBODY, (), Demand())
         with contextlib.suppress(TimeoutError, NotReadyError):
             done.result(within_seconds)
 
@@ -189,13 +189,14 @@ class Book:
         users = {place.token for place in batch.totals} | {wish.principal.id for wish in wishes} - {NOBODY}
         tokens = {user: self._token(user) for user in users}  # Before the lock: one may have to be made.
         totals = {Place(place.day, tokens[place.token], place.model): found for place, found in batch.totals.items()}
-        over = {reservation.id for reservation, _ in batch.settled}
+        over = {reservation.id for reservation, *_ in batch.settled}
         with writing(self._database()) as session:
             now = self._now()
             seconds = int(now.timestamp())
             release(session, over, seconds)
-            for reservation, taken in batch.settled:
-                _charge(session, reservation, taken, now)
+            for reservation, taken, model in batch.settled:
+                held = [(limit, token) for limit, token in reservation.held if limit.model in ("", model)]
+                _charge(session, held, taken, now)
             add_totals(session, totals)
             live = self._live - over
             if live:
@@ -214,7 +215,7 @@ class Book:
         """Reserve for a question where every limit has room for it."""
         if wish.principal is _NOBODY:
             return Refusal("", "", 0)
-        asked = Asked(wish.principal, token, wish.model)
+        asked = Asked(wish.principal, token, wish.models)
         if (found := find_refusal(session, self._options, asked, wish.demand, now)) is not None:
             return found
         if self._options.questions_per_minute:
@@ -232,15 +233,15 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks which model, and what the trail calls them by."""
+    """Who asks, what the trail calls them by, and which models may answer."""
 
     principal: Principal
     token: str
-    model: str
+    models: tuple[str, ...]
 
     def limits(self, limits: Iterable[LimitOptions]) -> list[LimitOptions]:
         """The limits that this falls under."""
-        return applying(limits, self.principal, self.model)
+        return applying(limits, self.principal, self.models)
 
 
 _NOBODY = Principal(NOBODY)
@@ -270,8 +271,8 @@ def whose(limit: LimitOptions, token: str) -> str:
     return NOBODY if limit.together else token
 
 
-def _charge(session: Session, reservation: Reservation, taken: Demand, now: datetime) -> None:
-    for limit, token in reservation.held:
+def _charge(session: Session, held: Iterable[tuple[LimitOptions, str]], taken: Demand, now: datetime) -> None:
+    for limit, token in held:
         count = current(read_count(session, limit.name, token, int(now.timestamp())), limit.per, now)
         write_count(session, limit.name, token, Count(count.period, count.used + taken.of(limit.what)))
 

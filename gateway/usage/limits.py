@@ -5,7 +5,7 @@ to a later one: a clock that is set back gives nobody what they have used alread
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -65,14 +65,14 @@ class Pace:
         return (after, 0) if after - now <= most else (until, after - now - most)
 
 
-def applying(limits: Iterable[LimitOptions], principal: Principal, model: str) -> list[LimitOptions]:
-    """The limits that a question of this person's to this model falls under."""
+def applying(limits: Iterable[LimitOptions], principal: Principal, models: Collection[str]) -> list[LimitOptions]:
+    """The limits that a question of this person's to one of these models falls under."""
     return [
         limit
         for limit in limits
         if limit.user in ("", principal.id)
         and (not limit.group or limit.group in principal.groups)
-        and limit.model in ("", model)
+        and (not limit.model or limit.model in models)
     ]
 
 

@@ -83,9 +83,7 @@ class Reports:
 
     def _limits_of(self, principal: Principal) -> list[LimitOptions]:
         """Every limit that some question of somebody's falls under."""
-        models = {limit.model for limit in self._options.limits}
-        found = {limit.name for model in models for limit in applying(self._options.limits, principal, model)}
-        return [limit for limit in self._options.limits if limit.name in found]
+        return applying(self._options.limits, principal, {limit.model for limit in self._options.limits})
 
     def _state(self, session: Session, limit: LimitOptions, token: str) -> LimitState:
         count = standing(session, limit, token, self._now())

@@ -33,7 +33,7 @@ _MILLISECONDS = 1000
 class Usage:
     """The usage of one installation.
 
-    `observe` is told of each answer's model, what it took and what that cost; `observe_refusal` by which limit somebody
+    `observe` is told what each answer took and what that cost; `observe_refusal` by which limit somebody
     was refused.
     """
 
@@ -47,7 +47,7 @@ class Usage:
         self._prices = Prices(options.prices)
         self._book = Book(database, options, recorder.token, now)
         self._told: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
-        self.observe: Callable[[str, Tally, int], None] = _ignore
+        self.observe: Callable[[Tally, int], None] = _ignore
         self.observe_refusal: Callable[[str], None] = _ignore_refusal
 
     def flush(self, within_seconds: float = _FLUSH_SECONDS) -> None:
@@ -64,53 +64,59 @@ class Usage:
         Raises:
             QuotaExceededError: They have.
         """
-        if not applying(self._options.limits, principal, model):
+        if not applying(self._options.limits, principal, (model,)):
             return
         if (found := await asyncio.to_thread(self._used_up, principal, model)) is not None:
             raise self._refused(request, principal, model, found)
 
     def _used_up(self, principal: Principal, model: str) -> Refusal | None:
-        asked = Asked(principal, self._recorder.token(principal.id), model)
+        asked = Asked(principal, self._recorder.token(principal.id), (model,))
         with Session(self._database()) as session:
             return find_refusal(session, self._options, asked, _LEAST, self._now(), reserved=False)
 
     @asynccontextmanager
-    async def counted(self, request: str, principal: Principal, model: str, bound: Bound) -> AsyncIterator[Tally]:
-        """Make room for a question to a model, and count what it took: whoever answers it writes that into the tally.
+    async def counted(
+        self, request: str, principal: Principal, models: tuple[str, ...], bound: Bound
+    ) -> AsyncIterator[Tally]:
+        """Make room for a question, and count what it took: whoever answers it writes that into the tally.
 
-        A question that failed costs its asker nothing of their limits; one that they left counts as far as it came.
+        The first of the models is asked; where another of them answers, the tally says so. A question that failed costs
+        its asker nothing of their limits; one that they left counts as far as it came.
 
         Raises:
-            ConfigurationError: There is a budget, and the model has no price.
+            ConfigurationError: There is a budget, and a model has no price.
             QuotaExceededError: There is no room; nothing may be worked on.
             DatabaseBusyError, DatabaseUnusableError, TrailUnavailableError: It cannot be known, so there is none.
         """
-        reservation = await self._reserved(request, principal, model, bound)
-        tally = Tally()
+        reservation = await self._reserved(request, principal, models, bound)
+        tally = Tally(models[0])
         try:
             yield tally
         except BaseException as error:
             left = isinstance(error, asyncio.CancelledError) and tally.worked
-            self._settle(reservation, principal, model, tally, "failed", charged=left)
+            self._settle(reservation, principal, tally, "failed", charged=left)
             raise
-        self._settle(reservation, principal, model, tally, "abstained" if tally.abstained else "answered", charged=True)
+        self._settle(reservation, principal, tally, "abstained" if tally.abstained else "answered", charged=True)
 
-    async def _reserved(self, request: str, principal: Principal, model: str, bound: Bound) -> Reservation | None:
+    async def _reserved(
+        self, request: str, principal: Principal, models: tuple[str, ...], bound: Bound
+    ) -> Reservation | None:
         """What is held for a question; none where nothing is limited."""
-        limits = applying(self._options.limits, principal, model)
+        limits = applying(self._options.limits, principal, models)
         if not limits and not self._options.questions_per_minute:
             return None
-        if any(limit.what is Measure.COST for limit in limits) and not self._prices.has(model):
-            message = f"There is a budget, and model {model} has no price. Add one to [[usage.prices]]; 0 is one, too."
+        unpriced = [model for model in models if not self._prices.has(model)]
+        if unpriced and any(limit.what is Measure.COST for limit in limits):
+            message = f"There is a budget, and model {unpriced[0]} has no price: add one under [[usage.prices]], or 0."
             raise ConfigurationError(message)
-        reply = self._book.wish(principal, model, self._prices.demand(model, bound))
+        reply = self._book.wish(principal, models, self._prices.demand(models, bound))
         try:
             found = await asyncio.wrap_future(reply)
         except asyncio.CancelledError:
             reply.add_done_callback(self._give_back)
             raise
         if isinstance(found, Refusal):
-            raise self._refused(request, principal, model, found)
+            raise self._refused(request, principal, models[0], found)
         return found
 
     def _give_back(self, reply: Future[Reservation | Refusal]) -> None:
@@ -119,21 +125,14 @@ class Usage:
             self._book.settle(made, Demand())
 
     def _settle(
-        self,
-        reservation: Reservation | None,
-        principal: Principal,
-        model: str,
-        tally: Tally,
-        outcome: str,
-        *,
-        charged: bool,
+        self, reservation: Reservation | None, principal: Principal, tally: Tally, outcome: str, *, charged: bool
     ) -> None:
-        taken = self._prices.taken(model, tally)
+        taken = self._prices.taken(tally)
         if reservation is not None:
-            self._book.settle(reservation, taken if charged else Demand())
+            self._book.settle(reservation, taken if charged else Demand(), tally.model)
         counts = {
             outcome: 1,
-            "unpriced": int(not self._prices.has(model)),
+            "unpriced": int(not self._prices.has(tally.model)),
             "prompt_tokens": tally.prompt_tokens,
             "cached_tokens": tally.cached_tokens,
             "completion_tokens": tally.completion_tokens,
@@ -141,8 +140,8 @@ class Usage:
             "compute_ms": round(tally.compute_seconds * _MILLISECONDS),
             "cost_billionths": taken.cost,
         }
-        self._add(principal, model, counts)
-        self.observe(model, tally, taken.cost)
+        self._add(principal, tally.model, counts)
+        self.observe(tally, taken.cost)
 
     def _refused(self, request: str, principal: Principal, model: str, found: Refusal) -> QuotaExceededError:
         """Count a refusal, and record it where none of the same was recorded just now."""
@@ -165,7 +164,7 @@ class Usage:
         self._book.add(principal.id, self._now().date().isoformat(), model, counts)
 
 
-def _ignore(_model: str, _tally: Tally, _cost: int) -> None:
+def _ignore(_tally: Tally, _cost: int) -> None:
     """Nobody measures."""
 
 

@@ -8,7 +8,7 @@ expires with its process. No commit happens here.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, Session, SQLModel, col, delete, func, select, update
 
 from gateway.subjects import SubjectRow
@@ -56,6 +56,7 @@ class UsageReservationRow(SQLModel, table=True):
     """What a question in progress may still use of a limit; void from `expires` on, in seconds since 1970."""
 
     __tablename__ = "usage_reservation"
+    __table_args__ = (Index("ix_usage_reservation_limit", "limit", "token"),)
     id: str = Field(primary_key=True)
     limit: str = Field(primary_key=True)
     token: str

@@ -44,13 +44,14 @@ class Bound:
 
 @dataclass(slots=True)
 class Tally:
-    """What one answer has taken so far.
+    """What one answer has taken so far, and of which model.
 
     Tokens are those of the text that the model wrote, as its engine counts them; `checks` are the questions put to it
     besides, whose tokens are not. `told_seconds` are the shares of its time that the engine tells of both,
     `elapsed_seconds` the time that passed, in which it may have worked for others too.
     """
 
+    model: str = ""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
@@ -107,9 +108,9 @@ class Prices:
         """Whether a model has a price; one of 0 is one."""
         return model in self._prices
 
-    def cost(self, model: str, tally: Tally) -> int:
-        """What an answer cost, in billionths; 0 where the model has no price."""
-        price = self._prices.get(model)
+    def cost(self, tally: Tally) -> int:
+        """What an answer cost, in billionths; 0 where its model has no price."""
+        price = self._prices.get(tally.model)
         if price is None:
             return 0
         cached = price.prompt if price.cached is None else price.cached
@@ -121,16 +122,19 @@ class Prices:
         hours = Decimal(str(tally.compute_seconds)) / _HOUR_SECONDS
         return _billionths(tokens / _MILLION + hours * price.compute_hour)
 
-    def demand(self, model: str, bound: Bound) -> Demand:
-        """The most that a question may take: what is reserved for it."""
-        most = Tally(bound.prompt_tokens, 0, bound.completion_tokens, elapsed_seconds=_MOST_SECONDS)
-        cached = Tally(bound.prompt_tokens, bound.prompt_tokens, bound.completion_tokens, elapsed_seconds=_MOST_SECONDS)
-        cost = max(self.cost(model, most), self.cost(model, cached))
-        return Demand(1, bound.prompt_tokens + bound.completion_tokens, cost)
+    def demand(self, models: Iterable[str], bound: Bound) -> Demand:
+        """The most that a question may take, whichever of these models answers it: what is reserved for it."""
+        read, written = bound.prompt_tokens, bound.completion_tokens
+        most = [
+            Tally(model, read, cached, written, elapsed_seconds=_MOST_SECONDS)
+            for model in models
+            for cached in (0, read)
+        ]
+        return Demand(1, read + written, max(map(self.cost, most)))
 
-    def taken(self, model: str, tally: Tally) -> Demand:
+    def taken(self, tally: Tally) -> Demand:
         """What an answer took."""
-        return Demand(1, tally.prompt_tokens + tally.completion_tokens, self.cost(model, tally))
+        return Demand(1, tally.prompt_tokens + tally.completion_tokens, self.cost(tally))
 
 
 def amount(cost: int) -> Decimal:

@@ -47,3 +47,4 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("expires", sa.BigInteger(), nullable=False),
     )
+    op.create_index("ix_usage_reservation_limit", "usage_reservation", ["limit", "token"])

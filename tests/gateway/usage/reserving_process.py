@@ -22,7 +22,7 @@ def main(database: str, most: str, tries: str, ahead: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    replies = [book.wish(Principal("bob"), "small", Demand(1, 1, 0)) for _ in range(int(tries))]
+    replies = [book.wish(Principal("bob"), ("small",), Demand(1, 1, 0)) for _ in range(int(tries))]
     got = sum(isinstance(reply.result(), Reservation) for reply in replies)
     sys.stdout.write(f"{got}\n")
     sys.stdout.flush()

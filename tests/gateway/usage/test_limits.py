@@ -38,7 +38,7 @@ def limit(**more: Any) -> LimitOptions:
     ],
 )
 def test_who_falls_under_a_limit(given: dict[str, Any], falls_under: bool) -> None:  # noqa: FBT001
-    assert (applying([limit(**given)], BOB, "small") != []) == falls_under
+    assert (applying([limit(**given)], BOB, ("small", "other")) != []) == falls_under
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def got(replies: list[Future[Reservation | Refusal]]) -> list[Reservation]:
 
 
 def wish(book: Book, principal: Principal = BOB, demand: Demand = ONE) -> Reservation | Refusal:
-    return book.wish(principal, "small", demand).result(10)
+    return book.wish(principal, ("small",), demand).result(10)
 
 
 def at_once(books: list[Book], count: int) -> list[Reservation]:
@@ -84,7 +84,7 @@ def at_once(books: list[Book], count: int) -> list[Reservation]:
 
     def ask(number: int) -> None:
         barrier.wait()
-        replies.append(books[number % len(books)].wish(BOB, "small", ONE))
+        replies.append(books[number % len(books)].wish(BOB, ("small",), ONE))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
     for thread in threads:
@@ -131,7 +131,7 @@ def test_reserving_without_the_write_lock_overruns_or_fails(book_of: MakeBook, m
 
     monkeypatch.setattr(gateway.usage.book, "writing", Session)
     monkeypatch.setattr(gateway.usage.book, "read_count", slow)
-    replies = [book.wish(BOB, "small", ONE) for book in (book_of(one_limit(1)), book_of(one_limit(1)))]
+    replies = [book.wish(BOB, ("small",), ONE) for book in (book_of(one_limit(1)), book_of(one_limit(1)))]
     failures = [reply.exception(20) for reply in replies]
     assert any(failures) or len(got(replies)) == 2
 

@@ -1,6 +1,7 @@
 """What answers cost, to the last billionth, and what settings are refused."""
 
 import contextlib
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -27,35 +28,38 @@ PRICES = Prices(
 
 
 def test_an_answer_costs_what_its_parts_do() -> None:
-    tally = Tally(prompt_tokens=1000, cached_tokens=400, completion_tokens=50, elapsed_seconds=2.5)
+    tally = Tally("small", prompt_tokens=1000, cached_tokens=400, completion_tokens=50, elapsed_seconds=2.5)
     parts = [600 * Decimal("0.15e-6"), 400 * Decimal("0.075e-6"), 50 * Decimal("0.6e-6"), Decimal("2.5") / 10_000]
-    assert amount(PRICES.cost("small", tally)) == sum(parts) == Decimal("0.00040")
-    assert PRICES.cost("plain", tally) == 10**6, "without a price of their own, cached tokens cost as others do"
+    assert amount(PRICES.cost(tally)) == sum(parts) == Decimal("0.00040")
+    assert PRICES.cost(replace(tally, model="plain")) == 10**6, (
+        "without a price of their own, cached tokens cost as others do"
+    )
 
 
 def test_money_is_exact_where_fractions_would_not_be() -> None:
     tenth = Prices([PriceOptions(model="m", prompt=Decimal("0.1"))])
-    assert amount(sum(tenth.cost("m", Tally(prompt_tokens=10**6)) for _ in range(3))) == Decimal("0.3")
+    assert amount(sum(tenth.cost(Tally("m", prompt_tokens=10**6)) for _ in range(3))) == Decimal("0.3")
     assert sum(0.1 for _ in range(3)) != 0.3, "the control"
 
 
 def test_what_is_left_of_a_billionth_is_rounded_up() -> None:
     dear = Prices([PriceOptions(model="m", prompt=Decimal("0.0001"))])
-    assert dear.cost("m", Tally(prompt_tokens=1)) == 1
-    assert dear.cost("m", Tally()) == 0
+    assert dear.cost(Tally("m", prompt_tokens=1)) == 1
+    assert dear.cost(Tally("m")) == 0
 
 
 def test_no_price_is_not_a_price_of_nothing() -> None:
     assert (PRICES.has("free"), PRICES.has("unheard-of")) == (True, False)
-    assert PRICES.cost("unheard-of", Tally(prompt_tokens=10**6)) == 0
+    assert PRICES.cost(Tally("unheard-of", prompt_tokens=10**6)) == 0
 
 
 def test_the_demand_covers_whatever_comes_of_it() -> None:
     bound = Bound(1500, 160)
-    most = PRICES.demand("small", bound)
-    for cached in (0, 700, 1500):
-        taken = PRICES.taken("small", Tally(1500, cached, 160, elapsed_seconds=119.0))
-        assert all(taken.of(what) <= most.of(what) for what in Measure)
+    most = PRICES.demand(("small", "plain"), bound)
+    for model in ("small", "plain"):
+        for cached in (0, 700, 1500):
+            taken = PRICES.taken(Tally(model, 1500, cached, 160, elapsed_seconds=119.0))
+            assert all(taken.of(what) <= most.of(what) for what in Measure)
 
 
 def test_an_engines_own_seconds_come_before_the_time_that_passed() -> None:
