@@ -61,6 +61,10 @@ def evidence(said: Statement, passage: Source, asked: frozenset[str] = frozenset
 
     `asked` are the words of the question, which a very short answer leaves out.
     """
+    if len(said.terms) <= 1 and len(said.facts) > 1:
+        whole = [each for each in _with_its_facts(said, passage) if _shared_facts(said, each) == len(said.facts)]
+        if whole:
+            return whole
     wanted = said.terms if len(said.terms) > 1 else said.terms | asked
     chosen: list[int] = []
     covered: set[str] = set()

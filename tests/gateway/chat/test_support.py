@@ -149,6 +149,13 @@ def test_the_question_says_which_row_a_short_answer_means() -> None:
     assert verdict("The monthly limit is $1,000.", rows, question=question) is Reason.NUMBER
 
 
+def test_a_sentence_of_hardly_more_than_facts_stands_where_all_of_them_are() -> None:
+    source = "Sync\n\nThe team meets weekly about topics. The meeting is on Thursday at 8 AM PT / 3 PM UTC."
+    question = "In the weekly call about topics, how long do we stay on one?"
+    assert verdict("The meeting is on Thursday at 8 AM PT / 3 PM UTC.", source, question=question) is None
+    assert verdict("The meeting is on Friday at 8 AM PT / 3 PM UTC.", source, question=question) is Reason.DATE
+
+
 def test_what_a_reader_would_call_the_same_is_not_marked() -> None:
     """Reordered, shortened, in the passive, with a lead: no fact and no denial changes."""
     for same in (
