@@ -44,6 +44,8 @@ _ONLY = frozenset(
 _AS_GOOD_AS_ONLY = _ONLY | {"just", "unless", "except", "but", "until", "alone", "limited", "restricted", "must"}
 _SURE_PLACE = 0.6
 """From here on two places resemble each other enough for what stands there to be compared."""
+_SOME_PLACE = 0.3
+"""Less will do for an opposite where the sources do not have the word itself."""
 _BETTER = 1.25
 _LIMIT_REACH = 4
 _SAME_STRETCH = 2
@@ -214,18 +216,19 @@ def _denied(sentence: Statement) -> set[int]:
 def _replaced(
     said: Statement, at: int, theirs: Sequence[tuple[Statement, set[int]]], *, denied: bool, mirrored: bool
 ) -> bool:
-    word, same, opposed = said.words[at], 0.0, 0.0
+    word, same, opposed, there = said.words[at], 0.0, 0.0, False
     for source, their_denied in theirs:
         for i, other in enumerate(source.words):
             is_same = other.stem == word.stem
             if not (is_same or _opposed(word, other)):
                 continue
+            there = there or is_same
             resemblance = fit(_around(said, at), _around(source, i), mirrored=mirrored)
             if is_same or denied != (i in their_denied):
                 same = max(same, resemblance)
             else:
                 opposed = max(opposed, resemblance)
-    return opposed >= _SURE_PLACE and opposed > same * _BETTER
+    return opposed >= (_SURE_PLACE if there else _SOME_PLACE) and opposed > same * _BETTER
 
 
 def _adds_only(said: Statement, sources: Sequence[Statement]) -> bool:
@@ -276,7 +279,7 @@ def _comparisons(sentence: Statement) -> list[tuple[str, bool]]:
     return [
         (texts[at], at > 0 and texts[at - 1] in ("no", "not"))
         for at in range(len(texts) - 1)
-        if texts[at] in _COMPARED and texts[at + 1] == "than"
+        if (texts[at] in _COMPARED and texts[at + 1] == "than") or texts[at] == "exceed"
     ]
 
 
