@@ -1,4 +1,4 @@
-"""Measure whether the right page is found, and what it costs to order what was found once more.
+"""Measure whether the right page is found, and what a model is given to read of it.
 
 Two corpora: the handbook, each question asked as one of its readers, and paragraphs of an encyclopaedia, which nothing
 here was made for. The product's own ingestion and retriever work on a database of their own; personal data is not
@@ -11,7 +11,6 @@ import os
 import random
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -180,18 +179,15 @@ def measured(embedder: Embedder, connector: Connector, questions: Sequence[Asked
             for name, on in (("plain", False), ("reranked", True))
         }
         found: dict[str, list[Found]] = {name: [] for name in ways}
-        took: dict[str, list[float]] = {name: [] for name in ways}
-        for number, question in enumerate([questions[0], *questions]):  # The first loads what is loaded once.
-            for name, retriever in sorted(ways.items(), reverse=number % 2 == 1):
-                started = time.perf_counter()
+        for question in questions:
+            for name, retriever in ways.items():
                 access = retriever.access(question.principal, RequestContext())
                 found[name].append(retriever.search(question.text, access, DEEP, in_sentences=name == "reranked"))
-                took[name].append((time.perf_counter() - started) * 1000)
         with Session(database) as session:
             passages, bytes_ = session.exec(select(func.count(), func.sum(func.length(PassageRow.tokens)))).one()
         database.dispose()
     ranks = {
-        name: [rank_of(each, asked) for each, asked in zip(all_[1:], questions, strict=True)]
+        name: [rank_of(each, asked) for each, asked in zip(all_, questions, strict=True)]
         for name, all_ in found.items()
     }
     return {
@@ -202,17 +198,13 @@ def measured(embedder: Embedder, connector: Connector, questions: Sequence[Asked
         "read": {
             name: reading(embedder, prompts, questions)
             for name, prompts in {
-                "plain, eight passages": [each.passages[:8] for each in found["plain"][1:]],
-                "plain, four passages": [each.passages[:4] for each in found["plain"][1:]],
-                "reranked, four passages": [each.passages[:4] for each in found["reranked"][1:]],
-                "reranked, excerpts": [excerpts(each) for each in found["reranked"][1:]],
+                "plain, eight passages": [each.passages[:8] for each in found["plain"]],
+                "plain, four passages": [each.passages[:4] for each in found["plain"]],
+                "reranked, four passages": [each.passages[:4] for each in found["reranked"]],
+                "reranked, excerpts": [excerpts(each) for each in found["reranked"]],
             }.items()
         },
         "gain": gains(ranks["plain"], ranks["reranked"]),
-        "search_ms": {
-            name: {"median": round(statistics.median(all_[1:]), 1), "worst": round(max(all_[1:]), 1)}
-            for name, all_ in took.items()
-        },
     }
 
 
