@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 
 from models.catalogue import Artefact
-from models.engine import Choice, Chunk, EngineHealth, Generation, Turn
+from models.engine import Choice, Chunk, EngineHealth, Generation, Odds, Turn
 from models.errors import EngineUnavailableError, ModelCorruptError, ModelMissingError
 from models.llama.client import GONE_TEXT, Worker
 from models.llama.cores import usable_cores
-from models.llama.protocol import Ask, Count, Counted, Forget, Generate, Load, Loaded, Odds, Piece, Ping, Pong
+from models.llama.protocol import Ask, Count, Counted, Forget, Generate, Load, Loaded, Piece, Ping, Pong, Weighed
 from models.llama.templates import check_turns
 
 _log = logging.getLogger(__name__)
@@ -156,9 +156,9 @@ class LlamaEngine:
             request.send(Ask(request.id, replace(choice, turns=_clean(choice.turns))))
             reply = await request.reply(self._options.silence)
             request.done = True
-        if not isinstance(reply, Odds):
+        if not isinstance(reply, Weighed):
             raise EngineUnavailableError(GONE_TEXT)
-        return dict(zip(choice.replies, reply.odds, strict=True))
+        return Odds(dict(zip(choice.replies, reply.odds, strict=True)), reply.compute_seconds)
 
     async def count_tokens(self, text: str) -> int:
         """How many tokens a text takes as content.

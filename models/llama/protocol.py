@@ -35,7 +35,7 @@ class Generate(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """Weigh a few replies; `Odds` follows."""
+    """Weigh a few replies; `Weighed` follows."""
 
     id: int
     choice: Choice
@@ -80,7 +80,7 @@ class Piece(msgspec.Struct, frozen=True, tag=True):
     chunk: Chunk
 
 
-class Odds(msgspec.Struct, frozen=True, tag=True):
+class Weighed(msgspec.Struct, frozen=True, tag=True):
     """The probability of each reply, in the order they were given, and what finding it took; see `Chunk`."""
 
     id: int
@@ -133,7 +133,7 @@ class RefusedError(Exception):
 
 
 ToWorker = Load | Generate | Ask | Count | Cancel | Forget | Ping
-FromWorker = Loaded | Piece | Odds | Counted | Pong | Refused
+FromWorker = Loaded | Piece | Weighed | Counted | Pong | Refused
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(ToWorker)

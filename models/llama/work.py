@@ -7,7 +7,7 @@ import numpy as np
 from models.engine import Chunk, FinishReason
 from models.llama.grammar import Grammar
 from models.llama.prefixes import Keys, Sequence, beside
-from models.llama.protocol import Ask, Fault, FromWorker, Generate, Odds, Piece, RefusedError
+from models.llama.protocol import Ask, Fault, FromWorker, Generate, Piece, RefusedError, Weighed
 from models.llama.sampling import Logits, Sampler, reply_odds
 from models.llama.text import TextStream
 from models.llama.vocabulary import Vocabulary
@@ -99,7 +99,7 @@ class Work:
             odds = reply_odds(logits, [first[0] for first in firsts])
         except ValueError as error:
             raise RefusedError(Fault.AMBIGUOUS, str(error)) from error
-        return Odds(request.id, odds, len(self.prompt), self.cached, self.compute_seconds)
+        return Weighed(request.id, odds, len(self.prompt), self.cached, self.compute_seconds)
 
     def _last(self, reason: FinishReason, text: str) -> FromWorker:
         counts = (len(self.prompt), self.cached, len(self.answer), self.compute_seconds)

@@ -10,7 +10,7 @@ import pytest
 from models.engine import Choice, Chunk, FinishReason, Generation, Speaker, Turn
 from models.llama.native import Model, NativeError, Slice
 from models.llama.prefixes import Domains
-from models.llama.protocol import Ask, Fault, FromWorker, Generate, Odds, Piece, Refused, RefusedError
+from models.llama.protocol import Ask, Fault, FromWorker, Generate, Piece, Refused, RefusedError, Weighed
 from models.llama.scheduler import Scheduler
 from models.llama.templates import Segment
 from tests.models.llama.cells import END, Cells
@@ -312,7 +312,7 @@ def test_a_question_of_odds_goes_along() -> None:
     engine.submit(Ask(2, Choice((Turn(Speaker.USER, ("p" * 50 + "?",)),), "a", ("Yes", "No"))))
     engine.run()
     (odds,) = engine.said[2]
-    assert isinstance(odds, Odds)
+    assert isinstance(odds, Weighed)
     assert odds.odds[0] > odds.odds[1]
     assert odds.cached_tokens == 50
 
