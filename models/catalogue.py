@@ -4,6 +4,7 @@ Reading is strict: an unknown field, a wrong type or a contradiction is an error
 `fetching.py`, keeping is `store.py`.
 """
 
+import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -86,6 +87,8 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         context_tokens: The longest input it was trained on.
         template: How its conversations are written (`models/llama/templates.py`); generators only.
+        template_sha256: Digest of what that template makes of a fixed conversation (`models/fingerprints.py`), so that
+            a model is not asked in another way than it was measured with.
         digests_from: Where others publish the digests of its files.
     """
 
@@ -98,6 +101,7 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[Source, ...]
     context_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     template: Literal["chatml"] | None = None
+    template_sha256: _Sha256 | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -108,6 +112,14 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sha256(self) -> str:
         """The digest that names its content: of its largest file, the weights."""
         return max(self.files, key=lambda file: file.size_bytes).sha256
+
+    @property
+    def version_sha256(self) -> str:
+        """The digest that names every byte of it: its file's, or that of the list `sha256sum` prints of its files."""
+        if len(self.files) == 1:
+            return self.files[0].sha256
+        listed = "".join(f"{file.sha256}  {file.path}\n" for file in sorted(self.files, key=lambda file: file.path))
+        return hashlib.sha256(listed.encode()).hexdigest()
 
 
 class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
