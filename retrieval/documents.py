@@ -67,7 +67,13 @@ def document_id(identity_key: bytes, source: str, external_id: str) -> str:
 
 
 def write_document(
-    session: Session, source: str, read: ReadDocument, found: PersonalData, embedded: Sequence[Embedding], epoch: int
+    session: Session,
+    source: str,
+    read: ReadDocument,
+    found: PersonalData,
+    embedded: Sequence[Embedding],
+    epoch: int,
+    embedder: str = "",
 ) -> None:
     """Put a document and its passages in the place of what was there; `embedded` holds one for each chunk."""
     upsert, released = read.upsert, _released(session, read.id)
@@ -116,6 +122,7 @@ def write_document(
                 end=piece.end,
                 page=piece.page,
                 vector=vector,
+                embedder=embedder,
                 tokens=tokens,
             )
         )

@@ -19,6 +19,7 @@ from sqlmodel import Session, col, select
 from retrieval.building import Entry, Merged, merge, segment_of
 from retrieval.changes import Changes
 from retrieval.chunks import index_text
+from retrieval.embeddings import use_of, vector_of
 from retrieval.labels import CorpusState, corpus_state
 from retrieval.layers import Layer, whole
 from retrieval.quarantine import Quarantine
@@ -67,8 +68,10 @@ class PassageIndex:
         files: IndexFiles | None = None,
         quarantine: Quarantine | None = None,
         changes: Changes | None = None,
+        vectors_of: str = "",
     ) -> None:
         self._database = database
+        self._vectors_of = vectors_of
         self._changes = changes or Changes(database)
         self._dimensions = dimensions
         self._quarantine = quarantine or Quarantine()
@@ -126,7 +129,7 @@ class PassageIndex:
             changed = _documents(session, since=shown.epoch)
             layers = tuple(left for layer in layers if len(left := layer.without_documents(changed)))
             living = {id_: row for id_, row in changed.items() if not row.deleted}
-            entries = _entries(session, living, self._quarantine)
+            entries = _entries(session, living, self._quarantine, self._vectors_of, self._dimensions)
             while batch := list(islice(entries, _BATCH_PASSAGES)):
                 layers = self._with(layers, whole(segment_of(batch, self._dimensions)))
             self._snapshot = _Snapshot(state, layers)
@@ -261,17 +264,24 @@ def _documents(session: Session, since: int) -> dict[str, _Document]:
     return {row[0]: _Document(*row) for row in session.exec(query.where(col(DocumentRow.epoch) > since))}
 
 
-def _entries(session: Session, documents: Mapping[str, _Document], quarantine: Quarantine) -> Iterator[Entry]:
-    """The passages of documents that may be found, in batches that SQLite takes as parameters."""
+def _entries(
+    session: Session, documents: Mapping[str, _Document], quarantine: Quarantine, embedder: str, dimensions: int
+) -> Iterator[Entry]:
+    """The passages of documents that may be found, in batches that SQLite takes as parameters.
+
+    A passage that lacks a vector of this embedder, since another one is in use by now, is found by its words alone.
+    """
+    vector = vector_of(embedder, use_of(session) if embedder else None)
+    nothing = bytes(4 * dimensions)
     wanted = (
         PassageRow.document_id, PassageRow.ordinal, PassageRow.label_id, PassageRow.heading, PassageRow.text,
-        PassageRow.flags, PassageRow.released, PassageRow.vector,
+        PassageRow.flags, PassageRow.released,
     )  # fmt: skip
-    query = select(PassageRow).options(load_only(*wanted))  # type: ignore[arg-type]
+    query = select(PassageRow, vector).options(load_only(*wanted))  # type: ignore[arg-type]
     for some in batched(list(documents)):
-        for row in session.exec(query.where(col(PassageRow.document_id).in_(some))):
+        for row, found in session.exec(query.where(col(PassageRow.document_id).in_(some))):
             document = documents[row.document_id]
             if quarantine.holds(row.flags, released=row.released):
                 continue
             counts = term_counts(index_text(document.title, row.heading, row.text))
-            yield Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, row.vector)
+            yield Entry(row.id or 0, document.id, row.ordinal, row.label_id, counts, found or nothing)

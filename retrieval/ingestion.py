@@ -37,6 +37,7 @@ from retrieval.documents import (
     remove_document,
     write_document,
 )
+from retrieval.embeddings import Use, claim
 from retrieval.erasure import NOBODY, Forgotten, left_out, masked_upsert, reported, without_people
 from retrieval.errors import SyncFailedError
 from retrieval.files import exclusive
@@ -128,6 +129,7 @@ class Ingestion:
 
     `new_parser` gives what one run parses documents with; `models` names those that documents are read with: after a
     change, the next run reads everything anew. `forgotten` says who was erased, and must not come back from a source.
+    `use` names the embedder; without one, only this one has ever been in use.
     """
 
     def __init__(  # noqa: PLR0917 - what it works with, wired in one place
@@ -140,6 +142,7 @@ class Ingestion:
         new_parser: Callable[[], AbstractContextManager[Parser]],
         models: str = "",
         forgotten: Forgotten | None = None,
+        use: Use | None = None,
     ) -> None:
         self._database = database
         self._embedder = embedder
@@ -149,6 +152,7 @@ class Ingestion:
         self._new_parser = new_parser
         self._read_with = f"{_PIPELINE}/{RULES}/{models}"
         self._forgotten = forgotten or NOBODY
+        self._use = use
 
     def sync(
         self, source: str, connector: Connector, on_progress: Callable[[SyncReport], None] = lambda _: None
@@ -210,11 +214,12 @@ class Ingestion:
             if self._forgotten.stamp() != since:
                 message = f"Somebody was erased while source {source} was read. Read it again, so that it is masked."
                 raise SyncFailedError(message)
+            embedder = self._require_in_use(session, source)
             before = labels_now(session, ids)
             if prepared or relabelled or batch.deletes or batch.skips:
                 report.epoch = next_epoch(session)
             for item in prepared:
-                write_document(session, source, item.read, item.found, item.embedded, report.epoch)
+                write_document(session, source, item.read, item.found, item.embedded, report.epoch, embedder)
             for upsert in relabelled:
                 relabel_document(session, self._id(source, upsert.id), source, upsert, report.epoch)
             report.deleted += sum([remove_document(session, self._id(source, id_), report.epoch) for id_ in gone])
@@ -252,6 +257,17 @@ class Ingestion:
             batch.skips[external] = reported(skip, erased, self._id(source, external))
             if batch.skips[external] != skip:
                 run.left_out.add(external)
+
+    def _require_in_use(self, session: Session, source: str) -> str:
+        """What vectors are marked with; those of an embedder that was replaced since this was wired are not written.
+
+        Raises:
+            SyncFailedError: It was replaced.
+        """
+        if self._use is not None and claim(session, self._use.current).current != self._use.current:
+            message = f"Another embedder was put to use while source {source} was read. Read it again."
+            raise SyncFailedError(message)
+        return self._use.current if self._use else ""
 
     def _begin(self, source: str) -> str | None:
         """Where to go on; none to read everything.
@@ -321,7 +337,9 @@ class Ingestion:
 
     def _digest(self, upsert: Upsert) -> str:
         cuts = "\n".join(sorted(part_keys(upsert.parts)))
-        about = f"{self._read_with}\0{self._embedder.id}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}\0{cuts}"
+        # What a document was cut by: with another embedder its passages stay as they are.
+        cut_by = self._embedder.id.replace(self._use.current, self._use.original, 1) if self._use else self._embedder.id
+        about = f"{self._read_with}\0{cut_by}\0{upsert.media_type}\0{upsert.path}\0{upsert.title}\0{cuts}"
         return hashlib.sha256(about.encode() + b"\0" + upsert.content).hexdigest()
 
     def _parse(self, parser: Parser, source: str, upsert: Upsert, digest: str, erased: Erased) -> ReadDocument:

@@ -122,6 +122,7 @@ class Retriever:
         self._changes = changes or Changes(database)
         self._index = index
         self._embedder = embedder
+        self._made_by: Collection[str] = ("",)
         self._authorizer = authorizer
         self._filters = filters
         self._clock = clock or SteadyClock()
@@ -190,12 +191,14 @@ class Retriever:
         Raises:
             IndexUnusableError: The index and the database do not fit together.
         """
-        access = self._at_the_index_epoch(access)
+        with self._lock:
+            index, embedder = self._index, self._embedder
+        access = self._at_the_index_epoch(access, index)
         if not access.label_ids:
             return Found((), access)
         among = None if narrowing is None else self._documents(narrowing, access)
-        embedded = self._embedder.embed_whole(question)
-        ranking = self._index.search(question, embedded.vector.reshape(1, -1), access.label_ids, among)
+        embedded = embedder.embed_whole(question)
+        ranking = index.search(question, embedded.vector.reshape(1, -1), access.label_ids, among)
         admitted, labels = self._admit(ranking.candidates, access)
         held_against = asked(question, embedded, ranking.rarities)
         ranked = reranked(admitted, held_against) if self._rerank else admitted
@@ -218,14 +221,22 @@ class Retriever:
         held = (Sentence(*place, score) for place, score in zip(places, scores, strict=True))
         return replace(passage, sentences=tuple(held))
 
-    def _at_the_index_epoch(self, access: AccessFilter) -> AccessFilter:
+    def search_with(self, index: PassageIndex, embedder: Embedder, made_by: Collection[str]) -> None:
+        """Search with an embedder and the index of its vectors, from the next search on.
+
+        `made_by` is what passages are marked with whose tokens are its own; by default those without a mark.
+        """
+        with self._lock:
+            self._index, self._embedder, self._made_by = index, embedder, made_by
+
+    def _at_the_index_epoch(self, access: AccessFilter, index: PassageIndex) -> AccessFilter:
         """The filter, made anew while the corpus changes between the two.
 
         Where it never stands still, as when a directory is read in, the newest filter serves: the second check decides
         on each passage by itself.
         """
         for _ in range(_TRIES):
-            if self._index.refresh() == access.epoch:
+            if index.refresh() == access.epoch:
                 break
             access = self.access(access.principal, access.context)
         return access
@@ -267,7 +278,8 @@ class Retriever:
         return admitted, labels
 
     def _rows(self, session: Session, passage_ids: Collection[int]) -> dict[int, Stored]:
-        found = session.connection().execute(_STORED, {"ids": list(passage_ids)})
+        made_by = list(self._made_by)
+        found = session.connection().execute(_STORED, {"ids": list(passage_ids), "made_by": made_by})
         return {row.passage_id: row for row in map(Stored._make, found)}
 
 
@@ -275,7 +287,9 @@ _PASSAGE, _DOCUMENT = PassageRow.__table__.c, DocumentRow.__table__.c  # type: i
 # Columns rather than mapped rows, which take five times as long, with every search.
 _STORED = sa.select(
     _PASSAGE.id,
-    *(_PASSAGE[name] for name in Stored._fields[1:13]),
+    *(_PASSAGE[name] for name in Stored._fields[1:12]),
+    # Tokens of another embedder are in another space than the question's.
+    sa.case((_PASSAGE.embedder.in_(sa.bindparam("made_by", expanding=True)), _PASSAGE.tokens), else_=None),
     _DOCUMENT.id,
     *(_DOCUMENT[name] for name in Stored._fields[14:]),
 ).where(_PASSAGE.document_id == _DOCUMENT.id, _PASSAGE.id.in_(sa.bindparam("ids", expanding=True)))

@@ -86,7 +86,8 @@ class PassageRow(SQLModel, table=True):
     Its label is the document's, or a narrower one where it stands in one of the document's restricted `parts` (the
     keys of `retrieval/parts.py`, one a line). `flags` says what is odd about it (`retrieval/flags.py`), and
     `released` that it is found all the same. `tokens` are those of `retrieval/interaction.py`; none, where the passage
-    was read before there were any.
+    was read before there were any. `embedder` made the vector and the tokens; empty: the one that was in use first
+    (`retrieval/embeddings.py`).
     """
 
     __tablename__ = "passage"
@@ -106,6 +107,7 @@ class PassageRow(SQLModel, table=True):
     page: int | None = None
     vector: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     tokens: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    embedder: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class SkipRow(SQLModel, table=True):

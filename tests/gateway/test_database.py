@@ -20,8 +20,10 @@ import gateway.holds
 import gateway.identity.memberships
 import gateway.identity.scim.store
 import gateway.identity.store
+import gateway.models.history
 import gateway.subjects
 import gateway.usage.store
+import retrieval.embeddings
 import retrieval.labels
 import retrieval.tables
 from gateway.database import _alembic, open_database
@@ -36,8 +38,10 @@ TABLES = (
     gateway.identity.store,
     gateway.chat.store,
     gateway.holds,
+    gateway.models.history,
     gateway.subjects,
     gateway.usage.store,
+    retrieval.embeddings,
     retrieval.tables,
 )
 """Imported so that their classes are known."""
