@@ -39,7 +39,11 @@ SENTENCES: Mapping[str, str] = {
     "labels:decided": "it was decided on {labels} by policies {policy_revision}",
     "master-key:resealed": "{by} has everything sealed anew with master key {master}, and earlier ones destroyed",
     "master-key:rotated": "{by} put another master key in the place of {previous}",
+    "model:compared": "model {model} answered, too, unseen; it agreed with {other}: {agreed}",
+    "model:evaluated": "{by} measured {models}: report {report}",
+    "model:promoted": "{by} promoted {role} {model} in the place of {previous} by report {report}; forced: {forced}",
     "model:pulled": "{by} fetched model {model}",
+    "model:rolled-back": "{by} went back to {role} {model} from {previous}: {cause}",
     "model:verified": "{by} checked model {model}; as published: {as_published}",
     "model:selected": "{by} chose model {model} instead of {previous}",
     "oversharing:listed": "{by} was shown which sensitive documents many may read: {documents}",
@@ -82,6 +86,7 @@ SENTENCES: Mapping[str, str] = {
     "user:groups-changed": "{by} changed the groups of {user}: {added} added, {removed} removed",
     "user:linked": "{by} let {user} sign in by {issuer}",
     "user:unlocked": "{by} unlocked {user}",
+    "vectors:dropped": "{by} removed the vectors of embedder {model}, of {passages} passages",
 }
 """What is said of each kind, with its fields in braces."""
 

@@ -587,6 +587,60 @@ class KeyRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCompared:
+    """A model on trial answered a question, too, after its answer had left; nobody is shown what it said.
+
+    `agreed` says whether both came to the same, `declined` and `declined_other` whether the model on trial and the one
+    that had answered did not answer; likewise words, milliseconds and how many of a hundred sentences were supported.
+    """
+
+    kind: ClassVar[str] = "model:compared"
+    request: str
+    model: str
+    model_sha256: str
+    other: str
+    agreed: bool
+    declined: bool
+    declined_other: bool
+    words: int
+    words_other: int
+    took_ms: int
+    took_ms_other: int
+    supported_percent: int
+    supported_percent_other: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvaluated:
+    """Somebody measured models, and the report was stored; `models` and `models_sha256` are in the same order."""
+
+    kind: ClassVar[str] = "model:evaluated"
+    by: Person
+    report: str
+    models: tuple[str, ...]
+    models_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPromoted:
+    """Another model works from now on, let through by its report; or `forced`, for a reason, past the gates `failed`.
+
+    `role` is what it works as; `previous` is the model before, which `rollback` returns to.
+    """
+
+    kind: ClassVar[str] = "model:promoted"
+    by: Person
+    role: str
+    model: str
+    model_sha256: str
+    previous: str
+    report: str
+    forced: bool
+    reason: str
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPulled:
     """A model file was fetched and its digest was the publisher's."""
 
@@ -594,6 +648,21 @@ class ModelPulled:
     by: Person
     model: str
     model_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRolledBack:
+    """The model before works again, or a model on trial is given up; `serve` does the latter by itself.
+
+    `model` works from now on, `previous` no longer does; `cause` says why, with the figures where they decided.
+    """
+
+    kind: ClassVar[str] = "model:rolled-back"
+    by: Person
+    role: str
+    model: str
+    previous: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -614,6 +683,16 @@ class ModelVerified:
     by: Person
     model: str
     as_published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VectorsDropped:
+    """The vectors of an embedder that is no longer in use were removed: there is no way back to it without them."""
+
+    kind: ClassVar[str] = "vectors:dropped"
+    by: Person
+    model: str
+    passages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1034,7 +1113,12 @@ Event = (
     | KeyCreated
     | KeyRevoked
     | MasterKeyRotated
+    | ModelCompared
+    | ModelEvaluated
+    | ModelPromoted
     | ModelPulled
+    | ModelRolledBack
+    | VectorsDropped
     | ModelSelected
     | ModelVerified
     | IndexRebuilt

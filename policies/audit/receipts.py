@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -51,6 +51,7 @@ class Receipt:
         redactions: How much personal data was replaced, by type.
         model: Which model answered.
         model_sha256: Digest of the model's file; empty for a model on servers, which nobody here sees.
+        versions: The digests of all models at work, by what they are for: the generator, the embedder, the recognisers.
         sampling: How its words were chosen.
         output_sha256: SHA-256 of the answer's text in UTF-8.
         intent: The trail's entry that says that the question was asked.
@@ -72,6 +73,7 @@ class Receipt:
     output_sha256: str
     intent: ReceiptEntry
     remote: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def sign_receipt(receipt: Receipt, keys: Keys) -> SignedReceipt:
         SignerUnavailableError: Whoever holds the key cannot be asked, or refuses.
     """
     fields = asdict(receipt) | {"passages": list(receipt.passages), "redactions": dict(receipt.redactions)}
+    fields["versions"] = dict(receipt.versions)
     key = keys.key_id()
     signature = keys.signing.sign(_signed_part(fields), key)
     return SignedReceipt(fields, base64.b64encode(signature).decode(), key)

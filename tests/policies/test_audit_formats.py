@@ -212,19 +212,21 @@ KINDS = {
         1: "home:created home:parts-made model:pulled",
         3: "service:started",
         4: "service:stopped",
-        8: "model:selected policy:changed",
+        8: "model:promoted model:rolled-back model:selected policy:changed",
     },
     Class.API: {
         1: "backup:made hold:placed investigation:opened key:created session:begun source:added user:added",
-        2: "answer:given directory:read export:sent labels:decided model:verified oversharing:listed "
-        "passages:sent personal-data:revealed policy:explained question:asked reveal:asked reveal:opened "
+        2: "answer:given directory:read export:sent labels:decided model:compared model:evaluated model:verified "
+        "oversharing:listed passages:sent personal-data:revealed policy:explained question:asked reveal:asked "
+        "reveal:opened "
         "search:asked subject:exported trail:read",
         3: "backup:restored documents:changed labels:changed export:restarted index:rebuilt "
         "investigation:closed key:rotated "
         "master-key:resealed master-key:rotated reveal:approved trail:loss-accepted group:nested group:unnested "
         "password:changed quarantine:changed source:owners-changed "
         "user:disabled user:enabled user:groups-changed user:linked user:unlocked",
-        4: "erasure:begun subject:erased trail:reduced hold:ended key:revoked session:ended source:removed",
+        4: "erasure:begun subject:erased trail:reduced hold:ended key:revoked session:ended source:removed "
+        "vectors:dropped",
         99: "access:denied reveal:refused sign-in:failed sign-in:locked sync:finished sync:started",
     },
     Class.APPLICATION_ERROR: {
