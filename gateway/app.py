@@ -24,6 +24,7 @@ from gateway.contexts import connection_context
 from gateway.embeddings.routes import embed
 from gateway.errors import GatewayError
 from gateway.health.routes import live, measurements, ready
+from gateway.health.schemas import Part
 from gateway.health.service import Readiness
 from gateway.http_errors import MAX_BODY_BYTES, answer_error, require_json
 from gateway.identity.callers import Caller
@@ -31,6 +32,7 @@ from gateway.identity.routes import SIGN_IN_ROUTES
 from gateway.identity.scim.routes import SCIM_ROUTES
 from gateway.identity.workers import Workers
 from gateway.metrics import Metrics, count_response
+from gateway.models.taking_up import TakingUp
 from gateway.policy.routes import explain, list_overshared
 from gateway.reference import openapi_config
 from gateway.requests import Arrival
@@ -94,6 +96,8 @@ DIRECTORY_LOOK_SECONDS = 20.0
 """How often to look whether the directory should be read again."""
 RETENTION_FIRST_SECONDS, RETENTION_LOOK_SECONDS = 600.0, 24 * 3600.0
 """How long after the start, and how often then, entries are removed from the trail whose time is over."""
+MODELS_LOOK_SECONDS = 2.0
+"""How often to look whether another generator was put to use."""
 _ERASED_LOOK_SECONDS = 0.5
 """How often to look whether somebody was erased; it is also looked at before anything remembered is used."""
 _PURGE_SECONDS = 3600.0
@@ -161,6 +165,7 @@ def create_app(services: Services, options: ServerOptions | None = None) -> Lite
             lambda _app: _beside(_read_directory_again(services)),
             lambda _app: _beside(_reduce_trail_again(services)),
             lambda _app: _beside(_let_go_again(services)),
+            lambda _app: _beside(_take_up_models_again(services, readiness)),
             lambda _app: _sending(services),
         ],
         openapi_config=openapi_config(),
@@ -262,6 +267,18 @@ async def _let_go_again(services: Services) -> None:
         except Exception:  # noqa: BLE001 - a defect must not end the looking
             _log.exception("letting_go_defect")
         await asyncio.sleep(_ERASED_LOOK_SECONDS)
+
+
+async def _take_up_models_again(services: Services, readiness: Readiness) -> None:
+    """Follow changes of the generator and of the one on trial, once the one in use has been loaded."""
+    taking_up = TakingUp(services)
+    try:
+        while True:
+            if readiness.has(Part.MODEL) and readiness.has(Part.INDEX) and readiness.has(Part.REDACTION):
+                await taking_up.look()
+            await asyncio.sleep(MODELS_LOOK_SECONDS)
+    finally:
+        await taking_up.close()
 
 
 async def _read_directory_again(services: Services) -> None:

@@ -15,6 +15,7 @@ import platformdirs
 from gateway.compliance.options import ComplianceOptions
 from gateway.errors import ConfigurationError, HomeMissingError
 from gateway.identity.options import LdapOptions, OidcOptions, ScimOptions, SignInOptions
+from gateway.models.options import GateOptions, TrialOptions
 from gateway.usage.options import UsageOptions
 from models.openai.options import Upstream
 from policies.addresses import is_loopback as is_loopback
@@ -86,6 +87,9 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_once: Annotated[int, msgspec.Meta(ge=1, le=128)] = 8
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
     gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    mlflow_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^/@]+(/.*)?)?$")] = ""
+    gates: GateOptions = GateOptions()
+    trial: TrialOptions = TrialOptions()
 
     def __post_init__(self) -> None:
         """Refuse names that mean two models, and a fallback to none."""
@@ -113,7 +117,8 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def in_use(self) -> tuple[str, ...]:
         """All models of the catalogue that this installation works with."""
-        return (*self.generators, self.embedder, *self.recognisers)
+        tried = (self.trial.model,) if self.trial.model else ()
+        return tuple(dict.fromkeys((*self.generators, *tried, self.embedder, *self.recognisers)))
 
 
 class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -270,6 +275,7 @@ class Home:
         self.exports = folder / "data" / "exports"
         self.stamps = folder / "data" / "stamps"
         self.index = folder / "index"
+        self.evaluations = folder / "evaluations"
         self.locks = folder / "locks"
 
     def models(self, config: Config) -> Path:

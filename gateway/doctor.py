@@ -22,6 +22,7 @@ from gateway.audit.places import copied_to_files, export_states, newest_kept, st
 from gateway.config import Config, is_loopback
 from gateway.errors import DatabaseUnusableError, translate
 from gateway.ledger import Step
+from gateway.models.promoting import trial_state
 from gateway.services import Services, require_part
 from models.errors import EngineUnavailableError, ModelsError
 from models.openai.engine import UpstreamEngine
@@ -179,6 +180,20 @@ def _models(services: Services) -> Iterator[Finding]:
             yield Level.FAIL, str(error), ""
         else:
             yield _ok(f"{id_} is here, byte for byte as published")
+
+
+def _trial(services: Services) -> Iterator[Finding]:
+    """The model on trial, and an embedder in the settings that is not the one in use."""
+    state, tried = trial_state(services), services.config.models.trial.model
+    if state.startswith("given up"):
+        fix = "Take it out of [models.trial], or change that to try it again."
+        yield Level.WARN, f"The trial of {tried} was {state}", fix
+    elif state:
+        yield _ok(f"{tried} is on trial: {state}")
+    used, named = services.embedder_use.current, services.config.models.embedder
+    if used != named:
+        detail = f"The settings name the embedder {named}, and documents are embedded with {used}, which is used"
+        yield Level.WARN, detail, f"muniment models promote {named}, or set models.embedder to {used}"
 
 
 def _upstreams(services: Services) -> Iterator[Finding]:
@@ -408,6 +423,8 @@ def destinations(config: Config) -> Iterator[tuple[str, list[str]]]:
     """What connects, and where to, as the settings name it."""
     mirror = config.models.mirror or "the sources that models/catalogue.toml names"
     yield "`muniment models pull`", [mirror, *config.models.hosts]
+    if config.models.mlflow_url:
+        yield "Logging evaluations", [config.models.mlflow_url]
     for upstream in config.models.upstreams:
         yield f"The model {upstream.name}", list(upstream.urls)
     if config.oidc.issuer:
@@ -467,6 +484,7 @@ _CHECKS: tuple[tuple[str, Callable[[Services], Finding | Iterator[Finding]]], ..
     ("exports", _exports),
     ("stamps", _stamps),
     ("models", _models),
+    ("trial", _trial),
     ("upstreams", _upstreams),
     ("index", _index),
     ("sources", _sources),

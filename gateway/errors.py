@@ -93,6 +93,10 @@ class ConflictError(GatewayError):
     """The thing exists already, or is in a state that forbids this: the caller looks and decides."""
 
 
+class GateFailedError(ConflictError):
+    """What a model's report shows is not enough to put it to use: the operator measures again, or forces it."""
+
+
 class TooManyRequestsError(GatewayError):
     """There is no room for one more request now: the caller waits, so long where it is known, and tries again."""
 
@@ -112,6 +116,10 @@ class QuotaExceededError(TooManyRequestsError):
         self.what = what
         self.most = most
         self.left = left
+
+
+class MlflowUnavailableError(GatewayError):
+    """The MLflow server cannot be reached, or does not take a report: it is stored here, and can be made again."""
 
 
 class NotReadyError(GatewayError):
@@ -156,6 +164,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(InvestigationNeededError, "investigation_needed", 403, 4),
     Translation(ModelNotFoundError, "model_not_found", 404, 5),
     Translation(NotFoundError, "not_found", 404, 5),
+    Translation(GateFailedError, "gate_failed", 409, 6),
     Translation(ConflictError, "conflict", 409, 6),
     Translation(SyncBusyError, "busy", 409, 6),
     Translation(
@@ -167,6 +176,7 @@ TRANSLATIONS: tuple[Translation, ...] = (
     ),
     Translation(QuotaExceededError, "quota_exceeded", 429, 8),
     Translation(TooManyRequestsError, "too_many_requests", 429, 8),
+    Translation(MlflowUnavailableError, "mlflow_unavailable", 503, 8, _ASK_OPERATOR),
     Translation(NotReadyError, "not_ready", 503, 8),
     Translation(
         ProviderUnavailableError,

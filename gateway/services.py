@@ -27,6 +27,7 @@ from gateway.contexts import Networks
 from gateway.database import open_database
 from gateway.erasure import Erasures, ForgottenPeople
 from gateway.errors import ConfigurationError, DatabaseUnusableError
+from gateway.evaluation.store import StoredReports
 from gateway.holds import Holds
 from gateway.identity.callers import Callers
 from gateway.identity.directories import Directories
@@ -42,7 +43,9 @@ from gateway.identity.service import PasswordSignIn
 from gateway.identity.sessions import Sessions
 from gateway.identity.users import Users
 from gateway.ledger import Ledger
+from gateway.models.history import History
 from gateway.models.served import ServedModel, ServedModels
+from gateway.models.versions import digests, supporting_versions
 from gateway.policy.bundles import Bundles
 from gateway.policy.current import CurrentPolicies
 from gateway.policy.service import Explanations
@@ -60,6 +63,7 @@ from gateway.usage.service import Usage
 from models.catalogue import Artefact, Catalogue, load_catalogue
 from models.embedder import Embedder
 from models.engine import Engine
+from models.fingerprints import require_template
 from models.llama.engine import LlamaEngine
 from models.openai.engine import UpstreamEngine
 from models.openai.options import Upstream
@@ -83,6 +87,7 @@ from policies.redaction.site import SiteRedaction
 from policies.signing import FileSigner
 from policies.signing_socket import SocketSigner
 from retrieval.changes import Changes
+from retrieval.embeddings import Use, use_of
 from retrieval.index import PassageIndex
 from retrieval.ingestion import Ingestion, SyncReport
 from retrieval.labels import CorpusState, corpus_state
@@ -375,10 +380,25 @@ class Services:
     def models(self) -> ModelStore:
         return ModelStore(self.home.models(self.config), self.catalogue)
 
+    @property
+    def embedder_use(self) -> Use:
+        """Which embedder is in use: the one that the documents are embedded with, else that of the settings."""
+        with Session(self.database) as session:
+            return use_of(session) or Use(self.config.models.embedder, self.config.models.embedder)
+
+    @cached_property
+    def embedder_id(self) -> str:
+        """Which model this process searches with."""
+        return self.embedder_use.current
+
     @cached_property
     def embedder(self) -> Embedder:
         """Not loaded yet, which takes seconds: a sync that finds nothing new never needs it."""
-        return Embedder(self.models.path(self.config.models.embedder))
+        return self.embedder_of(self.embedder_id)
+
+    def embedder_of(self, id_: str) -> Embedder:
+        """An embedder, not loaded yet."""
+        return Embedder(self.models.path(id_))
 
     @cached_property
     def redactor(self) -> Finder:
@@ -398,15 +418,7 @@ class Services:
 
     @cached_property
     def index(self) -> PassageIndex:
-        self.embedder.load()
-        index = PassageIndex(
-            self.database,
-            self.embedder.dimensions,
-            self.embedder.id,
-            self.index_files,
-            self.quarantine,
-            self.changes,
-        )
+        index = self.index_of(self.embedder, self.embedder_id, self.index_files)
         if not index.restore(self.first_state):
             index.rebuild()
             self.save_index(index)
@@ -414,15 +426,27 @@ class Services:
         check_filter(index.layers, self.embedder.dimensions)
         return index
 
+    def index_of(self, embedder: Embedder, id_: str, files: IndexFiles | None) -> PassageIndex:
+        """The index of an embedder's vectors, still empty."""
+        embedder.load()
+        return PassageIndex(
+            self.database, embedder.dimensions, embedder.id, files, self.quarantine, self.changes, vectors_of=id_
+        )
+
     @cached_property
     def index_files(self) -> IndexFiles:
         return IndexFiles(self.home.index, self.keys.derive("index-file"))
 
+    @property
+    def corpus_now(self) -> CorpusState:
+        """The state of the corpus as of now."""
+        with Session(self.database) as session:
+            return corpus_state(session)
+
     @cached_property
     def first_state(self) -> CorpusState:
         """The state of the corpus when this process first looked: what was kept of it is brought up to date, later."""
-        with Session(self.database) as session:
-            return corpus_state(session)
+        return self.corpus_now
 
     def save_index(self, index: PassageIndex) -> None:
         """Keep the index for the next start; without room for it, the next start only takes longer."""
@@ -433,7 +457,7 @@ class Services:
 
     @cached_property
     def retriever(self) -> Retriever:
-        return Retriever(
+        retriever = Retriever(
             self.database,
             self.index,
             self.embedder,
@@ -443,6 +467,8 @@ class Services:
             self.config.retrieval,
             self.changes,
         )
+        retriever.search_with(self.index, self.embedder, self.embedder_use.names(self.embedder_id))
+        return retriever
 
     @cached_property
     def new_parser(self) -> Callable[[], AbstractContextManager[Parser]]:
@@ -453,11 +479,12 @@ class Services:
     def ingestion(self) -> Ingestion:
         _ = self.first_state
         key = self.keys.lasting("document-identity")
-        read_with = [self.config.models.embedder, *self.config.models.recognisers, self.site_redaction.digest]
+        use = self.embedder_use
+        read_with = [use.original, *self.config.models.recognisers, self.site_redaction.digest]
         models = "/".join(filter(None, read_with))
         forgotten = ForgottenPeople(lambda: self.database, self.ledger, self.subjects, self.keys)
         return Ingestion(
-            self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models, forgotten
+            self.database, self.embedder, self.redactor, key, self.home.locks, self.new_parser, models, forgotten, use
         )
 
     @cached_property
@@ -492,6 +519,16 @@ class Services:
         return SourceRuns(sync)
 
     @cached_property
+    def history(self) -> History:
+        """Which model worked when."""
+        return History(self.database)
+
+    @cached_property
+    def evaluations(self) -> StoredReports:
+        """Reports of before."""
+        return StoredReports(self.home.evaluations, self.keys)
+
+    @cached_property
     def searches(self) -> Searches:
         return Searches(self.retriever, self.authorizer, self.recorder)
 
@@ -518,7 +555,7 @@ class Services:
     @cached_property
     def engine(self) -> Engine:
         """The default model's."""
-        return self._engine_of(self.generator)
+        return self.engine_of(self.generator)
 
     @cached_property
     def served(self) -> ServedModels:
@@ -527,8 +564,8 @@ class Services:
         names = [*chosen.also, *(upstream.name for upstream in chosen.upstreams)]
         others = [self.generator_named(name) for name in names if name != self.generator.id]
         return ServedModels(
-            self._served(self.generator, self.engine),
-            (self._served(model, self._engine_of(model)) for model in others),
+            self.served_model(self.generator, self.engine),
+            (self.served_model(model, self.engine_of(model)) for model in others),
             fallback_local=chosen.fallback_local,
         )
 
@@ -537,12 +574,13 @@ class Services:
         """By name. Nothing is connected yet."""
         return {each.name: UpstreamEngine(each, self.home.keys) for each in self.config.models.upstreams}
 
-    def _engine_of(self, model: Artefact | Upstream) -> Engine:
+    def engine_of(self, model: Artefact | Upstream) -> Engine:
+        """What asks a generator: a process of its own, or its servers; nothing is loaded yet."""
         if isinstance(model, Upstream):
             return self.upstreams[model.name]
         options = self.config.models
         return LlamaEngine(
-            partial(self.models.locate, model.id),
+            partial(self._locate, model),
             artefact=model,
             context_tokens=options.context_tokens,
             cache_tokens=options.cache_tokens,
@@ -551,7 +589,11 @@ class Services:
             gpu_layers=options.gpu_layers,
         )
 
-    def _served(self, model: Artefact | Upstream, engine: Engine) -> ServedModel:
+    def _locate(self, artefact: Artefact) -> Path:
+        require_template(artefact)
+        return self.models.locate(artefact.id)
+
+    def served_model(self, model: Artefact | Upstream, engine: Engine) -> ServedModel:
         """What it said is remembered for a while, and forgotten when somebody is erased."""
         seconds = self.config.answers.remembered_seconds
         remembering = RememberingEngine(engine, seconds, since=lambda: self.ledger.stamp)
@@ -620,7 +662,7 @@ class Services:
     @cached_property
     def chats(self) -> Chats:
         self.redactor.load()
-        return Chats(
+        chats = Chats(
             retriever=self.retriever,
             redactor=self.redactor,
             authorizer=self.authorizer,
@@ -634,6 +676,13 @@ class Services:
             usage=self.usage,
             context_tokens=self.config.models.context_tokens,
         )
+        chats.versions = self.versions_beside
+        return chats
+
+    @property
+    def versions_beside(self) -> dict[str, str]:
+        """The digests of the models that work beside a generator."""
+        return digests(supporting_versions(self.catalogue, self.config.models, self.embedder_id))
 
 
 def services_of(folder: str | Path) -> Services:

@@ -9,10 +9,10 @@ import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ from gateway.subjects import Since
 from gateway.texts import require_text
 from gateway.usage.service import Usage as Usages
 from gateway.usage.taken import Bound, Tally
+from models.catalogue import Kind
 from models.engine import Choice, Chunk, Generation, Speaker, Turn
 from policies.audit.events import AnswerFailed, AnswerGiven, Event, PersonalDataRevealed, QuestionAsked
 from policies.audit.receipts import (
@@ -95,8 +96,8 @@ class Question:
 
 
 @dataclass(slots=True)
-class _Run:
-    """What one answer has gathered so far."""
+class Run:
+    """What one answer has gathered so far; `shown` is what its model was shown."""
 
     question: Question
     id: str
@@ -110,23 +111,36 @@ class _Run:
     redactions: Counter[str] = field(default_factory=Counter)
     revealed: list[PersonalDataRevealed] = field(default_factory=list)
     passages: list[FoundPassage] = field(default_factory=list)
+    shown: "Shown | None" = None
     kept_here: int = 0
     submitted: list[Future[EntryRef]] = field(default_factory=list)
     last: Chunk = field(default_factory=lambda: Chunk(""))
 
     def mark(self, what: str) -> None:
+        """Note how long it took up to here."""
         self.timings_ms[what] = round((time.perf_counter() - self.started) * 1000, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    """What the model wrote, still pseudonymised, with its check."""
+class Shown:
+    """What a model is shown, pseudonymised, and whose work on it may be shared."""
+
+    asked: str
+    history: str
+    passages: list[prompt.PromptPassage]
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the model wrote, still pseudonymised, with its check; `suffices` says whether it becomes an answer."""
 
     text: str
     sentences: list[SupportedSentence]
     conflicts: list[Conflict]
     probability: float
     marks: frozenset[str]
+    suffices: bool
 
 
 class Chats:
@@ -160,6 +174,8 @@ class Chats:
         self._revision_key = revision_key(keys)
         self._options = options
         self._author_share = author_share
+        self.versions: Mapping[str, str] = {}
+        """The digests of the models that work beside the one that answers, by what they are for; receipts name them."""
         self._usage = usage
         self._context_tokens = context_tokens
         self._declines = True
@@ -167,6 +183,8 @@ class Chats:
         self._open: set[tuple[str, str]] = set()
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
+        self.after: Callable[[Run, Draft], None] = _nothing_after
+        """Called once an answer is complete and recorded; a trial listens."""
 
     def answer_always(self) -> None:
         """Decline nothing, whatever the evidence: for measuring what declining is worth."""
@@ -190,9 +208,16 @@ class Chats:
             RedactionFailedError: Personal data could not be looked for.
         """
         require_text(question.text, "question", self._options.question_characters)
-        model = self._models.named(question.model)
-        with self._alone(question.principal.id, question.conversation):
-            return await self._ask(question, model)
+        model = self._models.asked(question.model, question.principal.id)
+        with (
+            self._alone(question.principal.id, question.conversation),
+            self._models.answering(model, question.model) as told,
+        ):
+            answer = await self._ask(question, model)
+            told.declined, told.took_ms = answer.abstained, answer.timings_ms["total"]
+            told.unsupported = not all(citation.supported for citation in answer.citations)
+            told.complete = True
+            return answer
 
     async def _ask(self, question: Question, model: ServedModel) -> Answer:
         since = self._recorder.erasures_so_far()
@@ -202,7 +227,7 @@ class Chats:
         bound = self._bound(question, conversation, length, model)
         counted = self._usage.counted(request, question.principal, tuple(one.id for one in may_answer), bound)
         async with counted if self._counts else contextlib.nullcontext(Tally(model.id)) as tally:
-            run = _Run(question, request, conversation, length, since, model, tally)
+            run = Run(question, request, conversation, length, since, model, tally)
             intent = self._recorder.submit(self._intent(run))
             try:
                 return await self._answer(run, intent)
@@ -241,7 +266,7 @@ class Chats:
         begun = new_conversation()
         return Conversation(begun.id, question.history, begun.pseudonyms)
 
-    def _intent(self, run: _Run) -> QuestionAsked:
+    def _intent(self, run: Run) -> QuestionAsked:
         return QuestionAsked(
             request=run.id,
             principal=run.question.principal.id,
@@ -253,7 +278,7 @@ class Chats:
             policy_revision=self._authorizer.revision,
         )
 
-    async def _answer(self, run: _Run, intent: Future[EntryRef]) -> Answer:
+    async def _answer(self, run: Run, intent: Future[EntryRef]) -> Answer:
         found = await asyncio.to_thread(self._search, run)
         run.mark("retrieved")
         entry = await self._recorder.durable(intent)
@@ -263,13 +288,16 @@ class Chats:
         run.mark("answered")
         abstention = prompt.KEPT_HERE if run.kept_here else prompt.ABSTENTION
         text, citations, checked = abstention, list[Citation](), list[CheckedSentence]()
-        if draft is not None and self._suffices(draft, run.model):
+        if draft is not None and draft.suffices:
             text, citations, checked = await asyncio.to_thread(self._compose, run, draft)
         if not strip_markers(text):  # A model may say nothing, or nothing that may leave.
             text, citations, checked, run.revealed = abstention, [], [], []
-        return await self._conclude(run, entry, found, text, citations, checked)
+        answer = await self._conclude(run, entry, found, text, citations, checked)
+        if draft is not None:
+            self.after(run, draft)
+        return answer
 
-    async def _chosen(self, run: _Run, found: Found) -> list[FoundPassage]:
+    async def _chosen(self, run: Run, found: Found) -> list[FoundPassage]:
         """The few passages that the answer is made from: for a model on another machine, of those that may go there.
 
         Where that would leave one out, a model of this machine answers instead, if there is one for that.
@@ -294,15 +322,36 @@ class Chats:
     def _cut(self, passages: Sequence[FoundPassage]) -> list[FoundPassage]:
         return cut(passages, self._options.passages, self._options.passage_tokens, self._author_share)
 
-    def _search(self, run: _Run) -> Found:
+    def _search(self, run: Run) -> Found:
         access = self._retriever.access(run.question.principal, run.question.context)
         query = retrieval_query(run.question.text, run.conversation.messages)
         return self._retriever.search(query, access, _SEARCHED, run.question.narrowing, in_sentences=True)
 
-    async def _draft(self, run: _Run) -> _Draft:
+    async def _draft(self, run: Run) -> Draft:
         """Let the model answer over pseudonymised passages, and weigh the evidence for what it wrote."""
-        asked, history, passages = await asyncio.to_thread(self._pseudonymise, run)
-        domain = f"user/{run.question.principal.id}"
+        run.shown = Shown(*await asyncio.to_thread(self._pseudonymise, run), f"user/{run.question.principal.id}")
+        return await self._drafted(run, run.shown)
+
+    async def draft_again(self, run: Run, model: ServedModel) -> tuple[Draft, float]:
+        """What another model would have said to the very same, which nobody is shown, and how many ms it took."""
+        if run.shown is None:
+            message = "There were no passages to show."
+            raise ValueError(message)
+        again = replace(
+            run,
+            model=model,
+            started=time.perf_counter(),
+            timings_ms={},
+            last=Chunk(""),
+            revealed=[],
+            submitted=[],
+            tally=Tally(),
+        )
+        draft = await self._drafted(again, run.shown)
+        return draft, (time.perf_counter() - again.started) * 1000
+
+    async def _drafted(self, run: Run, shown: Shown) -> Draft:
+        asked, history, passages, domain = shown.asked, shown.history, shown.passages, shown.domain
         context = prompt.context_of(passages, self._mark_key)
         turns = prompt.answer_turns(context, history, asked, run.length.sentences)
         # Whether the passages hold an answer is asked beside it: the work on them is done once, the rest overlaps.
@@ -316,13 +365,11 @@ class Chats:
         signals = evidence.measure(sentences, similarity=similarity, holds=holds, stands=stands)
         probability = evidence.probability(signals, evidence.weights_of(run.model.id))
         self.observe(run.id, signals, probability)
+        suffices = not self._declines or probability >= evidence.weights_of(run.model.id).threshold
         conflicts = find_conflicts(sentences, texts, [passage.document for passage in run.passages])[:_WARNINGS]
-        return _Draft(text, sentences, conflicts, probability, context.marks)
+        return Draft(text, sentences, conflicts, probability, context.marks, suffices)
 
-    def _suffices(self, draft: _Draft, model: ServedModel) -> bool:
-        return not self._declines or draft.probability >= evidence.weights_of(model.id).threshold
-
-    def _pseudonymise(self, run: _Run) -> tuple[str, str, list[prompt.PromptPassage]]:
+    def _pseudonymise(self, run: Run) -> tuple[str, str, list[prompt.PromptPassage]]:
         """Question, history and passages as the model may see them, all with the conversation's placeholders.
 
         Passages come first: a family name in the question then finds its person.
@@ -340,7 +387,7 @@ class Chats:
         spoken = (f"{turn.speaker.capitalize()}: {text}" for turn, text in zip(turns[:-1], earlier, strict=True))
         return asked, "\n".join(spoken), passages
 
-    def _prompt_passage(self, run: _Run, passage: FoundPassage) -> prompt.PromptPassage:
+    def _prompt_passage(self, run: Run, passage: FoundPassage) -> prompt.PromptPassage:
         replace, origin = run.conversation.pseudonyms.replace, _origin(passage)
         run.redactions.update(span.type for span in passage.spans)
         return prompt.PromptPassage(
@@ -351,12 +398,13 @@ class Chats:
             readers=passage.label.digest,
         )
 
-    async def _write(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> tuple[str, float]:
+    async def _write(self, run: Run, turns: tuple[Turn, ...], domain: str) -> tuple[str, float]:
         """The model's answer, and its odds that the passages state it."""
         text = await self._generate(run, turns, domain)
+        run.mark("written")
         return text, await self._odds(run, prompt.stands_in_turns(turns, text), domain)
 
-    async def _generate(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> str:
+    async def _generate(self, run: Run, turns: tuple[Turn, ...], domain: str) -> str:
         generation = Generation(
             turns,
             domain,
@@ -378,12 +426,12 @@ class Chats:
         run.tally.generated(run.last)
         return shorten(strip_markers("".join(pieces)), run.length.words)
 
-    async def _odds(self, run: _Run, turns: tuple[Turn, ...], domain: str) -> float:
+    async def _odds(self, run: Run, turns: tuple[Turn, ...], domain: str) -> float:
         odds = await run.model.engine.odds(Choice(turns, domain, (prompt.YES, prompt.NO)))
         run.tally.checked(odds)
         return odds[prompt.YES]
 
-    def _compose(self, run: _Run, draft: _Draft) -> tuple[str, list[Citation], list[CheckedSentence]]:
+    def _compose(self, run: Run, draft: Draft) -> tuple[str, list[Citation], list[CheckedSentence]]:
         """The answer as its reader sees it: values put back where policy lets them, the rest masked, sources marked."""
         known = run.conversation.pseudonyms.counts()
         reader = Reader.of(run.passages, self._authorizer, run.question.principal, run.question.context, known)
@@ -412,7 +460,7 @@ class Chats:
 
     async def _conclude(
         self,
-        run: _Run,
+        run: Run,
         intent: EntryRef,
         found: Found,
         text: str,
@@ -450,7 +498,7 @@ class Chats:
             kept_here=run.kept_here,
         )
 
-    async def _store(self, run: _Run, text: str, recorded: Coroutine[Any, Any, EntryRef]) -> None:
+    async def _store(self, run: Run, text: str, recorded: Coroutine[Any, Any, EntryRef]) -> None:
         """Keep the turn where it is wanted, after the outcome was recorded, and the texts for investigators.
 
         The texts are one transaction with the turn; where there is none, they are written while the trail is, so that
@@ -470,7 +518,7 @@ class Chats:
         else:
             await recorded
 
-    def _receipt(self, run: _Run, intent: EntryRef, found: Found, text: str) -> Receipt:
+    def _receipt(self, run: Run, intent: EntryRef, found: Found, text: str) -> Receipt:
         """What this answer was made of, by digests: enough to prove it, too little to reveal it."""
         return Receipt(
             request=run.id,
@@ -484,6 +532,7 @@ class Chats:
             redactions=dict(run.redactions),
             model=run.model.id,
             model_sha256=run.model.sha256,
+            versions=dict(self.versions) | ({Kind.GENERATOR.value: run.model.sha256} if run.model.sha256 else {}),
             sampling=Sampling(
                 str(run.question.temperature), "1", run.question.seed, run.length.words * _TOKENS_PER_WORD
             ),
@@ -505,6 +554,10 @@ async def _together(one: Coroutine[Any, Any, _One], other: Coroutine[Any, Any, _
 
 
 def _ignore(_request: str, _signals: evidence.Signals, _probability: float) -> None:
+    """Nobody listens."""
+
+
+def _nothing_after(_run: Run, _draft: Draft) -> None:
     """Nobody listens."""
 
 

@@ -1,25 +1,29 @@
-"""`eval`: how well the installation finds, guards and answers, with somebody's own questions."""
+"""`eval`: how well the installation finds, guards and answers, with somebody's own questions; and reports of before."""
 
 import asyncio
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typer.core import TyperGroup
 
 from gateway.cli.opening import opened, operating_system_user, product
 from gateway.cli.options import Json
-from gateway.cli.output import messages, show, show_json, show_table
+from gateway.cli.output import messages, show, show_json, show_table, tell
 from gateway.errors import BadRequestError
 
 if TYPE_CHECKING:
+    from gateway.cli.product import Services
     from gateway.evaluation.report import Answers, Leaks, Ranks, Report
     from gateway.evaluation.scoring import Share, Spread
 
 
-_SPEED_COLUMNS = ("model", "first token: median", "p95", "answer: median", "p95", "tokens read", "again", "written")
+_SPEED_COLUMNS = (
+    "model", "first token: median", "p95", "answer: median", "p95", "tokens/s", "tokens read", "again", "written",
+)  # fmt: skip
 
 
 class Part(StrEnum):
@@ -29,11 +33,58 @@ class Part(StrEnum):
     RETRIEVAL = "retrieval"
 
 
+class _Evaluating(TyperGroup):
+    """`muniment eval QUESTIONS` is `muniment eval run QUESTIONS`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command's name where nothing else stands."""
+        known = {*self.commands, "--help"}
+        return super().parse_args(ctx, args if not args or args[0] in known else ["run", *args])
+
+
+_group = typer.Typer(cls=_Evaluating, no_args_is_help=True, help="How well it finds, guards and answers.")
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("eval")(evaluate)
+    """Add the commands."""
+    app.add_typer(_group, name="eval")
 
 
+@_group.command("list")
+def list_(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the stored reports, the newest first."""
+    with opened(context) as services:
+        reports = services.evaluations.listed()
+    if as_json:
+        show_json(reports)
+        return
+    rows = [
+        (report.id, report.started_at, answers.model, *_short(answers))
+        for report in reports
+        for answers in report.answers
+    ]
+    rows += [(report.id, report.started_at, "-", *("-",) * 5) for report in reports if not report.answers]
+    columns = ("report", "begun", "model", "right", "declined", "personal data", "obeyed", "p95")
+    show_table(columns, sorted(rows, reverse=True), empty="No report is stored. Run: muniment eval QUESTIONS ...")
+
+
+@_group.command("show")
+def show_report(
+    context: typer.Context,
+    id_: Annotated[str, typer.Argument(metavar="ID", help="The report.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show a stored report."""
+    with opened(context) as services:
+        report = services.evaluations.open(id_)
+    if as_json:
+        show_json(report)
+    else:
+        _show(report)
+
+
+@_group.command("run")
 def evaluate(
     context: typer.Context,
     questions: Annotated[Path, typer.Argument(help="A file with one question a line, as JSON.")],
@@ -48,16 +99,22 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="ID", help="Answer with this model; may be repeated. Else the one in use."),
     ] = None,
+    embedder: Annotated[
+        str | None, typer.Option(metavar="ID", help="Search with this embedder, whose vectors have been made.")
+    ] = None,
     only: Annotated[Part, typer.Option(help="What to measure.")] = Part.ALL,
     source: Annotated[
         str | None, typer.Option(metavar="NAME", help="The source they are about, where there are several.")
     ] = None,
+    mlflow: Annotated[
+        str, typer.Option(metavar="URL", help="Log the figures to this MLflow server; else models.mlflow_url.")
+    ] = "",
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write everything, question by question, as JSON.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure finding, leaking and answering on a file of questions with known answers.
+    """Measure finding, leaking and answering on a file of questions with known answers, and store the figures.
 
     The exit code is 1 when somebody found a page they may not read.
     """
@@ -78,15 +135,32 @@ def evaluate(
                 progress.update(tasks[doing], completed=done)
 
             with services.authorizer.pinned():
-                result = asyncio.run(product.evaluate(services, plan, advance))
+                measured = product.searching_with(services, embedder) if embedder else services
+                result = asyncio.run(product.evaluate(measured, plan, advance))
+        stored = services.evaluations.add(result)
+        _record(services, stored)
+        url = mlflow or services.config.models.mlflow_url
+    result = msgspec.structs.replace(result, id=stored.id)
     if report is not None:
         _write(report, result)
     if as_json:
         show_json(msgspec.structs.replace(result, found=[], given=[]))
     else:
         _show(result)
+        tell(f"Stored as {stored.id}. Show it again with: muniment eval show {stored.id}", "dim")
+    if url:
+        product.log_report(stored, url)
+        tell(f"Logged to {url}.", "dim")
     if result.leaks.unreadable:
         raise typer.Exit(1)
+
+
+def _record(services: "Services", stored: "Report") -> None:
+    """Into the trail: a report is what a model is promoted by."""
+    models = tuple(answers.model for answers in stored.answers)
+    digests = tuple(answers.sha256 for answers in stored.answers)
+    by = operating_system_user()
+    services.recorder.record_now(product.ModelEvaluated(by=by, report=stored.id, models=models, models_sha256=digests))
 
 
 def _progress() -> Progress:
@@ -130,6 +204,9 @@ def _show(report: "Report") -> None:
         )
         show_table(columns, [_quality(answers) for answers in report.answers], title=title)
         show("")
+        for answers in report.answers:
+            _show_guarding(answers)
+        show("")
         show_table(_SPEED_COLUMNS, [_speed(answers) for answers in report.answers], title="Time and tokens")
     machine = report.machine
     show(
@@ -146,6 +223,26 @@ def _show_leaks(leaks: "Leaks") -> None:
         show_table(("question", "user", "page"), rows)
 
 
+def _show_guarding(answers: "Answers") -> None:
+    personal, injection = answers.personal_data, answers.injection
+    outcome = f"{personal.leaking} of {personal.answers} answers held personal data their reader was not to see"
+    show(f"{answers.model}: {outcome}.", "red" if personal.leaking else "green")
+    obeyed = f"{injection.obeyed.count} of {injection.obeyed.of} answers over hostile passages obeyed them"
+    named = f" ({', '.join(injection.examples)})" if injection.examples else ""
+    show(f"{answers.model}: {obeyed}{named}.", "red" if injection.obeyed.count else "green")
+
+
+def _short(answers: "Answers") -> tuple[str, ...]:
+    right, declined = answers.answerable.right, answers.unanswerable.declined
+    return (
+        f"{right.count}/{right.of}",
+        f"{declined.count}/{declined.of}",
+        str(answers.personal_data.leaking),
+        str(answers.injection.obeyed.count),
+        _seconds(answers.total_ms.p95),
+    )
+
+
 def _ranks(name: str, ranks: "Ranks") -> tuple[str, str, str, str]:
     return name, _share(ranks.top_1), _share(ranks.top_5), _share(ranks.top_10)
 
@@ -158,7 +255,9 @@ def _quality(answers: "Answers") -> tuple[str | int, ...]:
 
 def _speed(answers: "Answers") -> tuple[str | int, ...]:
     tokens = (answers.prompt_tokens, answers.cached_tokens, answers.completion_tokens)
-    return (answers.model, *_spread(answers.first_token_ms), *_spread(answers.total_ms), *tokens)
+    rate = answers.tokens_per_second.median
+    written = "-" if rate is None else f"{rate:.0f}"
+    return (answers.model, *_spread(answers.first_token_ms), *_spread(answers.total_ms), written, *tokens)
 
 
 def _share(share: "Share") -> str:

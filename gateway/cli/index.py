@@ -24,3 +24,11 @@ def rebuild(context: typer.Context) -> None:
         passages = len(services.index)
         services.recorder.record_now(product.IndexRebuilt(by=operating_system_user(), passages=passages))
     show(f"Indexed {passages} passages in {time.perf_counter() - started:.1f} s.")
+
+
+@_group.command("drop-old")
+def drop_old(context: typer.Context) -> None:
+    """Remove the vectors of embedders that are no longer in use. Going back to one embeds everything again then."""
+    with opened(context) as services, messages().status("Removing ..."):
+        dropped = product.drop_old_vectors(services, operating_system_user())
+    show(f"Removed the vectors of embedders that are not in use, of {dropped} passages.")

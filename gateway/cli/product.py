@@ -32,6 +32,7 @@ from gateway.compliance.record import make_record as make_record
 from gateway.doctor import examine as examine
 from gateway.erasure import Erasure as Erasure
 from gateway.evaluation.access import read_access as read_access
+from gateway.evaluation.mlflow import log_report as log_report
 from gateway.evaluation.questions import load_questions as load_questions
 from gateway.evaluation.run import Plan as Plan
 from gateway.evaluation.run import evaluate as evaluate
@@ -42,6 +43,12 @@ from gateway.installation import accept_loss as accept_loss
 from gateway.installation import create_home as create_home
 from gateway.installation import make_missing_parts as make_missing_parts
 from gateway.models.choosing import select_model as select_model
+from gateway.models.embedding import drop_old_vectors as drop_old_vectors
+from gateway.models.embedding import rollback_embedder as rollback_embedder
+from gateway.models.embedding import searching_with as searching_with
+from gateway.models.promoting import promote as promote
+from gateway.models.promoting import rollback as rollback
+from gateway.models.promoting import trial_state as trial_state
 from gateway.policy.ordinary import shown_to_ordinary_readers as shown_to_ordinary_readers
 from gateway.policy.reports import list_oversharing as list_oversharing
 from gateway.policy.reports import simulate_bundle as simulate_bundle
@@ -58,6 +65,7 @@ from policies.audit.events import ExportRestarted as ExportRestarted
 from policies.audit.events import IndexRebuilt as IndexRebuilt
 from policies.audit.events import MasterKeyResealed as MasterKeyResealed
 from policies.audit.events import MasterKeyRotated as MasterKeyRotated
+from policies.audit.events import ModelEvaluated as ModelEvaluated
 from policies.audit.events import ModelPulled as ModelPulled
 from policies.audit.events import ModelVerified as ModelVerified
 from policies.audit.events import ServiceStarted as ServiceStarted

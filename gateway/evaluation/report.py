@@ -5,10 +5,12 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from gateway.evaluation.scoring import Outcome, Share, Spread
+from gateway.models.versions import ModelVersion
 
 _LIBRARIES = (
     "muniment",
@@ -74,6 +76,25 @@ class Unanswerable(msgspec.Struct, frozen=True):
     answered: Share
 
 
+class PersonalLeaks(msgspec.Struct, frozen=True):
+    """Answers with a sealed value that their reader was not to see: neither typed by them, nor shown where they cite.
+
+    Those of the hostile passages count, too, with what they cite.
+    """
+
+    answers: int
+    leaking: int
+    examples: list[str]
+
+
+class Injection(msgspec.Struct, frozen=True):
+    """Answers over hostile passages: those that left and did what the passage's author wanted."""
+
+    obeyed: Share
+    declined: int
+    examples: list[str]
+
+
 class Answers(msgspec.Struct, frozen=True):
     """How well a model answers; the two kinds of questions belong together, since declining all is perfect on one.
 
@@ -82,11 +103,16 @@ class Answers(msgspec.Struct, frozen=True):
 
     model: str
     sha256: str
+    licence: str
+    template_sha256: str | None
     answerable: Answerable
     unanswerable: Unanswerable
     failed: int
+    personal_data: PersonalLeaks
+    injection: Injection
     first_token_ms: Spread
     total_ms: Spread
+    tokens_per_second: Spread
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
@@ -132,19 +158,35 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """An evaluation. `found` and `given` hold texts of the documents, as confidential as those."""
+    """An evaluation. `found` and `given` hold texts of the documents, as confidential as those.
 
+    Attributes:
+        id: Its name among the stored reports; empty where it was not stored.
+        questions_sha256: Digest of the questions with their answers: figures over the same ones can be compared.
+        corpus: Which state of the documents it was measured on.
+        models: The versions that work beside the generators, by what they are for.
+    """
+
+    id: str
     started_at: datetime
     took_seconds: float
     machine: Machine
     questions: int
     answerable: int
+    questions_sha256: str
+    corpus: str
+    models: dict[str, ModelVersion]
     embedder: str
     retrieval: Retrieval
     leaks: Leaks
     answers: list[Answers]
     found: list[FoundPages]
     given: list[GivenAnswer]
+
+    def figures(self) -> Self:
+        """The same without a word of documents, questions or users: what is stored and printed."""
+        leaks = msgspec.structs.replace(self.leaks, examples=[])
+        return msgspec.structs.replace(self, leaks=leaks, found=[], given=[])
 
 
 def this_machine() -> Machine:

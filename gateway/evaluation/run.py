@@ -4,9 +4,12 @@ Searches and questions go through the same doors as anybody's, so they are in th
 """
 
 import copy
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+
+import msgspec
 
 from gateway.chat.evidence import Signals
 from gateway.chat.rewriting import retrieval_query
@@ -16,6 +19,8 @@ from gateway.chat.store import Message
 from gateway.contexts import local_context
 from gateway.errors import BadRequestError
 from gateway.evaluation.access import Access
+from gateway.evaluation.attacks import Attacked, attack, leaks_sealed
+from gateway.evaluation.hostile import hostile_cases
 from gateway.evaluation.questions import EvaluationQuestion
 from gateway.evaluation.report import (
     Answerable,
@@ -24,6 +29,7 @@ from gateway.evaluation.report import (
     GivenAnswer,
     Leak,
     Leaks,
+    PersonalLeaks,
     Ranks,
     Report,
     Retrieval,
@@ -32,6 +38,7 @@ from gateway.evaluation.report import (
     this_machine,
 )
 from gateway.evaluation.scoring import Outcome, first_rank, judge, share, spread
+from gateway.models.versions import supporting_versions, version_of
 from gateway.services import Services
 from models.catalogue import Artefact, Kind
 from models.engine import Speaker
@@ -96,12 +103,20 @@ async def evaluate(services: Services, plan: Plan, on_progress: Advance) -> Repo
         figures, one_by_one = await _answer_all(other, plan, principals, askers, on_progress)
         answers.append(figures)
         given.extend(one_by_one)
+    options, corpus = services.config.models, services.corpus_now
     return Report(
+        id="",
         started_at=started_at,
         took_seconds=round(time.perf_counter() - started, 1),
         machine=this_machine(),
         questions=len(plan.questions),
         answerable=sum(question.answerable for question in plan.questions),
+        questions_sha256=_digest(plan.questions),
+        corpus=f"{corpus.epoch}-{corpus.stamp}",
+        models={
+            kind.value: version
+            for kind, version in supporting_versions(services.catalogue, options, services.embedder_id).items()
+        },
         embedder=services.embedder.id,
         retrieval=_retrieval(plan.questions, found),
         leaks=leaks,
@@ -109,6 +124,10 @@ async def evaluate(services: Services, plan: Plan, on_progress: Advance) -> Repo
         found=found,
         given=given,
     )
+
+
+def _digest(questions: Sequence[EvaluationQuestion]) -> str:
+    return hashlib.sha256(msgspec.json.encode(questions)).hexdigest()
 
 
 def _check_source(services: Services, plan: Plan) -> None:
@@ -202,7 +221,7 @@ async def _answer_all(
     on_progress: Advance,
 ) -> tuple[Answers, list[GivenAnswer]]:
     """Ask one model every question, one after another."""
-    model, given, answers = services.generator, list[GivenAnswer](), list[Answer]()
+    model, given, answers = services.generator, list[GivenAnswer](), list[tuple[EvaluationQuestion, Answer]]()
     weighed: dict[str, tuple[Signals, float]] = {}
     services.chats.count_nothing()  # They are asked in the name of people who did not ask.
     services.chats.observe = lambda request, signals, probability: weighed.update({request: (signals, probability)})
@@ -212,12 +231,32 @@ async def _answer_all(
             on_progress(model.id, number, len(plan.questions))
             user = askers[question.id]
             answer = await _ask(services, plan, question, principals[user])
-            answers.extend([answer] if answer else [])
+            answers.extend([(question, answer)] if answer else [])
             given.append(_given(question, model.id, user, answer, weighed))
+        on_progress(model.id, len(plan.questions), len(plan.questions))
+        attacked = await _attack(services, plan, principals, on_progress)
     finally:
         await services.engine.stop()
-    on_progress(model.id, len(plan.questions), len(plan.questions))
-    return _answers(model.id, model.sha256, given, answers), given
+    return _answers(services, given, answers, attacked), given
+
+
+async def _attack(
+    services: Services, plan: Plan, principals: Mapping[str, Principal], on_progress: Advance
+) -> Attacked:
+    """Ask over hostile passages, as the first user."""
+    asker = next(iter(principals))
+    cases, done = hostile_cases(), 0
+
+    async def ask(others: Services, text: str) -> Answer | None:
+        nonlocal done
+        on_progress("hostile passages", done, len(cases))
+        done += 1
+        asked = Question(principals[asker], text, _CONTEXT, operating_system_user=plan.operating_system_user)
+        return await _answer_of(others, asked)
+
+    attacked = await attack(services, cases, asker, ask)
+    on_progress("hostile passages", len(cases), len(cases))
+    return attacked
 
 
 async def ask_each(services: Services, plan: Plan, model: str, on_progress: Advance) -> list[GivenAnswer]:
@@ -241,6 +280,10 @@ async def _ask(services: Services, plan: Plan, question: EvaluationQuestion, pri
         operating_system_user=plan.operating_system_user,
         narrowing=plan.narrowing,
     )
+    return await _answer_of(services, asked)
+
+
+async def _answer_of(services: Services, asked: Question) -> Answer | None:
     try:
         return await services.chats.ask(asked)
     except (ModelsError, RedactionFailedError):
@@ -276,13 +319,22 @@ def _given(
     )
 
 
-def _answers(model: str, sha256: str, given: Sequence[GivenAnswer], answers: Sequence[Answer]) -> Answers:
+def _answers(
+    services: Services,
+    given: Sequence[GivenAnswer],
+    answered: Sequence[tuple[EvaluationQuestion, Answer]],
+    attacked: Attacked,
+) -> Answers:
+    version = version_of(services.generator)
     answerable = [one.outcome for one in given if one.answerable]
     unanswerable = [one.outcome for one in given if not one.answerable]
+    answers = [answer for _, answer in answered]
     timings = [answer.timings_ms for answer in answers]
     return Answers(
-        model=model,
-        sha256=sha256,
+        model=version.id,
+        sha256=version.sha256,
+        licence=version.licence,
+        template_sha256=version.template_sha256,
         answerable=Answerable(
             right=share(answerable.count(Outcome.RIGHT), len(answerable)),
             wrong=share(answerable.count(Outcome.WRONG), len(answerable)),
@@ -293,9 +345,32 @@ def _answers(model: str, sha256: str, given: Sequence[GivenAnswer], answers: Seq
             answered=share(unanswerable.count(Outcome.WRONG), len(unanswerable)),
         ),
         failed=sum(one.outcome is Outcome.FAILED for one in given),
+        personal_data=_personal_data(services, answered, attacked),
+        injection=attacked.injection,
         first_token_ms=spread([timing["first_token"] for timing in timings if "first_token" in timing]),
         total_ms=spread([timing["total"] for timing in timings]),
+        tokens_per_second=spread([rate for answer in answers if (rate := _rate(answer))]),
         prompt_tokens=sum(answer.usage.prompt_tokens for answer in answers),
         cached_tokens=sum(answer.usage.cached_tokens for answer in answers),
         completion_tokens=sum(answer.usage.completion_tokens for answer in answers),
     )
+
+
+def _personal_data(
+    services: Services, answered: Sequence[tuple[EvaluationQuestion, Answer]], attacked: Attacked
+) -> PersonalLeaks:
+    redactor, types = services.redactor, services.site_redaction.types
+    leaking = [question.id for question, answer in answered if leaks_sealed(_said(question), answer, redactor, types)]
+    return PersonalLeaks(len(answered) + attacked.answers, len(leaking) + len(attacked.leaking), attacked.leaking)
+
+
+def _said(question: EvaluationQuestion) -> str:
+    """All that the asker typed."""
+    return "\n".join([*(said.content for said in question.history if said.role == "user"), question.question])
+
+
+def _rate(answer: Answer) -> float | None:
+    """Tokens a second after the first one; none for an answer of one token, or one that was remembered."""
+    timing, tokens = answer.timings_ms, answer.usage.completion_tokens - 1
+    took = timing.get("written", 0.0) - timing.get("first_token", 0.0)
+    return round(tokens / took * 1000, 1) if tokens > 0 and took > 0 else None

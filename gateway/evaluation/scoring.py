@@ -36,7 +36,7 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """The middle and the slow end of many durations, in milliseconds; none when nothing was measured."""
+    """The middle and the 95th percentile of durations (in milliseconds) or rates; none when nothing was measured."""
 
     median: float | None
     p95: float | None
@@ -80,13 +80,19 @@ def first_rank(paths: Iterable[str], pages: Iterable[str]) -> int | None:
 
 def share(count: int, of: int) -> Share:
     """A share with its interval (Wilson 1927), which also holds for few trials and for shares of 0 and 1."""
+    low, high = wilson(count, of, _Z_95)
+    return Share(count, of, count / of if of else 0.0, low, high)
+
+
+def wilson(count: int, of: int, z: float) -> tuple[float, float]:
+    """The interval of a rate by Wilson, so many standard deviations wide; of nothing, all rates are possible."""
     if of == 0:
-        return Share(0, 0, 0.0, 0.0, 1.0)
-    rate, z2 = count / of, _Z_95 * _Z_95
+        return 0.0, 1.0
+    rate, z2 = count / of, z * z
     centre = rate + z2 / (2 * of)
-    margin = _Z_95 * math.sqrt(rate * (1 - rate) / of + z2 / (4 * of * of))
+    margin = z * math.sqrt(rate * (1 - rate) / of + z2 / (4 * of * of))
     low, high = ((centre + sign * margin) / (1 + z2 / of) for sign in (-1, 1))
-    return Share(count, of, rate, max(0.0, low), min(1.0, high))
+    return max(0.0, low), min(1.0, high)
 
 
 def spread(values: Sequence[float]) -> Spread:

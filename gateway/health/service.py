@@ -38,6 +38,10 @@ class Readiness:
             message = f"The service is still starting ({', '.join(sorted(self._lacking))}). Try again in a moment."
             raise NotReadyError(message)
 
+    def has(self, part: Part) -> bool:
+        """Whether a part has been loaded."""
+        return part not in self._lacking
+
     async def load(self) -> None:
         """Load everything, each part in its own thread, and keep trying what fails."""
         loading: dict[Part, Callable[[], Awaitable[object]]] = {
@@ -99,7 +103,7 @@ class Readiness:
             if part is Part.DATABASE:
                 await asyncio.to_thread(self._read_database)
             elif part is Part.MODEL:
-                engine = await self._services.engine.health()
+                engine = await self._services.served.default.engine.health()
                 return None if engine.ready else engine.detail or "The model's worker does not answer."
         except Exception as error:  # noqa: BLE001 - a check that fails says that the part does not work.
             return str(error) or type(error).__name__

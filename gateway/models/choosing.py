@@ -1,13 +1,18 @@
 """Putting another model to use. The files themselves are the work of `models/`."""
 
+from pathlib import Path
+
 from sqlmodel import Session, func, select
 
 from gateway.errors import ConfigurationError, ConflictError
+from gateway.models.history import Cause, ModelChangeRow
+from gateway.models.versions import version_of
 from gateway.services import Services
 from gateway.settings_file import with_setting
 from models.catalogue import Artefact, Kind
 from policies.audit.events import ModelSelected
 from policies.private_files import replace_private
+from retrieval.embeddings import release
 from retrieval.tables import PassageRow
 
 _SETTINGS = {
@@ -33,21 +38,63 @@ def select_model(services: Services, model: str, by: str) -> Kind:
     if isinstance(generator, Artefact):
         services.models.locate(model)
     previous: str = getattr(services.config.models, _SETTINGS[kind])
-    if kind is Kind.EMBEDDER and model != previous and _has_passages(services):
-        message = (
-            "Documents are embedded with another model, and vectors of two models cannot be compared. "
-            "Remove the sources, choose the embedder, and add them again."
-        )
-        raise ConflictError(message)
-    file = services.home.config_file
+    if kind is Kind.EMBEDDER and model != services.embedder_use.current:
+        if _has_passages(services):
+            message = (
+                "Documents are embedded with another model, and vectors of two models cannot be compared. "
+                f"Run `muniment models promote {model}`, which embeds them anew beside the others."
+            )
+            raise ConflictError(message)
+        release(services.database)  # Nothing is embedded: whatever is ingested first decides.
+    require_changeable(services, kind, model)
+    services.recorder.record_now(ModelSelected(by=by, model=model, previous=previous))
+    selected = ModelChangeRow(
+        kind=kind.value,
+        model=model,
+        sha256=version_of(generator).sha256,
+        previous=previous,
+        by_token=services.recorder.token(by),
+        cause=Cause.SELECTED.value,
+    )
+    services.history.add(selected)
+    put_to_use(services, kind, model)
+    return kind
+
+
+def require_changeable(services: Services, kind: Kind, model: str) -> None:
+    """Find out before anything is recorded whether the settings can be changed.
+
+    Raises:
+        ConfigurationError: They cannot.
+    """
+    _changed(services, kind, model)
+
+
+def put_to_use(services: Services, kind: Kind, model: str) -> None:
+    """Name the model of a kind in the settings: at any moment they name the old one or the new one.
+
+    Raises:
+        ConfigurationError: They cannot be changed.
+    """
+    file, changed = services.home.config_file, _changed(services, kind, model)
     try:
-        changed = with_setting(file.read_text(encoding="utf-8"), "models", _SETTINGS[kind], model)
-        services.recorder.record_now(ModelSelected(by=by, model=model, previous=previous))
         replace_private(file, changed.encode())
     except OSError as error:
-        message = f"{file} cannot be changed: {error.strerror}. Set {_SETTINGS[kind]} under [models] yourself."
-        raise ConfigurationError(message) from error
-    return kind
+        raise _unchangeable(file, kind, error) from error
+
+
+def _changed(services: Services, kind: Kind, model: str) -> str:
+    file = services.home.config_file
+    try:
+        return with_setting(file.read_text(encoding="utf-8"), "models", _SETTINGS[kind], model)
+    except OSError as error:
+        raise _unchangeable(file, kind, error) from error
+
+
+def _unchangeable(file: Path, kind: Kind, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file} cannot be changed: {error.strerror}. Set {_SETTINGS[kind]} under [models] yourself."
+    )
 
 
 def _has_passages(services: Services) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Config
+from gateway.evaluation.hostile import hostile_cases
 from models.catalogue import load_catalogue
 from models.errors import EngineUnavailableError
 from tests.gateway.cli.commands import ACCESS, KESTREL_ANSWER, Commands
@@ -111,7 +112,7 @@ def test_answers_are_judged_both_ways(commands: Commands, questions: str, genera
 
 def test_an_evaluation_is_in_the_trail(commands: Commands, questions: str, generator: str) -> None:
     commands.succeed("eval", questions, "--as-readers-from", str(commands.access), "--model", generator)
-    assert len(commands.recorded("question:asked")) == 3
+    assert len(commands.recorded("question:asked")) == 3 + len(hostile_cases())
     assert {event["channel"] for event in commands.recorded("question:asked")} == {"evaluation"}
     assert len(commands.recorded("search:asked")) == 6
 

@@ -13,7 +13,12 @@ from gateway.config import Config, Home, load_config
 from models.catalogue import Artefact, Catalogue, Kind, ModelFile, load_catalogue
 from tests.gateway.cli.commands import Commands, services_catalogue
 
-WEIGHTS = {"small-model": b"small weights", "other-model": b"other weights", "tiny-embedder": b"tiny vectors"}
+WEIGHTS = {
+    "small-model": b"small weights",
+    "other-model": b"other weights",
+    "tiny-embedder": b"tiny vectors",
+    "tiny-recogniser": b"tiny names",
+}
 
 
 def artefact(id_: str, kind: Kind) -> Artefact:
@@ -36,7 +41,12 @@ def artefact(id_: str, kind: Kind) -> Artefact:
 def catalogue(empty: Commands, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
     """A catalogue of models of a few bytes, once `empty` has set up its fakes."""
     assert empty
-    kinds = {"small-model": Kind.GENERATOR, "other-model": Kind.GENERATOR, "tiny-embedder": Kind.EMBEDDER}
+    kinds = {
+        "small-model": Kind.GENERATOR,
+        "other-model": Kind.GENERATOR,
+        "tiny-embedder": Kind.EMBEDDER,
+        "tiny-recogniser": Kind.ENTITY_RECOGNISER,
+    }
     real = load_catalogue()
     made = Catalogue(real.defaults, tuple(artefact(id_, kind) for id_, kind in kinds.items()))
     monkeypatch.setattr(models_commands, "load_catalogue", lambda: made)
@@ -86,7 +96,7 @@ def test_wrong_bytes_are_never_in_use(commands: Commands, mirror: Path) -> None:
     (mirror / "small-model" / "weights.bin").write_bytes(b"SMALL WEIGHTS")
     said = commands.fail("models", "pull", "small-model", "--mirror", str(mirror), exit_code=9)
     assert "small-model" in said
-    assert [model["present"] for model in commands.json("models", "list")] == [False, False, False]
+    assert [model["present"] for model in commands.json("models", "list")] == [False] * 4
     assert commands.recorded("model:pulled") == []
 
 

@@ -22,6 +22,7 @@ from tests.gateway.cli.test_cli_models import mirror as mirror
 from tests.gateway.cli.test_cli_models import models_folder as models_folder
 
 LISTS = "lists names and states, and no document's text"
+FIGURES = "shows figures of an evaluation, and nothing of documents or people"
 RULES = "shows rules, and nothing of documents or people"
 GIVEN_TEXT = "looks at a text that it is given; of the installation it reads settings alone"
 OTHER_TESTS = "needs another server"
@@ -36,9 +37,12 @@ UNRECORDED = {
     "directory status": LISTS,
     "directory sync": f"{OTHER_TESTS}: tests/gateway/identity/test_ldap.py",
     "doctor": "says how the installation is, above all when its trail cannot be written",
+    "eval list": FIGURES,
+    "eval show": FIGURES,
     "groups list": LISTS,
     "hold list": LISTS,
     "keys list": LISTS,
+    "models history": LISTS,
     "models list": LISTS,
     "policy history": RULES,
     "policy list": RULES,
@@ -111,7 +115,7 @@ def documents_and_people(walk: Walk, folder: Path) -> None:
     walk("usage report")
     walk("index rebuild")
     (folder / "questions.jsonl").write_text(json.dumps(QUESTIONS[0]))
-    walk("eval", str(folder / "questions.jsonl"), "--as-readers-from", str(commands.access), "--only", "retrieval")
+    walk("eval run", str(folder / "questions.jsonl"), "--as-readers-from", str(commands.access), "--only", "retrieval")
     walk("groups nest", "finance", "everyone")
     walk("groups unnest", "finance", "everyone")
     walk("users password", "bob", "--stdin", stdin="correct unicorn battery staple 9\n")
@@ -134,9 +138,12 @@ def policies_and_models(walk: Walk, folder: Path) -> None:
     walk("policy load", str(rules))
     walk("policy rollback")
     walk("policy oversharing")
-    walk("models pull", "other-model", "--mirror", str(folder / "mirror"))
+    walk("models pull", "other-model", "small-model", "--mirror", str(folder / "mirror"))
     walk("models verify", "other-model")
-    walk("models use", "other-model")
+    walk("models use", "small-model")
+    walk("models promote", "other-model", "--force", "--reason", "The old model is no longer licensed.")
+    walk("models rollback")
+    walk("index drop-old")
 
 
 def the_trail(walk: Walk, folder: Path) -> None:
@@ -212,9 +219,10 @@ def what_ends(walk: Walk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def walk(empty: Commands, mirror: Path, models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Walk:
-    """With one small model beside those of the shipped catalogue."""
+    """With two small models beside those of the shipped catalogue."""
     shipped = load_catalogue()
-    known = Catalogue(shipped.defaults, (*shipped.artefacts, artefact("other-model", Kind.GENERATOR)))
+    small = (artefact("other-model", Kind.GENERATOR), artefact("small-model", Kind.GENERATOR))
+    known = Catalogue(shipped.defaults, (*shipped.artefacts, *small))
     monkeypatch.setattr(models_commands, "load_catalogue", lambda: known)
     services_catalogue(monkeypatch, known)
     empty.model.says("The Kestrel budget for 2027 is 1400000 euros.")
@@ -243,7 +251,7 @@ def test_every_command_leaves_an_entry_or_says_why_not(
     assert walk.left["audit verify"] == {"trail:read"}
     assert walk.left["serve"] >= {"service:started", "service:stopped"}
     assert walk.left["sync"] >= {"sync:started", "sync:finished"}
-    assert walk.left["eval"] >= {"search:asked", "passages:retrieved"}
+    assert walk.left["eval run"] >= {"search:asked", "passages:retrieved", "model:evaluated"}
 
 
 def test_a_command_that_records_nothing_is_noticed(walk: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
