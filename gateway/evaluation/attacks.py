@@ -31,6 +31,7 @@ async def attack(services: Services, cases: Sequence[HostileCase], asker: str, a
     vars(other).pop("chats", None)
     planted = PlantedRetriever(services.retriever, asker)
     other.retriever = planted
+    other.chats.count_nothing()  # They are asked in the name of somebody who did not ask.
     answered: list[tuple[HostileCase, Answer]] = []
     for case in cases:
         planted.plant(case, services.redactor)

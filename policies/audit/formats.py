@@ -82,6 +82,7 @@ _BY_VERB = {
     "rebuilt": _Activity.UPDATE,
     "reduced": _Activity.DELETE,
     "removed": _Activity.DELETE,
+    "reported": _Activity.READ,
     "restarted": _Activity.UPDATE,
     "restored": _Activity.UPDATE,
     "retrieved": _Activity.READ,

@@ -215,11 +215,11 @@ KINDS = {
         8: "model:promoted model:rolled-back model:selected policy:changed",
     },
     Class.API: {
-        1: "backup:made hold:placed investigation:opened key:created session:begun source:added user:added",
+        1: "backup:made embeddings:made hold:placed investigation:opened key:created session:begun source:added user:added",
         2: "answer:given directory:read export:sent labels:decided model:compared model:evaluated model:verified "
         "oversharing:listed passages:sent personal-data:revealed policy:explained question:asked reveal:asked "
         "reveal:opened "
-        "search:asked subject:exported trail:read",
+        "search:asked subject:exported trail:read usage:reported",
         3: "backup:restored documents:changed labels:changed export:restarted index:rebuilt "
         "investigation:closed key:rotated "
         "master-key:resealed master-key:rotated reveal:approved trail:loss-accepted group:nested group:unnested "
@@ -227,7 +227,7 @@ KINDS = {
         "user:disabled user:enabled user:groups-changed user:linked user:unlocked",
         4: "erasure:begun subject:erased trail:reduced hold:ended key:revoked session:ended source:removed "
         "vectors:dropped",
-        99: "access:denied reveal:refused sign-in:failed sign-in:locked sync:finished sync:started",
+        99: "access:denied reveal:refused sign-in:failed sign-in:locked sync:finished sync:started usage:refused",
     },
     Class.APPLICATION_ERROR: {
         1: "answer:failed answer:unknown clock:behind directory:failed policy:refused sync:failed",
@@ -257,7 +257,7 @@ def test_what_failed_is_told_as_such() -> None:
     failures = {event.kind for event in EVENTS if formats.is_failure(event.kind)}
     assert failures == {
         "access:denied", "answer:failed", "answer:unknown", "directory:failed", "policy:refused", "reveal:refused",
-        "sign-in:failed", "sign-in:locked", "sync:failed",
+        "sign-in:failed", "sign-in:locked", "sync:failed", "usage:refused",
     }  # fmt: skip
     for event in EVENTS:
         given = entry(filled(event, lambda: "x"))

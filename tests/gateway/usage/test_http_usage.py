@@ -189,11 +189,11 @@ async def test_what_another_model_answered_counts_as_that_ones(limited: Limited)
     world = limited(price("cloud", prompt=100) + price(local, prompt=1) + limits)
     world.model.says(TRAVEL_ANSWER)
     remote = ServedModel("cloud", "", GatedModel(), remote=True)
-    world.services.served = ServedModels(remote, [world.services.served.default], fallback_local=True)
+    world.services.served = ServedModels(world.services.served.default, [remote], fallback_local=True)
     async with client_of(create_app(world.services)) as client:
         await until_ready(client)
         await eventually(lambda: is_running(world))
-        answers = [await ask(client, world, "bob") for _ in range(3)]
+        answers = [await ask(client, world, "bob", model="cloud") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert answers[0].json()["model"] == local
         states = (await client.get("/api/v1/me/usage", headers=world.headers("bob"))).json()["limits"]
