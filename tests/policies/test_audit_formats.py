@@ -215,7 +215,8 @@ KINDS = {
         8: "model:promoted model:rolled-back model:selected policy:changed",
     },
     Class.API: {
-        1: "backup:made embeddings:made hold:placed investigation:opened key:created session:begun source:added user:added",
+        1: "backup:made embeddings:made hold:placed investigation:opened key:created session:begun source:added "
+        "user:added",
         2: "answer:given directory:read export:sent labels:decided model:compared model:evaluated model:verified "
         "oversharing:listed passages:sent personal-data:revealed policy:explained question:asked reveal:asked "
         "reveal:opened "
