@@ -1,6 +1,7 @@
 """Measure the engine side by side with llama-server, llama_cpp.server and llama-cpp-python's example server.
 
     make bench-engine
+    python benchmarks/bench_engine.py [--trace NAME]... [--against NAME]...
 
 Each contender is started anew for each repetition, in turn, and given the same traces with the same model, threads and
 room for tokens:
@@ -15,6 +16,7 @@ room for tokens:
 Ours is also asked alone and together with others, for how many of the first 64 tokens stay the same.
 """
 
+import argparse
 import asyncio
 import json
 import random
@@ -33,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 from models.catalogue import load_catalogue
 
 REPETITIONS = 3
+_AGREEMENT = "agreement"
 _AGREEING_TOKENS = 64
 _WORDS = [
     "amber",
@@ -244,9 +247,9 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
-async def measure(names: Sequence[str], repetitions: int) -> dict[str, Any]:
+async def measure(names: Sequence[str], others: Sequence[str], repetitions: int) -> dict[str, Any]:
     artefact = load_catalogue().artefact(MODEL)
-    compared = contenders(artefact)
+    compared = [each for each in contenders(artefact) if isinstance(each, Ours) or each.name in others or not others]
     found: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in names}
     for repetition in range(repetitions):
         for contender in compared:
@@ -258,7 +261,7 @@ async def measure(names: Sequence[str], repetitions: int) -> dict[str, Any]:
                     print(repetition + 1, contender.name, name, {key: round(value, 2) for key, value in values.items()})
             finally:
                 await contender.stop()
-    return {name: summary(values) for name, values in found.items()} | {"agreement": await agreement(Ours(artefact))}
+    return {name: summary(values) for name, values in found.items()}
 
 
 def summary(of: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
@@ -282,16 +285,19 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(TRACES)
-    result = about_this_run(["llama_cpp_python"]) | {
-        "model": MODEL,
-        "sequences": SEQUENCES,
-        "cells": CELLS,
-        "repetitions": REPETITIONS,
-        "measured": asyncio.run(measure(names, REPETITIONS)),
-    }
-    print(json.dumps(result["measured"], indent=2))
-    write_result("engine", result)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trace", action="append", choices=[*TRACES, _AGREEMENT], default=[])
+    parser.add_argument("--against", action="append", default=[])
+    wanted = parser.parse_args()
+    for name in wanted.trace or [*TRACES, _AGREEMENT]:
+        run = about_this_run(["llama_cpp_python"]) | {"model": MODEL, "sequences": SEQUENCES, "cells": CELLS}
+        if name == _AGREEMENT:
+            run |= {"measured": asyncio.run(agreement(Ours(load_catalogue().artefact(MODEL))))}
+        else:
+            measured = asyncio.run(measure([name], wanted.against, REPETITIONS))
+            run |= {"repetitions": REPETITIONS, "measured": measured[name]}
+        print(json.dumps(run["measured"], indent=2))
+        write_result(f"engine-{name.replace(' ', '-')}", run)
 
 
 if __name__ == "__main__":
