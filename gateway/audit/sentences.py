@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, str] = {
     "directory:failed": "the directory {origin} could not be read ({reason})",
     "directory:read": "the directory {origin} was read: {created} created, {enabled} let in, {disabled} disabled",
     "documents:changed": "of source {source} {change}: {documents}, and {more} more that are not named",
+    "embeddings:made": "{principal} had vectors made of {texts} texts by {model}",
     "erasure:begun": "{by} is about to erase {subject}, a {of}",
     "export:restarted": "{by} had entries behind {after} sent to {sink} again",
     "export:sent": "entries {first} to {last} were sent to {sink}",

@@ -39,9 +39,10 @@ class TrialMode(StrEnum):
 class TrialOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model that is tried on real questions beside the one in use; empty: none.
 
-    `share` is the share of users (`mode = "canary"`) or of questions (`"shadow"`). A canary is given up by itself once
-    it is worse than the model in use: judged again after every `least_answers` answers of each, and worse when a share
-    (of failures, declined or unsupported answers, slow answers) is higher by more than `worse_most` beyond chance.
+    `share` is the share of users in the mode "canary", of questions in the mode "shadow". A canary is given up by
+    itself once it is worse than the model in use: judged again after every `least_answers` answers of each, and worse
+    when a share (of failures, declined or unsupported answers, slow answers) is higher by more than `worse_most`
+    beyond chance.
     Slow is an answer that takes `latency_ratio_most` times the median of the model in use.
     """
 

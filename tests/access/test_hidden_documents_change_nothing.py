@@ -364,8 +364,10 @@ async def test_two_installations_that_differ_in_hidden_documents_answer_alike(
 class WeighingEverything(Retriever):
     """Weighs words by how often they stand in all documents, those the asker may not read too."""
 
-    def search(self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None) -> Found:
-        found = super().search(question, access, limit, narrowing)
+    def search(
+        self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None, **more: Any
+    ) -> Found:
+        found = super().search(question, access, limit, narrowing, **more)
         with product.session_of(self._database) as session:
             holding = session.exec(
                 select(func.count())
@@ -380,10 +382,12 @@ class WeighingEverything(Retriever):
 class NamingSources(Retriever):
     """Says that a source may not be read where it should say nothing."""
 
-    def search(self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None) -> Found:
+    def search(
+        self, question: str, access: AccessFilter, limit: int, narrowing: Narrowing | None = None, **more: Any
+    ) -> Found:
         with product.session_of(self._database) as session:
             there = set(session.exec(select(DocumentRow.source).where(col(DocumentRow.deleted).is_(False))))
-        found = super().search(question, access, limit, narrowing)
+        found = super().search(question, access, limit, narrowing, **more)
         for source in (narrowing.sources or ()) if narrowing else ():
             if source in there and not found.passages:
                 message = f"You may not read {source}."

@@ -124,6 +124,7 @@ async def test_an_anonymous_caller_reaches_nothing_but_the_probes(app: Litestar)
                 "/api/v1/search",
                 "/schema",
                 "/v1/chat/completions",
+                "/v1/embeddings",
                 "/v1/models",
             },
         ),

@@ -23,13 +23,15 @@ NOW = datetime(2026, 11, 24, 9, 5, 7, 123, tzinfo=UTC)
 WAIT_SECONDS = 20.0
 SOMEBODY = "ada.brandt"
 NAME_NOBODY = {
-    "access_sha256", "action", "address_hmac", "backup", "change", "channel", "cited", "conversation", "counts",
-    "covers", "decisions", "decisions_sha256", "document", "documents", "ends", "entries", "error", "expires",
-    "filters", "group", "groups", "hold", "investigation", "issuer", "key", "key_id", "kind", "label", "labels",
-    "labels_before", "made_at", "master", "method", "model", "model_sha256", "network", "of", "open_until", "operation",
-    "origin", "output_sha256", "parent", "parts", "passages", "policies", "policy_revision", "previous", "public_key",
-    "purpose", "query_hmac", "question_hmac", "reason", "reason_hmac", "receipt_sha256", "request", "reveal", "roles",
-    "scopes", "session", "sink", "source", "subject", "subject_hmac", "target", "trail", "type", "version",
+    "access_sha256", "action", "address_hmac", "backup", "cause", "change", "channel", "cited", "conversation",
+    "counts", "covers", "decisions", "decisions_sha256", "document", "documents", "ends", "entries", "error",
+    "expires", "failed", "filters", "first_day", "group", "grouping", "groups", "hold", "investigation", "issuer",
+    "kept", "kept_decisions", "kept_labels", "key", "key_id", "kind", "label", "labels", "labels_before", "last_day",
+    "limit", "made_at", "master", "method", "model", "model_sha256", "models", "models_sha256", "network", "of",
+    "open_until", "operation", "origin", "other", "output_sha256", "parent", "parts", "passages", "policies",
+    "policy_revision", "previous", "public_key", "purpose", "query_hmac", "question_hmac", "reason", "reason_hmac",
+    "receipt_sha256", "report", "request", "reveal", "role", "roles", "scopes", "session", "sink", "source",
+    "stand_in", "subject", "subject_hmac", "target", "trail", "type", "version",
 }  # fmt: skip
 """Fields of text that never hold a person's name. A new field is put here, or given the type `Person` or `Owners`."""
 NAME_NOBODY_IN = {

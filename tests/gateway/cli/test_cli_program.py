@@ -129,7 +129,7 @@ def test_an_error_is_json_where_json_was_asked_for(tmp_path: Path) -> None:
         (["serach"], "search"),
         (["search", "question"], "--as"),
         (["search", "question", "--as", "a", "-k", "many"], "--limit"),
-        (["eval"], "--help"),
+        (["eval", "run"], "--help"),
     ],
 )
 def test_wrong_usage_is_one_sentence(arguments: list[str], says: str) -> None:
