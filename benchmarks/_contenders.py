@@ -196,7 +196,7 @@ def contenders(artefact: Artefact) -> list[Contender]:
             [
                 *(python, "-m", "llama_cpp.server"),
                 *_flags(model=path, n_ctx=TOKENS_EACH, n_threads=threads, n_threads_batch=threads),
-                *_flags(flash_attn="true", host=_HOST, port=ports[1]),
+                *_flags(flash_attn="true", interrupt_requests="false", host=_HOST, port=ports[1]),
             ],
             ports[1],
         ),

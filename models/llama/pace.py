@@ -5,7 +5,7 @@ from models.llama.native import MAX_ROWS
 STEP_SECONDS = 0.25
 """How long a step may take while answers are written: four words a second at the least, as fast as people read."""
 _ALONE_ROWS = 256
-"""While nobody waits for a word: as fast as more, and what others can share is there sooner."""
+"""While few wait for a word: as fast as more, and what others can share is there sooner."""
 _LEAST_ROWS = 64
 """Attention over fewer rows is computed one by one, which costs more than it saves (llama.cpp, `ggml-cpu`)."""
 _MULTIPLE = 4
@@ -25,9 +25,12 @@ class Pace:
             latest = seconds / rows
             self._row_seconds += (latest - self._row_seconds) * (_LATEST if self._row_seconds else 1.0)
 
-    def prompt_rows(self, answers: int) -> int:
-        """How many rows of prompts go beside the next word of so many answers."""
-        if not answers:
+    def prompt_rows(self, answers: int, prompts: int) -> int:
+        """How many rows of so many prompts go beside the next word of so many answers.
+
+        While more wait to be read than are answered, reading them is what serves most.
+        """
+        if answers < prompts:
             return _ALONE_ROWS
         rows = int(STEP_SECONDS / self._row_seconds) if self._row_seconds else _LEAST_ROWS
         total = max(_LEAST_ROWS, min(rows, _ALONE_ROWS)) + answers

@@ -187,9 +187,9 @@ class Scheduler:
         """Which requests are computed in this step, and how many tokens of each."""
         writing = [work for work in self._running if work.writing]
         planned = [(work, 1) for work in writing]
-        rows = self._pace.prompt_rows(len(writing))
-        now = self._clock()
         reading = [work for work in self._running if not work.writing]
+        rows = self._pace.prompt_rows(len(writing), len(reading))
+        now = self._clock()
         for work in sorted(reading, key=lambda work: self._urgency(work, now, work.held)):
             if rows > 0:
                 planned.append((work, min(rows, work.left)))

@@ -132,6 +132,21 @@ def test_rows_of_a_step_are_a_multiple_of_four() -> None:
     assert sum(rows(engine.cells.steps[-1])) % 4 == 0
 
 
+def test_while_more_are_read_than_answered_reading_comes_in_large_pieces() -> None:
+    """Eight who ask at once are all answered sooner when nobody's first words slow the reading of the rest."""
+    engine = Engine(Cells(says=lambda _tokens: ord("x")))
+    for number in range(8):
+        engine.ask(number, f"{number}" * 250, max_tokens=40)
+    engine.run()
+    reading = [step for step in engine.cells.steps if max(rows(step)) > 1]
+    early = [step for step in reading if 0 < rows(step).count(1) < 4]
+    late = [step for step in reading if rows(step).count(1) > 4]
+    assert early
+    assert all(sum(rows(step)) > 200 for step in early)
+    assert late
+    assert all(sum(rows(step)) <= 64 + 8 for step in late)
+
+
 def test_the_shorter_prompt_comes_first_but_the_longer_one_does_come() -> None:
     engine = Engine(Cells(says=counting), at_once=1)
     engine.ask(1, "w" * 300)
