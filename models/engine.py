@@ -3,7 +3,7 @@
 The llama.cpp worker (`models/llama`) implements it; tests use `tests/fakes/scripted_model.py`.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -34,6 +34,17 @@ class Turn:
     speaker: Speaker
     parts: tuple[str, ...]
     shared: tuple[str, ...] = ()
+
+
+def check_turns(turns: Sequence[Turn]) -> None:
+    """Refuse a conversation without instructions of ours; models trained with a default would otherwise follow that.
+
+    Raises:
+        ValueError: The first turn is not the system's.
+    """
+    if not turns or turns[0].speaker is not Speaker.SYSTEM:
+        message = "a conversation begins with a system turn"
+        raise ValueError(message)
 
 
 class FinishReason(StrEnum):

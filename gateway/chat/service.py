@@ -183,7 +183,7 @@ class Chats:
         self._open: set[tuple[str, str]] = set()
         self.observe: Callable[[str, evidence.Signals, float], None] = _ignore
         """Told each request's id, signals and probability; evaluation listens."""
-        self.after: Callable[[Run, Draft], None] = _nothing_after
+        self.after: Callable[[Run, Draft], None] = nothing_after
         """Called once an answer is complete and recorded; a trial listens."""
 
     def answer_always(self) -> None:
@@ -557,7 +557,7 @@ def _ignore(_request: str, _signals: evidence.Signals, _probability: float) -> N
     """Nobody listens."""
 
 
-def _nothing_after(_run: Run, _draft: Draft) -> None:
+def nothing_after(_run: Run, _draft: Draft) -> None:
     """Nobody listens."""
 
 

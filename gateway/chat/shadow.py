@@ -44,7 +44,9 @@ class Shadow:
         self.left_out = 0
 
     def offer(self, run: Run, draft: Draft) -> None:
-        """Take a question up for comparison, if it is in the share and there is room."""
+        """Take a question up for comparison, if it is in the share and there is room; none once the trial has ended."""
+        if self._served.shadow is None:
+            return
         if run.question.context.channel is Channel.EVALUATION or run.model is not self._served.default:
             return
         if not self._chosen(run.id):
@@ -59,7 +61,9 @@ class Shadow:
         while True:
             run, draft = await self._waiting.get()
             model = self._served.shadow
-            if model is None or not await self._served.wait_until_idle(_PATIENCE_SECONDS):
+            idle = model is not None and await self._served.wait_until_idle(_PATIENCE_SECONDS)
+            # Whoever was erased meanwhile may be in it.
+            if model is None or not idle or self._recorder.erasures_so_far() != run.since:
                 self.left_out += 1
                 continue
             try:

@@ -11,10 +11,10 @@ from gateway.errors import ConflictError, GateFailedError
 from gateway.models.choosing import put_to_use, require_changeable
 from gateway.models.gates import Gate, embedder_gates, failed
 from gateway.models.history import Cause
-from gateway.models.recording import Change, refusal, row_of
+from gateway.models.recording import Change, record_promotion, refusal, row_of
 from gateway.services import Services
 from models.catalogue import Artefact, Kind
-from policies.audit.events import ModelPromoted, ModelRolledBack, VectorsDropped
+from policies.audit.events import ModelRolledBack, VectorsDropped
 from retrieval.embeddings import VectorBuild, drop_others
 from retrieval.tables import utc_now
 
@@ -40,21 +40,7 @@ def promote_embedder(services: Services, artefact: Artefact, by: str, reason: st
     if failed(gates) and not reason:
         raise GateFailedError(refusal(artefact.id, failed(gates)))
     require_changeable(services, Kind.EMBEDDER, artefact.id)
-    event = ModelPromoted(
-        by=by,
-        role=Kind.EMBEDDER.value,
-        model=artefact.id,
-        model_sha256=artefact.version_sha256,
-        previous=previous,
-        report=report,
-        forced=bool(reason),
-        reason=reason,
-        failed=tuple(gate.name for gate in failed(gates)),
-    )
-    services.recorder.record_now(event)
-    row = row_of(services, artefact, previous, by, Cause.FORCED if reason else Cause.PROMOTED, reason)
-    row.report = report
-    services.history.add(row)
+    record_promotion(services, artefact, previous, by, report, gates, reason)
     _switch(services, build, artefact.id, on_progress)
     return Change(Kind.EMBEDDER, artefact.id, previous, gates)
 

@@ -13,13 +13,13 @@ from gateway.models.choosing import put_to_use, require_changeable
 from gateway.models.embedding import Advance, promote_embedder
 from gateway.models.gates import Gate, Measured, Present, failed, generator_gates
 from gateway.models.history import Cause
-from gateway.models.recording import Change, refusal, row_of
+from gateway.models.recording import Change, record_promotion, refusal, row_of
 from gateway.models.trial import trial_of
 from gateway.models.versions import digests, supporting_versions, version_of
 from gateway.services import Services
 from models.catalogue import Artefact, Kind
 from models.openai.options import Upstream
-from policies.audit.events import ModelPromoted, ModelRolledBack
+from policies.audit.events import ModelRolledBack
 from retrieval.tables import utc_now
 
 LEAST_REASON_WORDS = 3
@@ -159,22 +159,7 @@ def _require_promotable(artefact: Artefact, services: Services) -> None:
 
 def _change(services: Services, artefact: Artefact, by: str, report: str, gates: Sequence[Gate], reason: str) -> Change:
     previous = load_config(services.home).models.generator
-    event = ModelPromoted(
-        by=by,
-        role=artefact.kind.value,
-        model=artefact.id,
-        model_sha256=artefact.version_sha256,
-        previous=previous,
-        report=report,
-        forced=bool(reason),
-        reason=reason,
-        failed=tuple(gate.name for gate in failed(gates)),
-    )
     require_changeable(services, artefact.kind, artefact.id)
-    services.recorder.record_now(event)
-    cause = Cause.FORCED if reason else Cause.PROMOTED
-    row = row_of(services, artefact, previous, by, cause, reason)
-    row.report = report
-    services.history.add(row)
+    record_promotion(services, artefact, previous, by, report, gates, reason)
     put_to_use(services, artefact.kind, artefact.id)
     return Change(artefact.kind, artefact.id, previous, gates)

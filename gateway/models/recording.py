@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.models.gates import Gate
+from gateway.models.gates import Gate, failed
 from gateway.models.history import Cause, ModelChangeRow
 from gateway.models.versions import version_of
 from gateway.services import Services
 from models.catalogue import Artefact, Kind
 from models.openai.options import Upstream
+from policies.audit.events import ModelPromoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,31 @@ def row_of(
         cause=cause.value,
         reason=reason,
     )
+
+
+def record_promotion(
+    services: Services, artefact: Artefact, previous: str, by: str, report: str, gates: Sequence[Gate], reason: str
+) -> None:
+    """Say in trail and history that a model is about to be put to use; with a reason, in spite of its gates.
+
+    Raises:
+        TrailUnavailableError: It could not be recorded, so it must not be done.
+    """
+    event = ModelPromoted(
+        by=by,
+        role=artefact.kind.value,
+        model=artefact.id,
+        model_sha256=artefact.version_sha256,
+        previous=previous,
+        report=report,
+        forced=bool(reason),
+        reason=reason,
+        failed=tuple(gate.name for gate in failed(gates)),
+    )
+    services.recorder.record_now(event)
+    row = row_of(services, artefact, previous, by, Cause.FORCED if reason else Cause.PROMOTED, reason)
+    row.report = report
+    services.history.add(row)
 
 
 def refusal(model: str, gates: Sequence[Gate]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from gateway.chat.service import nothing_after
 from gateway.chat.shadow import Shadow
 from gateway.config import load_config
 from gateway.errors import GatewayError
@@ -105,6 +106,7 @@ class TakingUp:
         old, also = served.default, [*chosen.also, *(upstream.name for upstream in chosen.upstreams)]
         if self._trying is not None and self._trying.artefact.id == id_:
             self._trying = None  # What was on trial is in use now.
+            await self._end_shadowing()
         served.put_first(new)
         self._services.generator = self._services.generator_named(id_)
         self._services.engine = new.engine
@@ -144,13 +146,18 @@ class TakingUp:
         served = self._services.served
         model = served.canary.model if served.canary else served.shadow
         served.canary = served.shadow = self._trying = None
-        if self._shadowing is not None:
-            self._shadowing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._shadowing
-            self._shadowing = None
+        await self._end_shadowing()
         if model is not None and model is not served.default:
             self.begin(self._retire(model))
+
+    async def _end_shadowing(self) -> None:
+        """Compare nothing any more, and let go of what waits for it."""
+        shadowing, self._shadowing = self._shadowing, None
+        if shadowing is not None:
+            self._services.chats.after = nothing_after
+            shadowing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await shadowing
 
     async def give_up(self, trial: Trial, cause: str) -> None:
         """End a trial for a cause: at once here, and in trail and history for every process and for good."""

@@ -13,12 +13,11 @@ from pathlib import Path
 import msgspec
 
 from models.catalogue import Artefact
-from models.engine import Choice, Chunk, EngineHealth, Generation, Odds, Turn
+from models.engine import Choice, Chunk, EngineHealth, Generation, Odds, Turn, check_turns
 from models.errors import EngineUnavailableError, ModelCorruptError, ModelMissingError
 from models.llama.client import GONE_TEXT, Worker
 from models.llama.cores import usable_cores
 from models.llama.protocol import Ask, Count, Counted, Forget, Generate, Load, Loaded, Piece, Ping, Pong, Weighed
-from models.llama.templates import check_turns
 
 _log = logging.getLogger(__name__)
 

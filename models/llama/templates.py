@@ -7,7 +7,7 @@ writes becomes a control token, and prompts that begin with the same parts begin
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from models.engine import Speaker, Turn
+from models.engine import Speaker, Turn, check_turns
 
 
 class Vocabulary(Protocol):
@@ -29,17 +29,6 @@ class Vocabulary(Protocol):
 Segment = tuple[str, list[int]]
 """Tokens, and whose they are: the domain of the part they stand in or around; empty for the request's own."""
 Assemble = Callable[[Sequence[Turn]], list[Segment]]
-
-
-def check_turns(turns: Sequence[Turn]) -> None:
-    """Refuse a conversation without instructions of ours; models trained with a default would otherwise follow that.
-
-    Raises:
-        ValueError: The first turn is not the system's.
-    """
-    if not turns or turns[0].speaker is not Speaker.SYSTEM:
-        message = "a conversation begins with a system turn"
-        raise ValueError(message)
 
 
 def chatml(vocabulary: Vocabulary) -> Assemble:

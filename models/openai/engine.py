@@ -10,9 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from models.engine import Choice, Chunk, EngineHealth, FinishReason, Generation, Turn
+from models.engine import Choice, Chunk, EngineHealth, FinishReason, Generation, Turn, check_turns
 from models.errors import EngineUnavailableError, ModelsError, PromptTooLongError
-from models.llama.templates import check_turns
 from models.openai.breaker import State
 from models.openai.endpoints import Endpoint
 from models.openai.exchange import Deadlines, answers, ask_once, stream_deltas

@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from models.engine import Choice, Chunk, EngineHealth, FinishReason, Generation, Turn
-from models.llama.templates import check_turns
+from models.engine import Choice, Chunk, EngineHealth, FinishReason, Generation, Turn, check_turns
 
 Reply = str | Exception | Callable[[Generation], str]
 Weights = Mapping[str, float] | Exception | Callable[[Choice], Mapping[str, float]]

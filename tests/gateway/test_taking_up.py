@@ -275,6 +275,23 @@ async def test_a_shadow_keeps_nobody_waiting_and_leaves_out_what_does_not_fit(wo
 
 
 @pytest.mark.asyncio
+async def test_a_question_that_waits_for_a_comparison_is_let_go_of_when_somebody_is_erased(
+    world: World, new: GatedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_trial(world, model=NEW, mode="shadow", share=1.0)
+    async with serving(world) as client:
+        await eventually(lambda: _true(world.services.served.shadow is not None))
+        began = world.services.recorder.erasures_so_far()
+        await asked(client, world)
+        await eventually(lambda: _true(len(recorded(world, "model:compared")) == 1))
+        later = iter([began])  # When it is asked; an erasure comes before it is compared.
+        monkeypatch.setattr(world.services.recorder, "erasures_so_far", lambda: next(later, None))
+        await asked(client, world)
+        await asyncio.sleep(0.3)
+        assert len(recorded(world, "model:compared")) == 1
+
+
+@pytest.mark.asyncio
 async def test_settings_that_cannot_be_read_change_nothing(
     world: World, new: GatedModel, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Home, load_config
-from gateway.models import choosing, promoting
+from gateway.models import choosing, recording
 from gateway.models.history import History
 from models.catalogue import Catalogue, load_catalogue
 from tests.gateway.cli.commands import KESTREL_ANSWER, Commands, services_catalogue
@@ -147,7 +147,7 @@ def killed_while_promoting(commands: Commands, monkeypatch: pytest.MonkeyPatch, 
 
         match where:
             case "before the trail":
-                promoting.ModelPromoted = dead
+                recording.ModelPromoted = dead
             case "before the history":
                 History.add = dead  # type: ignore[method-assign,assignment]
             case "before the settings":
